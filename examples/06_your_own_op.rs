@@ -9,7 +9,7 @@ use wgrad::core::{
 };
 use wgrad::gpu::adapters;
 use wgrad::prelude::*;
-use wgrad_parity::{Case, Harness, Values, assert_parity};
+use wgrad_parity::{Case, Fill, Harness, assert_parity};
 
 // An op that computes each element from the same element of its arguments is a pointwise op: WGSL, reference and
 // gradient. The planner fuses it with its neighbours.
@@ -124,12 +124,12 @@ impl MyOps for Tensor {
 fn cases() -> Vec<Case> {
     let mut cases = vec![];
     for (rows, columns) in [(1, 257), (63, 1), (64, 13), (65, 40), (300, 5)] {
-        for values in [Values::Normal, Values::Uniform(1e3, 2e3), Values::Powers(-20.0, 3.0)] {
+        for values in [Fill::Normal, Fill::Uniform(1e3, 2e3), Fill::Powers(-20.0, 3.0)] {
             let name = format!("normalize_rows {rows}x{columns} of {values:?}");
             cases.push(Case::new(name, &[(&[rows, columns], values)], |x| x[0].normalize_rows(1e-6)));
         }
     }
-    let rows: &[(&[usize], Values)] = &[(&[70, 13], Values::Uniform(-1.0, 1.0))];
+    let rows: &[(&[usize], Fill)] = &[(&[70, 13], Fill::Uniform(-1.0, 1.0))];
     cases.push(Case::new("normalize_rows", rows, |x| x[0].normalize_rows(1e-6)));
     cases.push(Case::new("huber", rows, |x| x[0].huber(0.2)));
     cases.push(Case::new("both ops fused", rows, |x| x[0].normalize_rows(1e-6).huber(0.2)));
@@ -157,7 +157,7 @@ fn main() -> Result<()> {
     }
 
     // The report for a wrong kernel.
-    let wrong = Case::new("a wrong kernel", &[(&[4, 3], Values::Normal)], |x| {
+    let wrong = Case::new("a wrong kernel", &[(&[4, 3], Fill::Normal)], |x| {
         let y = x[0].normalize_rows(1e-6);
         // A simulated fault: beside 1, 1e-11 is lost in f32 and not in f64.
         let (one, tiny) = (x[0].number(1.0), x[0].number(1e-11));

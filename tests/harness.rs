@@ -8,7 +8,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::gpu::testing::DeviceHooks;
 use wgrad::gpu::{Device, adapters};
 use wgrad_kernels::fault_injection::faults;
-use wgrad_parity::{self as parity, Check, Report, Setting, family};
+use wgrad_parity::{self as parity, Check, DeviceSetting, ParityReport, family};
 
 /// Cases of all kernel families; every fault must make some of them fail.
 const CASES: [&str; 20] = [
@@ -45,27 +45,27 @@ fn culprits(fault: &str) -> &'static [&'static str] {
         "dropped upstream gradient" => &["max_pool"],
         "f16 where f32" => &["matmul_direct", "matmul_tiled", "matmul_tree"],
         "swapped strides" => &["avg_pool"],
-        "seed off by one" => &["row dropout", "row bernoulli"],
-        "log for log1p" => &["row log1p", "row softplus", "softmax"],
+        "seed off by one" => &["pointwise dropout", "pointwise bernoulli"],
+        "log for log1p" => &["pointwise log1p", "pointwise softplus", "softmax"],
         _ => &[],
     }
 }
 
-fn report(device: Device) -> Result<Report, Failed> {
+fn report(device: Device) -> Result<ParityReport, Failed> {
     let mut checks = parity::all().into_iter().chain(parity::edges()).filter(|case| CASES.contains(&case.name()));
     let checks: Vec<Check> = checks.by_ref().map(Check::from).collect();
     if checks.len() != CASES.len() {
         return Err(format!("{} of {} cases are in the table", checks.len(), CASES.len()).into());
     }
-    let settings = [Setting { device, ..setting_with_gpu_kernels()?.ok_or("there is an adapter")? }];
+    let settings = [DeviceSetting { device, ..setting_with_gpu_kernels()?.ok_or("there is an adapter")? }];
     let mut checks = checks.into_iter();
-    Ok(Report::run(&settings, || checks.next(), |_, _| true))
+    Ok(ParityReport::run(&settings, || checks.next(), |_, _| true))
 }
 
 /// Returns a setting whose kernels have workgroups and barriers, also on a software adapter; `None` if there is no adapter.
-fn setting_with_gpu_kernels() -> Result<Option<Setting>, Failed> {
+fn setting_with_gpu_kernels() -> Result<Option<DeviceSetting>, Failed> {
     let Some(adapter) = adapters().iter().find(|adapter| adapter.info().api != "gl") else { return Ok(None) };
-    let mut settings = Setting::of(adapter)?;
+    let mut settings = DeviceSetting::of(adapter)?;
     let position = settings.iter().position(|setting| setting.change.contains("real GPU"));
     Ok(Some(settings.swap_remove(position.unwrap_or(0))))
 }

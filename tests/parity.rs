@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::TuningChoices;
 use wgrad::gpu::{Device, adapters};
-use wgrad_parity::{self as parity, Case, Harness, Setting};
+use wgrad_parity::{self as parity, Case, DeviceSetting, Harness};
 
 /// Case with its data and reference results, which all devices share.
 struct Entry {
@@ -40,8 +40,8 @@ fn main() -> ExitCode {
             trials.push(Trial::test(name, || Ok(())).with_ignored_flag(true));
         }
     }
-    for Setting { name: setting, change, device, adapter } in
-        Setting::all(&[]).expect("the drivers open their adapters")
+    for DeviceSetting { name: setting, change, device, adapter } in
+        DeviceSetting::all(&[]).expect("the drivers open their adapters")
     {
         for entry in entries.clone() {
             let name = format!("{setting} matches the reference: {}", entry.case.name());

@@ -68,7 +68,8 @@ fn attention_says_which_shapes_belong_together() {
         None,
         None,
         "multihead_attention(f32[5, 3, 8], f32[4, 2, 8], f32[4, 2, 8]): queries [5, 3, 8], keys [4, 2, 8] and values \
-         [4, 2, 8] do not belong together / keys and values have one length, and all three one batch / `batch_first` is \
+         [4, 2, 8] do not match / keys and values must have the same length, and all three the same batch size / \
+         `batch_first` is \
          false: sequences are [length, N, features]",
     );
     says(
@@ -77,7 +78,7 @@ fn attention_says_which_shapes_belong_together() {
         Some(&[4, 3]),
         None,
         "multihead_attention(f32[5, 3, 8], f32[4, 3, 8], f32[4, 3, 8], u32[4, 3]): key_padding_mask must be [3, 4], not \
-         [4, 3] / one number per sequence and key; nonzero leaves the key out",
+         [4, 3] / one number per sequence and key; nonzero excludes the key",
     );
     says(
         &[5, 3, 8],
@@ -85,7 +86,8 @@ fn attention_says_which_shapes_belong_together() {
         None,
         Some(&[4, 5]),
         "multihead_attention(f32[5, 3, 8], f32[4, 3, 8], f32[4, 3, 8], f32[4, 5]): attn_mask must be [5, 4] or [6, 5, \
-         4], not [4, 5] / one number per query and key, for all heads or for each of N·num_heads; nonzero leaves out",
+         4], not [4, 5] / one number per query and key, for all heads or for each of N·num_heads; nonzero excludes \
+         the pair",
     );
     let odd = MultiheadAttention::new(&params.at("odd"), 8, 3);
     assert_brief(
@@ -113,14 +115,15 @@ fn products_of_attention_say_which_shapes_fit() {
         &[7, 4],
         None,
         "(f32[5, 4], f32[7, 3], f32[7, 4]): queries have 4 features, keys 3 / project both to the same number of \
-         features, one at least",
+         features, at least one",
     );
     says(
         &[5, 4],
         &[7, 4],
         &[6, 4],
         None,
-        "(f32[5, 4], f32[7, 4], f32[6, 4]): there are 7 keys and 6 values / give one value per key, and one at least",
+        "(f32[5, 4], f32[7, 4], f32[6, 4]): there are 7 keys and 6 values / give one value per key, and at least one \
+         key",
     );
     says(
         &[2, 5, 4],
@@ -152,7 +155,8 @@ fn recurrent_layers_say_which_shapes_fit() {
     let gru = Gru::with(&params.at("gru"), 10, 20, options);
     assert_brief(
         &compile_error(&params, &Module::forward(&gru, &float(&train(), "x", [5, 3, 10]))),
-        "gru(f32[5, 3, 10]): proj_size 4 is for an LSTM, and below its hidden_size 20 / 0 is no projection",
+        "gru(f32[5, 3, 10]): proj_size 4 is only for an LSTM, and must be below its hidden_size 20 / 0 means no \
+         projection",
     );
     let cell = LstmCell::new(&params.at("cell"), 10, 20);
     assert_brief(
@@ -169,8 +173,8 @@ fn pairs_of_inputs_must_fit_a_bilinear_layer() {
     let (a, b) = (float(&graph, "a", [8, 5]), float(&graph, "b", [7, 4]));
     assert_brief(
         &compile_error(&params, &Bilinear::new(&params.at("pair"), 5, 4, 2).forward(&a, &b)),
-        "bilinear(f32[8, 5], f32[7, 4], f32[2, 5, 4], f32[2]): the inputs must be […, 5] and […, 4], alike before that, \
-         not [8, 5] and [7, 4] / make the layer for 5 and 4 features, or reshape the inputs",
+        "bilinear(f32[8, 5], f32[7, 4], f32[2, 5, 4], f32[2]): the inputs must be […, 5] and […, 4] with equal \
+         leading axes, not [8, 5] and [7, 4] / make the layer for 5 and 4 features, or reshape the inputs",
     );
 }
 

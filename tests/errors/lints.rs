@@ -68,7 +68,7 @@ fn probabilities_before_a_loss_of_logits_are_an_error() {
 CrossEntropyLoss(f32[8, 2]): these are probabilities, and this loss takes the softmax of logits itself
   at HERE
   fixes:
-    1. leave the softmax out of the model; take it where probabilities are read
+    1. remove the softmax from the model, and apply it where probabilities are needed
     2. or, if it is meant, `graph.allow(&lints::SOFTMAX_BEFORE_LOSS)`",
     );
     let (_, loss) = trace();
@@ -80,8 +80,9 @@ CrossEntropyLoss(f32[8, 2]): these are probabilities, and this loss takes the so
     let loss = BceWithLogitsLoss::new().forward(&probability, &float(&graph, "y", [8, 2]));
     assert_brief(
         &compile_error(&params, &loss),
-        "BceWithLogitsLoss(f32[8, 2]): these are probabilities, and this loss takes logits / leave the sigmoid out of \
-         the model; take it where probabilities are read / or, with targets between 0 and 1, use BceLoss, which is less \
+        "BceWithLogitsLoss(f32[8, 2]): these are probabilities, and this loss takes logits / remove the sigmoid from \
+         the model, and apply it where probabilities are needed / or, with targets between 0 and 1, use BceLoss, \
+         which is less \
          exact / or, if it is meant, `graph.allow(&lints::SIGMOID_BEFORE_LOSS)`",
     );
 }

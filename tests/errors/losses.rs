@@ -48,8 +48,8 @@ MseLoss(f32[64, 1], f32[64]): targets [64] must have the shape of the prediction
         &[4, 3],
         (&[4, 2], F),
         |x, y| HuberLoss::new().forward(x, y),
-        "HuberLoss(f32[4, 3], f32[4, 2]): targets [4, 2] must have the shape of the predictions [4, 3] / shapes are \
-         compared, not broadcast; if it is meant, `.expand(…)` one side",
+        "HuberLoss(f32[4, 3], f32[4, 2]): targets [4, 2] must have the shape of the predictions [4, 3] / shapes must \
+         be equal, they do not broadcast; if broadcasting is intended, `.expand(…)` one side",
     );
     says(
         &[4],
@@ -105,8 +105,8 @@ fn losses_of_probabilities_say_which_targets_fit() {
         &[4, 3],
         (&[4], F),
         |x, y| KlDivLoss::new().reduction(KlDivReduction::BatchMean).forward(x, y),
-        "KlDivLoss(f32[4, 3], f32[4]): targets [4] must have the shape of the log-probabilities [4, 3] / shapes are \
-         compared, not broadcast; if it is meant, `.expand(…)` one side",
+        "KlDivLoss(f32[4, 3], f32[4]): targets [4] must have the shape of the log-probabilities [4, 3] / shapes must \
+         be equal, they do not broadcast; if broadcasting is intended, `.expand(…)` one side",
     );
 }
 
@@ -137,29 +137,32 @@ fn losses_of_classes_say_which_indices_fit() {
         &[4, 3],
         (&[4, 3], F),
         nll,
-        "NllLoss(f32[4, 3], f32[4, 3]): this loss takes a class per row, u32[4], not f32[4, 3] / one-hot or class \
-         probabilities: `.argmax(1)` gives the class / or, for soft targets, use CrossEntropyLoss on logits or \
+        "NllLoss(f32[4, 3], f32[4, 3]): this loss takes a class per row, u32[4], not f32[4, 3] / for one-hot targets \
+         or class probabilities, `.argmax(1)` returns the class / or, for soft targets, use CrossEntropyLoss on \
+         logits or \
          KlDivLoss on log-probabilities",
     );
     says(
         &[4, 3, 5],
         (&[4], U),
         nll,
-        "NllLoss(f32[4, 3, 5], u32[4]): log-probabilities [4, 3, 5] of 3 classes do not go with the target u32[4] / give \
+        "NllLoss(f32[4, 3, 5], u32[4]): log-probabilities [4, 3, 5] of 3 classes do not match the target u32[4] / \
+         give \
          one class index per row: u32[4, 5]",
     );
     says(
         &[4, 3],
         (&[4], U),
         |x, y| NllLoss::new().weight([1.0; 4]).forward(x, y),
-        "NllLoss(f32[4, 3], u32[4]): the weight has one entry per class, [3], not [4] / `train.class_weights()` gives \
-         weights that even out the classes",
+        "NllLoss(f32[4, 3], u32[4]): the weight has one entry per class, [3], not [4] / `train.class_weights()` \
+         returns weights that balance the classes",
     );
     says(
         &[4, 3],
         (&[5], U),
         |x, y| MultiMarginLoss::new().forward(x, y),
-        "MultiMarginLoss(f32[4, 3], u32[5]): scores [4, 3] of 3 classes do not go with the target u32[5] / give one class \
+        "MultiMarginLoss(f32[4, 3], u32[5]): scores [4, 3] of 3 classes do not match the target u32[5] / give one \
+         class \
          index per row: u32[4]",
     );
     says(
@@ -172,8 +175,9 @@ fn losses_of_classes_say_which_indices_fit() {
         &[4, 1],
         (&[4], U),
         |x, y| MultiClassFocalLoss::new().forward(x, y),
-        "MultiClassFocalLoss(f32[4, 1], u32[4]): a softmax over one class is always 1, so this loss is always 0 / one logit \
-         per row is a yes or no: use BceWithLogitsLoss with f32 targets of the same shape / or give the model's last layer \
+        "MultiClassFocalLoss(f32[4, 1], u32[4]): a softmax over one class is always 1, so this loss is always 0 / \
+         for a yes-or-no decision with one logit per row, use BceWithLogitsLoss with f32 targets of the same shape / \
+         or give the model's last layer \
          one output per class",
     );
     says(
@@ -204,7 +208,8 @@ fn ordinal_and_focal_losses_check_their_options() {
         &[4],
         (&[4], U),
         |x, y| CoralLoss::new().forward(x, y),
-        "CoralLoss(f32[4], u32[4]): logits of K ordered classes are [N, K−1], not [4] / give the output of a `Coral` layer",
+        "CoralLoss(f32[4], u32[4]): logits of K ordered classes are [N, K−1], not [4] / pass the output of a `Coral` \
+         layer",
     );
     says(
         &[4, 3],
@@ -223,14 +228,15 @@ fn ordinal_and_focal_losses_check_their_options() {
         &[4],
         (&[4], U),
         |_, y| Coral::rank(y),
-        "Coral::rank(u32[4]): logits of K ordered classes are f32[…, K−1], not u32[4] / give the output of a `Coral` layer",
+        "Coral::rank(u32[4]): logits of K ordered classes are f32[…, K−1], not u32[4] / pass the output of a `Coral` \
+         layer",
     );
     says(
         &[4],
         (&[4], F),
         |x, y| FocalLoss::new().alpha(1.5).forward(x, y),
-        "FocalLoss(f32[4], f32[4]): alpha must be between 0 and 1, not 1.5 / 0.25 is usual; `None` weighs positives and \
-         negatives alike",
+        "FocalLoss(f32[4], f32[4]): alpha must be between 0 and 1, not 1.5 / 0.25 is usual; `None` weighs positives \
+         and negatives equally",
     );
     says(
         &[4],
@@ -253,8 +259,8 @@ fn losses_of_signs_and_vectors_say_what_they_compare() {
         &[4],
         (&[4, 4], F),
         |x, y| MarginRankingLoss::new().forward(x, y, x),
-        "MarginRankingLoss(f32[4], f32[4, 4], f32[4]): targets [4] must have the shape of the scores [4, 4] / shapes are \
-         compared, not broadcast; if it is meant, `.expand(…)` one side",
+        "MarginRankingLoss(f32[4], f32[4, 4], f32[4]): targets [4] must have the shape of the scores [4, 4] / shapes \
+         must be equal, they do not broadcast; if broadcasting is intended, `.expand(…)` one side",
     );
     says(
         &[4, 8],
@@ -268,7 +274,7 @@ fn losses_of_signs_and_vectors_say_what_they_compare() {
         (&[4, 7], F),
         |x, y| TripletMarginLoss::new().forward(x, x, y),
         "TripletMarginLoss(f32[4, 8], f32[4, 8], f32[4, 7]): all vectors must have the same shape, not [4, 8] and [4, 7] / \
-         shapes are compared, not broadcast; if it is meant, `.expand(…)` one side",
+         shapes must be equal, they do not broadcast; if broadcasting is intended, `.expand(…)` one side",
     );
     says(
         &[4, 8],

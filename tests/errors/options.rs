@@ -70,15 +70,16 @@ fn cross_entropy_names_valid_targets_and_options() {
         &[4],
         DType::U32,
         "CrossEntropyLoss(f32[4, 3], u32[4]): the weight has one entry per class, [3], not [2] / \
-         `train.class_weights()` gives weights that even out the classes",
+         `train.class_weights()` returns weights that balance the classes",
     );
     says(
         loss(),
         &[4, 1],
         &[4],
         DType::U32,
-        "CrossEntropyLoss(f32[4, 1], u32[4]): a softmax over one class is always 1, so this loss is always 0 / one \
-         logit per row is a yes or no: use BceWithLogitsLoss with f32 targets of the same shape / or give the model's \
+        "CrossEntropyLoss(f32[4, 1], u32[4]): a softmax over one class is always 1, so this loss is always 0 / for a \
+         yes-or-no decision with one logit per row, use BceWithLogitsLoss with f32 targets of the same shape / or \
+         give the model's \
          last layer one output per class",
     );
     says(
@@ -172,7 +173,7 @@ fn optimizers_check_their_options() {
     says(
         &Sgd::new(0.1).group("fc3", 0.2, 0.0),
         "Sgd(f32[]): the group `fc3` selects no trainable parameter of this graph / names are dotted paths from the \
-         top, such as `encoder.fc1`",
+         root, such as `encoder.fc1`",
     );
     says(
         &Sgd::new(0.1).group("fc", 0.2, 0.0).group("fc.weight", 0.2, 0.0),

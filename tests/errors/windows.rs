@@ -184,7 +184,7 @@ fn layers_of_windows_name_their_scope() {
         "
 conv2d(f32[8, 6, 28, 28], f32[8, 6, 3, 3]): 4 groups do not divide 6 input and 8 output channels
   at HERE (in conv)
-  fix: choose groups that divide both; 1 is none",
+  fix: choose groups that divide both; 1 means no groups",
     );
     let conv =
         Conv2d::with(&params.at("mirror"), 3, 8, 3, Conv2dOptions::new().padding(2).padding_mode(PaddingMode::Reflect));

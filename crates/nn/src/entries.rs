@@ -1,4 +1,4 @@
-//! Entries of a state dict, and their values in safetensors files.
+//! Entries of a state dict, and conversion from and to safetensors files.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,15 @@ use wgrad_core::{Array, Counter, Kind, Params, Result, Shape, Variable};
 use crate::{LoadError, UnreadableFile};
 
 /// Entry of a state dict.
-pub enum Entry {
+pub enum StateEntry {
     /// A parameter or buffer.
     Variable(Variable),
-    /// A counter, such as the batches that a batch norm has seen.
+    /// A counter, such as batch norm's `num_batches_tracked`.
     Counter(Counter),
 }
 
-impl Entry {
-    /// Returns its shape; counters have none.
+impl StateEntry {
+    /// Returns the shape of the value; a counter is a scalar.
     pub fn shape(&self) -> Shape {
         match self {
             Self::Variable(variable) => variable.shape().clone(),
@@ -26,16 +26,18 @@ impl Entry {
     }
 }
 
-/// Value that a file gives for an entry.
-pub enum Value {
-    /// Of a variable.
+/// Value for a [`StateEntry`], read from a file.
+pub enum StateValue {
+    /// Value of a variable.
     Array(Array),
-    /// Of a counter.
+    /// Value of a counter.
     Count(u64),
 }
 
-/// Returns the entries of a scope, by name.
-pub fn entries(params: &Params) -> BTreeMap<String, Entry> {
+/// Returns the state dict of a scope: parameters, buffers and counters by their names within the scope.
+///
+/// Optimizer state and counters whose last name begins with `@` are not part of it.
+pub fn entries(params: &Params) -> BTreeMap<String, StateEntry> {
     let scope = params.path();
     let inside = |name: &str| match name.strip_prefix(scope) {
         Some(rest) if scope.is_empty() => Some(rest.to_string()),
@@ -44,19 +46,21 @@ pub fn entries(params: &Params) -> BTreeMap<String, Entry> {
     };
     let in_model = |name: &str| !name.rsplit('.').next().unwrap_or(name).starts_with('@');
     let variables = params.variables().into_iter().filter(|variable| variable.kind() != Kind::State);
-    let variables = variables.filter_map(|v| Some((inside(v.name())?, Entry::Variable(v))));
+    let variables = variables.filter_map(|v| Some((inside(v.name())?, StateEntry::Variable(v))));
     let counters = params.counters().into_iter().filter(|(name, _)| in_model(name));
-    variables.chain(counters.filter_map(|(name, counter)| Some((inside(&name)?, Entry::Counter(counter))))).collect()
+    variables
+        .chain(counters.filter_map(|(name, counter)| Some((inside(&name)?, StateEntry::Counter(counter)))))
+        .collect()
 }
 
-/// Converts a file's tensor to the value of an entry.
+/// Converts a tensor of a file to the value of `entry`.
 ///
 /// # Errors
-/// When shape or type differ, in words for a message.
-pub fn value(entry: &Entry, view: &TensorView<'_>) -> Result<Value, String> {
+/// Returns the reason as text if shapes differ or the type cannot be converted.
+pub fn value(entry: &StateEntry, view: &TensorView<'_>) -> Result<StateValue, String> {
     let (shape, found) = (entry.shape(), Shape::from(view.shape()));
-    let counter = matches!(entry, Entry::Counter(_));
-    // A counter may be [1], as some exporters write scalars.
+    let counter = matches!(entry, StateEntry::Counter(_));
+    // A counter may have the shape [1]: some exporters write scalars so.
     if shape != found && !(counter && found.numel() == 1) {
         return Err(format!("the model has {shape}, the file {found}"));
     }
@@ -64,7 +68,7 @@ pub fn value(entry: &Entry, view: &TensorView<'_>) -> Result<Value, String> {
     let array = match (counter, view.dtype()) {
         (true, Dtype::I64) => {
             let count = i64::from_le_bytes(bytes.try_into().map_err(|_| "not one number".to_string())?);
-            return u64::try_from(count).map(Value::Count).map_err(|_| format!("a count cannot be {count}"));
+            return u64::try_from(count).map(StateValue::Count).map_err(|_| format!("a count cannot be {count}"));
         }
         (true, other) => return Err(format!("a count is I64, in the file it is {other:?}")),
         (false, Dtype::F32) => Array::new(shape, words(bytes, f32::from_le_bytes)),
@@ -75,7 +79,7 @@ pub fn value(entry: &Entry, view: &TensorView<'_>) -> Result<Value, String> {
         }
         (false, other) => return Err(format!("floats are F32, F64, F16 or BF16, in the file it is {other:?}")),
     };
-    array.map(Value::Array).map_err(|error| error.to_string())
+    array.map(StateValue::Array).map_err(|error| error.to_string())
 }
 
 /// Splits little-endian bytes into numbers.
@@ -83,7 +87,7 @@ pub fn words<const N: usize, T>(bytes: &[u8], from: impl Fn([u8; N]) -> T) -> Ve
     bytes.as_chunks::<N>().0.iter().map(|&word| from(word)).collect()
 }
 
-/// A half-precision float: 1 bit of sign, 5 of exponent, 10 of mantissa. Exact.
+/// Converts an IEEE half-precision float (1 sign bit, 5 exponent bits, 10 mantissa bits) to `f32` exactly.
 pub(crate) fn from_half(bits: u16) -> f32 {
     let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
     let (exponent, mantissa) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
@@ -115,17 +119,20 @@ pub fn unreadable(file: &str, bytes: &[u8], error: &SafeTensorError) -> LoadErro
     LoadError::Unreadable { file: file.into(), problem }
 }
 
-/// Sets an entry.
+/// Assigns a value to an entry.
 ///
 /// # Errors
-/// When the shape differs.
-pub fn set(entry: Entry, value: Value) -> Result<()> {
+/// Returns an error if the shapes differ.
+///
+/// # Panics
+/// Panics if the entry is a variable and the value a count, or the reverse.
+pub fn set(entry: StateEntry, value: StateValue) -> Result<()> {
     match (entry, value) {
-        (Entry::Variable(variable), Value::Array(array)) => Variable::set(&variable, Array::clone(&array)),
-        (Entry::Counter(counter), Value::Count(count)) => {
+        (StateEntry::Variable(variable), StateValue::Array(array)) => Variable::set(&variable, Array::clone(&array)),
+        (StateEntry::Counter(counter), StateValue::Count(count)) => {
             Counter::set(&counter, count);
             Ok(())
         }
-        _ => unreachable!("an entry's value is of its kind"),
+        _ => unreachable!("`value` converts to the kind of the entry"),
     }
 }

@@ -1,4 +1,4 @@
-//! How weights begin: the usual bounds, as PyTorch computes them.
+//! Initial distributions of weights and biases, with the bounds of PyTorch's `torch.nn.init`.
 //!
 //! ```
 //! use wgrad_core::{Init, Params};
@@ -10,7 +10,9 @@
 
 use wgrad_core::Init;
 
-/// The factor that keeps the variance through a leaky ReLU: `sqrt(2 / (1 + slope²))`; `sqrt 2` for a ReLU.
+/// Returns the gain of a leaky ReLU with negative slope `slope`: `sqrt(2 / (1 + slope²))`; `sqrt 2` for a ReLU.
+///
+/// The gain keeps the variance of activations constant from layer to layer.
 pub fn leaky_relu_gain(slope: f64) -> f64 {
     (2.0 / (1.0 + slope * slope)).sqrt()
 }
@@ -19,9 +21,12 @@ fn count(fan: usize) -> f64 {
     fan as f64
 }
 
-/// Uniform in ±`sqrt(3) · gain / sqrt(fan_in)` with the gain of a leaky ReLU of slope `a`.
+/// Returns the uniform distribution in ±`sqrt(3) · gain / sqrt(fan_in)`, where the gain is that of a leaky ReLU with
+/// negative slope `a`; PyTorch's `kaiming_uniform_`.
 ///
-/// `a = sqrt 5` is what PyTorch's layers use: the bound is `1 / sqrt(fan_in)`. Zero where there is no input.
+/// PyTorch's layers use `a = sqrt 5`, which makes the bound `1 / sqrt(fan_in)`. The value is 0 if `fan_in` is 0.
+///
+/// He et al.: "Delving deep into rectifiers", 2015.
 pub fn kaiming_uniform(fan_in: usize, a: f64) -> Init {
     if fan_in == 0 {
         return Init::Constant(0.0);
@@ -30,7 +35,10 @@ pub fn kaiming_uniform(fan_in: usize, a: f64) -> Init {
     Init::Uniform(-bound, bound)
 }
 
-/// Normal with standard deviation `gain / sqrt(fan_in)`, with the gain of a leaky ReLU of slope `a`.
+/// Returns the normal distribution with standard deviation `gain / sqrt(fan_in)`, where the gain is that of a leaky
+/// ReLU with negative slope `a`; PyTorch's `kaiming_normal_`.
+///
+/// The value is 0 if `fan_in` is 0.
 pub fn kaiming_normal(fan_in: usize, a: f64) -> Init {
     if fan_in == 0 {
         return Init::Constant(0.0);
@@ -38,17 +46,22 @@ pub fn kaiming_normal(fan_in: usize, a: f64) -> Init {
     Init::Normal(0.0, leaky_relu_gain(a) / count(fan_in).sqrt())
 }
 
-/// Uniform in ±`gain · sqrt(6 / (fan_in + fan_out))`.
+/// Returns the uniform distribution in ±`gain · sqrt(6 / (fan_in + fan_out))`; PyTorch's `xavier_uniform_`.
+///
+/// The value is 0 if both fans are 0.
 pub fn xavier_uniform(fan_in: usize, fan_out: usize, gain: f64) -> Init {
     if fan_in + fan_out == 0 {
         return Init::Constant(0.0);
     }
-    // In PyTorch's order of operations.
+    // PyTorch's order of operations, so that the bounds are equal to the last bit.
     let bound = 3.0f64.sqrt() * (gain * (2.0 / count(fan_in + fan_out)).sqrt());
     Init::Uniform(-bound, bound)
 }
 
-/// Normal with standard deviation `gain · sqrt(2 / (fan_in + fan_out))`.
+/// Returns the normal distribution with standard deviation `gain · sqrt(2 / (fan_in + fan_out))`; PyTorch's
+/// `xavier_normal_`.
+///
+/// The value is 0 if both fans are 0.
 pub fn xavier_normal(fan_in: usize, fan_out: usize, gain: f64) -> Init {
     if fan_in + fan_out == 0 {
         return Init::Constant(0.0);
@@ -56,7 +69,9 @@ pub fn xavier_normal(fan_in: usize, fan_out: usize, gain: f64) -> Init {
     Init::Normal(0.0, gain * (2.0 / count(fan_in + fan_out)).sqrt())
 }
 
-/// Uniform in ±`1 / sqrt(fan_in)`: the bias of PyTorch's layers. Zero where there is no input; PyTorch draws zeros then.
+/// Returns the uniform distribution in ±`1 / sqrt(fan_in)`, which PyTorch's layers use for biases.
+///
+/// The value is 0 if `fan_in` is 0, as in PyTorch.
 pub fn bias(fan_in: usize) -> Init {
     let bound = if fan_in == 0 { 0.0 } else { 1.0 / count(fan_in).sqrt() };
     Init::Uniform(-bound, bound)
@@ -69,7 +84,7 @@ mod tests {
     #[test]
     fn the_bounds_are_those_of_pytorch() {
         let Init::Uniform(low, high) = kaiming_uniform(4, 5.0f64.sqrt()) else { panic!() };
-        // PyTorch's order of operations gives this, not 0.5.
+        // PyTorch's order of operations results in this number instead of 0.5.
         assert_eq!((low, high), (-0.499_999_999_999_999_94, 0.499_999_999_999_999_94));
         let Init::Uniform(_, high) = xavier_uniform(3, 3, 1.0) else { panic!() };
         assert!((high - 1.0).abs() < 1e-15);

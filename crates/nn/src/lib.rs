@@ -1,11 +1,12 @@
-//! Neural networks on top of the graph: layers, losses, optimizers and their schedules, whole models, state dicts.
+//! Neural networks built from graph ops: layers, losses, optimizers, learning rate schedules, models and state dicts.
 //!
-//! [`layers`] declare variables in [`Params`](wgrad_core::Params) and, as a [`Module`], trace their ops; a loss of
-//! [`losses`] makes one number of the result; an optimizer of [`optim`] adds gradients and updates; [`StateDict`] saves
-//! and loads the model as a safetensors file, with PyTorch's names, and [`Load`] takes what is wanted of one; [`models`]
-//! are whole networks with published weights.
+//! - [`layers`]: declare variables in [`Params`](wgrad_core::Params) and, as a [`Module`], trace their ops.
+//! - [`losses`]: reduce predictions and targets to one number.
+//! - [`optim`]: optimizers, which add gradients and parameter updates to the graph, and learning rate schedules.
+//! - [`StateDict`] and [`Load`]: save and load parameters as safetensors files under PyTorch's names.
+//! - [`models`]: complete networks with published weights.
 //!
-//! Nothing here has a kernel of its own: everything is composed of graph ops.
+//! This crate has no kernels: everything is composed of ops of `wgrad-core`.
 
 #[macro_use]
 mod macros;
@@ -31,7 +32,7 @@ pub use load_error::{LoadError, LoadFix, UnreadableFile};
 pub use module::{Module, Sequential};
 pub use state_dict::StateDict;
 
-/// The folder of this crate's sources as errors name it.
+/// Returns the path of this crate's source folder, by which errors recognise a line of the library.
 fn source() -> &'static str {
     file!().trim_end_matches("lib.rs")
 }

@@ -1,18 +1,18 @@
-//! What a graph is warnings about: mistakes that fit every shape.
+//! Lints of models and losses: mistakes that type-check.
 //!
-//! | lint | what was seen |
+//! | lint | mistake |
 //! |---|---|
-//! | [`SOFTMAX_BEFORE_LOSS`] | probabilities where a loss takes logits: an error |
-//! | [`SIGMOID_BEFORE_LOSS`] | the same with one logit: an error |
-//! | [`LOG_SOFTMAX_BEFORE_LOSS`] | logarithms of probabilities where a loss takes logits |
+//! | [`SOFTMAX_BEFORE_LOSS`] | probabilities passed to a loss that takes logits: an error |
+//! | [`SIGMOID_BEFORE_LOSS`] | the same with a sigmoid: an error |
+//! | [`LOG_SOFTMAX_BEFORE_LOSS`] | log-probabilities passed to a loss that takes logits |
 //! | [`RELU_BEFORE_LOSS`] | logits that cannot be negative |
-//! | [`LOGITS_AS_PROBABILITIES`] | logits where a loss takes probabilities or their logarithms |
+//! | [`LOGITS_AS_PROBABILITIES`] | logits passed to a loss that takes probabilities or log-probabilities |
 //! | [`PARAMETER_WITHOUT_GRADIENT`] | a trainable parameter that the loss does not depend on |
-//! | [`EVALUATION_IN_TRAINING_MODE`] | a training graph without training, but with batch norm or dropout |
+//! | [`EVALUATION_IN_TRAINING_MODE`] | a graph in training mode that updates no parameter, but has batch norm or dropout |
 //!
-//! Errors are returned by `compile`; warnings are told by the session, on standard error unless
-//! [`Session::on_warning`](wgrad_core::Session::on_warning) or the trainer's progress says otherwise. What is meant is
-//! allowed per graph:
+//! `compile` returns lints of the level error as errors. The session reports warnings on standard error, unless
+//! [`Session::on_warning`](wgrad_core::Session::on_warning) or the trainer's progress receives them. A graph can
+//! allow a lint whose finding is intended:
 //!
 //! ```
 //! use wgrad_core::{DType, Graph, Mode};
@@ -31,23 +31,24 @@
 pub use wgrad_core::lints::{EVALUATION_IN_TRAINING_MODE, PARAMETER_WITHOUT_GRADIENT};
 use wgrad_core::{InvalidArgument, Lint, NodeKind, Tensor, View};
 
-/// A softmax at the end of a model whose loss takes logits: the softmax is applied twice, and the loss cannot fall
-/// below 0.31 for two classes.
+/// Softmax at the end of a model whose loss takes logits: the softmax is applied twice, and for two classes the loss
+/// cannot fall below 0.31.
 pub static SOFTMAX_BEFORE_LOSS: Lint = Lint::error("SOFTMAX_BEFORE_LOSS");
 
-/// A sigmoid at the end of a model whose loss takes logits: the sigmoid is applied twice.
+/// Sigmoid at the end of a model whose loss takes logits: the sigmoid is applied twice.
 pub static SIGMOID_BEFORE_LOSS: Lint = Lint::error("SIGMOID_BEFORE_LOSS");
 
-/// A logarithm of a softmax or sigmoid at the end of a model whose loss takes logits.
+/// Log-softmax or log-sigmoid at the end of a model whose loss takes logits.
 pub static LOG_SOFTMAX_BEFORE_LOSS: Lint = Lint::warning("LOG_SOFTMAX_BEFORE_LOSS");
 
-/// A ReLU at the end of a model whose loss takes logits: no logit is ever negative.
+/// ReLU at the end of a model whose loss takes logits: no logit can be negative.
 pub static RELU_BEFORE_LOSS: Lint = Lint::warning("RELU_BEFORE_LOSS");
 
-/// The output of a linear layer, convolution or batch norm where a loss takes probabilities or their logarithms.
+/// Output of a linear layer, convolution, batch norm or ReLU passed to a loss that takes probabilities or
+/// log-probabilities.
 pub static LOGITS_AS_PROBABILITIES: Lint = Lint::warning("LOGITS_AS_PROBABILITIES");
 
-/// Looks at what `loss` is given as logits.
+/// Checks the input of `loss`, which takes logits, for the lints about logits.
 #[track_caller]
 pub(crate) fn logits(x: &Tensor, loss: &str) {
     let origin = origin(x);
@@ -55,18 +56,18 @@ pub(crate) fn logits(x: &Tensor, loss: &str) {
         "softmax" => (
             &SOFTMAX_BEFORE_LOSS,
             InvalidArgument::new("these are probabilities, and this loss takes the softmax of logits itself")
-                .fix("leave the softmax out of the model; take it where probabilities are read"),
+                .fix("remove the softmax from the model, and apply it where probabilities are needed"),
         ),
         "sigmoid" => (
             &SIGMOID_BEFORE_LOSS,
             InvalidArgument::new("these are probabilities, and this loss takes logits")
-                .fix("leave the sigmoid out of the model; take it where probabilities are read")
+                .fix("remove the sigmoid from the model, and apply it where probabilities are needed")
                 .fix("or, with targets between 0 and 1, use BceLoss, which is less exact"),
         ),
         "log_softmax" | "log_sigmoid" => (
             &LOG_SOFTMAX_BEFORE_LOSS,
             InvalidArgument::new(format!("{origin} is applied already, and this loss takes logits"))
-                .fix("leave it out of the model")
+                .fix("remove it from the model")
                 .fix("or use NllLoss, which takes logarithms of probabilities"),
         ),
         "relu" | "relu6" => (
@@ -79,7 +80,7 @@ pub(crate) fn logits(x: &Tensor, loss: &str) {
     x.graph().lint(lint, loss, &[x], invalid);
 }
 
-/// Looks at what `loss` is given as probabilities, or as their logarithms.
+/// Checks the input of `loss`, which takes probabilities or, if `logarithms` is set, log-probabilities.
 #[track_caller]
 pub(crate) fn probabilities(x: &Tensor, loss: &str, logarithms: bool) {
     let origin = origin(x);
@@ -87,24 +88,25 @@ pub(crate) fn probabilities(x: &Tensor, loss: &str, logarithms: bool) {
     let invalid = match (logarithms, origin.as_str()) {
         (true, "softmax" | "sigmoid") => {
             InvalidArgument::new("these are probabilities, and this loss takes their logarithms")
-                .fix("take log_softmax in the place of softmax")
+                .fix("use log_softmax instead of softmax")
         }
         (true, _) if made => InvalidArgument::new(format!(
-            "this is what {origin} gives, and this loss takes logarithms of probabilities"
+            "this is the output of {origin}, and this loss takes logarithms of probabilities"
         ))
         .fix("use CrossEntropyLoss, which takes logits")
-        .fix("or take log_softmax first"),
+        .fix("or apply log_softmax first"),
         (false, _) if made => {
-            InvalidArgument::new(format!("this is what {origin} gives, and this loss takes probabilities"))
+            InvalidArgument::new(format!("this is the output of {origin}, and this loss takes probabilities"))
                 .fix("use BceWithLogitsLoss, which takes logits and is more exact")
-                .fix("or take the sigmoid first")
+                .fix("or apply the sigmoid first")
         }
         _ => return,
     };
     x.graph().lint(&LOGITS_AS_PROBABILITIES, loss, &[x], invalid);
 }
 
-/// The name of the op that made a tensor's elements: behind views, dropout, and the addition of a bias.
+/// Returns the name of the op that computed the elements of `x`, looking through views, dropout and the addition of a
+/// bias.
 fn origin(x: &Tensor) -> String {
     let nodes = x.graph().nodes();
     let mut at = x.id();

@@ -1,4 +1,4 @@
-//! Loading a state dict into a model: all of it, or with names changed and parts left out.
+//! Loading of a state dict into a model, with options to rename entries and to skip some.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -8,26 +8,26 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::SafeTensors;
 use wgrad_core::{Error, Params, Result, Shape, nearest};
 
-use crate::entries::{Entry, entries, set, unreadable, value};
+use crate::entries::{StateEntry, entries, set, unreadable, value};
 use crate::{LoadError, LoadFix};
 
-/// What a load did, by names of the model in alphabetical order.
+/// Result of a load: the names of the model's and the file's entries in alphabetical order, by outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadReport {
-    /// What was loaded.
+    /// Entries that were loaded.
     pub loaded: Vec<String>,
-    /// What the model has and the file has not; it keeps its value.
+    /// Entries of the model that the file lacks; they keep their values.
     pub missing: Vec<String>,
-    /// What the file has and the model has not.
+    /// Entries of the file that the model lacks.
     pub unexpected: Vec<String>,
-    /// What both have, but not in the same shape or type, with the reason; it keeps its value.
-    pub unfit: Vec<(String, String)>,
-    /// What was left out by [`Load::skip`], of the model or the file; what the model has of it keeps its value.
+    /// Entries whose shape or type differs between model and file, with the reason; they keep their values.
+    pub mismatched: Vec<(String, String)>,
+    /// Entries of the model or the file that [`Load::skip`] excluded; the model's keep their values.
     pub skipped: Vec<String>,
 }
 
 impl LoadReport {
-    /// Whether names, shapes and types were all the same, but for what was to be left out.
+    /// Returns whether all names, shapes and types agree, apart from skipped entries.
     pub fn is_complete(&self) -> bool {
         self.differences().is_empty()
     }
@@ -36,11 +36,11 @@ impl LoadReport {
         let lists = [("missing from the file", &self.missing), ("not in the model", &self.unexpected)];
         let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
         let lists = lists.map(|(what, names)| format!("{what}: {}", names.join(", ")));
-        lists.chain(self.invalid()).collect()
+        lists.chain(self.mismatches()).collect()
     }
 
-    fn invalid(&self) -> impl Iterator<Item = String> {
-        self.unfit.iter().map(|(name, why)| format!("{name}: {why}"))
+    fn mismatches(&self) -> impl Iterator<Item = String> {
+        self.mismatched.iter().map(|(name, why)| format!("{name}: {why}"))
     }
 }
 
@@ -63,10 +63,10 @@ enum Source<'a> {
 
 type Rename<'a> = Box<dyn Fn(&str) -> String + 'a>;
 
-/// How to load a safetensors file whose names or shapes are not quite those of the model: PyTorch's `load_state_dict`.
+/// Builder of a load of a safetensors file whose names or shapes differ from the model's; PyTorch's `load_state_dict`.
 ///
-/// Floats of 64 or 16 bits become `f32` (64 bits stay for a device that computes in them). `num_batches_tracked` may be
-/// missing, as in files of old versions of PyTorch; the model keeps its count then.
+/// Floats of 64 and 16 bits are converted to `f32`; 64-bit values are kept for a device that computes in `f64`. An
+/// entry `num_batches_tracked` may be missing, as in files of PyTorch before 0.4.1; the model keeps its count then.
 ///
 /// ```
 /// use wgrad_core::Params;
@@ -93,14 +93,14 @@ pub struct Load<'a> {
     renames: Vec<Rename<'a>>,
     skips: Vec<String>,
     strict: bool,
-    skip_misfits: bool,
+    skip_mismatched: bool,
 }
 
 impl fmt::Debug for Load<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.source.name();
         write!(f, "Load({name}, strict: {}, without {:?}, ", self.strict, self.skips)?;
-        write!(f, "{} renamings, skip_misfits: {})", self.renames.len(), self.skip_misfits)
+        write!(f, "{} renamings, skip_mismatched: {})", self.renames.len(), self.skip_mismatched)
     }
 }
 
@@ -116,33 +116,35 @@ impl Source<'_> {
 
 impl<'a> Load<'a> {
     fn new(source: Source<'a>) -> Self {
-        Self { source, renames: vec![], skips: vec![], strict: true, skip_misfits: false }
+        Self { source, renames: vec![], skips: vec![], strict: true, skip_mismatched: false }
     }
 
-    /// To load this safetensors file. Nothing is read before [`Self::apply`].
+    /// Creates a load of the safetensors file at `path`. The file is read by [`Self::apply`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn from(path: impl AsRef<Path>) -> Self {
         Self::new(Source::File(path.as_ref().into()))
     }
 
-    /// To load these bytes; `name` stands for them in messages.
+    /// Creates a load of the bytes of a safetensors file; messages call it `name`.
     pub fn from_bytes(name: impl Into<String>, bytes: &'a [u8]) -> Self {
         Self::new(Source::Bytes(name.into(), bytes))
     }
 
-    /// Whether every name must be on both sides, which is the default. Without, what one side lacks is in the report.
+    /// If `true`, a name that only the model or only the file has is an error; if `false`, it is listed in the
+    /// report. Default: `true`.
     ///
-    /// Shapes and types that differ are errors in either case, as in PyTorch: see [`Self::skip_misfits`].
+    /// Shapes and types that differ are errors in both cases, as in PyTorch; see [`Self::skip_mismatched`].
     pub fn strict(self, strict: bool) -> Self {
         Self { strict, ..self }
     }
 
-    /// Whether what has another shape or type in the file is left as it is, and reported, instead of being an error.
-    pub fn skip_misfits(self, skip: bool) -> Self {
-        Self { skip_misfits: skip, ..self }
+    /// If `true`, entries whose shape or type differs keep the model's value and are listed in the report, instead of
+    /// being an error. Default: `false`.
+    pub fn skip_mismatched(self, skip: bool) -> Self {
+        Self { skip_mismatched: skip, ..self }
     }
 
-    /// Gives each name of the file another one. Several changes are made in their order.
+    /// Renames each entry of the file. Several renames are applied in the order of the calls.
     ///
     /// ```
     /// # use wgrad_nn::Load;
@@ -153,26 +155,30 @@ impl<'a> Load<'a> {
         self
     }
 
-    /// Takes `prefix` away from the names that begin with it: `module.` of a `DataParallel`, `_orig_mod.` of a compiled
+    /// Removes `prefix` from the names that begin with it: `module.` of a `DataParallel`, `_orig_mod.` of a compiled
     /// model.
     pub fn strip_prefix(self, prefix: impl Into<String>) -> Self {
         let prefix = prefix.into();
         self.rename(move |name| name.strip_prefix(&prefix).unwrap_or(name).to_string())
     }
 
-    /// Leaves out one name, or everything inside a scope, of the file and of the model: a head that is to be trained anew.
-    /// Names are the model's.
+    /// Skips the entry `scope`, or all entries inside the scope, in the file and in the model: for a head that is
+    /// trained anew, for example. Names are the model's, after [`Self::rename`].
     pub fn skip(mut self, scope: impl Into<String>) -> Self {
         self.skips.push(scope.into());
         self
     }
 
-    /// Loads into the variables of `params`, or of the scope that it is at, and says what was loaded and what was not.
+    /// Loads into the variables inside `params`, and returns what was loaded and what was not.
     ///
     /// # Errors
-    /// When the file cannot be read or is not a safetensors file; names are missing or unexpected in a strict load; shapes or
-    /// types differ, unless they are to be skipped; a renaming gives two names the same name; there is nothing in a scope
-    /// to be skipped. The message lists all differences, and nothing is changed.
+    /// Returns an error, which lists all differences, and changes nothing if
+    ///
+    /// - the file cannot be read or is not a safetensors file;
+    /// - a name is missing or unexpected, and the load is strict;
+    /// - a shape or type differs, unless [`Self::skip_mismatched`] is set;
+    /// - two entries of the file are renamed to the same name;
+    /// - a skipped scope has no entries.
     pub fn apply(&self, params: &Params) -> Result<LoadReport> {
         match &self.source {
             #[cfg(not(target_arch = "wasm32"))]
@@ -188,7 +194,7 @@ impl<'a> Load<'a> {
         let keys = self.renamed(&file)?;
         let mut entries = entries(params);
         let (mut values, mut report) = (vec![], LoadReport::default());
-        self.take_skipped(&keys, &mut entries, &mut report)?;
+        self.exclude_skipped(&keys, &mut entries, &mut report)?;
         let mut shapes = HashMap::new();
         for (key, original) in keys.iter().filter(|(key, _)| !self.skips(key)) {
             let view = file.tensor(original).map_err(unreadable)?;
@@ -202,23 +208,23 @@ impl<'a> Load<'a> {
                         report.loaded.push(key.clone());
                         values.push((entry, value));
                     }
-                    Err(why) => report.unfit.push((key.clone(), why)),
+                    Err(why) => report.mismatched.push((key.clone(), why)),
                 },
             }
         }
-        // PyTorch's own files of before version 0.4.1 have no counts; its loader does not ask for them either.
-        entries.retain(|name, entry| !(matches!(entry, Entry::Counter(_)) && last(name) == "num_batches_tracked"));
+        // Files of PyTorch before 0.4.1 have no such counts; its own loader does not require them either.
+        entries.retain(|name, entry| !(matches!(entry, StateEntry::Counter(_)) && last(name) == "num_batches_tracked"));
         report.missing = entries.keys().cloned().collect();
         let wrong = self.strict && !(report.missing.is_empty() && report.unexpected.is_empty());
-        if wrong || !self.skip_misfits && !report.unfit.is_empty() {
-            let likely = likely(&entries, &shapes);
-            return Err(mismatch(&name, report, self.strict, likely).into());
+        if wrong || !self.skip_mismatched && !report.mismatched.is_empty() {
+            let correspondence = suggest(&entries, &shapes);
+            return Err(mismatch(&name, report, self.strict, correspondence).into());
         }
         values.into_iter().try_for_each(|(entry, value)| set(entry, value))?;
         Ok(report)
     }
 
-    /// The file's names as they are to be, with what they are.
+    /// Returns the names of the file's entries: the original ones, by the renamed ones.
     fn renamed(&self, file: &SafeTensors<'_>) -> Result<BTreeMap<String, String>> {
         let mut keys = BTreeMap::new();
         let mut originals = file.names();
@@ -237,10 +243,10 @@ impl<'a> Load<'a> {
         self.skips.iter().any(|scope| inside(scope, name))
     }
 
-    fn take_skipped(
+    fn exclude_skipped(
         &self,
         keys: &BTreeMap<String, String>,
-        entries: &mut BTreeMap<String, Entry>,
+        entries: &mut BTreeMap<String, StateEntry>,
         report: &mut LoadReport,
     ) -> Result<()> {
         let names = || keys.keys().chain(entries.keys()).map(String::as_str);
@@ -269,23 +275,24 @@ fn last(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
-/// Names that may be meant for each other: in the file and in the model.
-enum Likely {
-    /// The file's names have this in front.
-    Longer(String),
-    /// The model's names have this in front.
-    Shorter(String),
-    /// Pairs of names, the file's first, of equal shapes.
+/// Guess at the names that correspond between file and model, for a suggestion in the error message.
+enum Correspondence {
+    /// The file's names have this prefix.
+    FilePrefix(String),
+    /// The model's names have this prefix.
+    ModelPrefix(String),
+    /// Pairs of similar names with equal shapes; the file's name is first.
     Pairs(Vec<(String, String)>),
 }
 
-fn likely(missing: &BTreeMap<String, Entry>, unexpected: &HashMap<&str, Shape>) -> Likely {
+fn suggest(missing: &BTreeMap<String, StateEntry>, unexpected: &HashMap<&str, Shape>) -> Correspondence {
     let mut found: Vec<&str> = unexpected.keys().copied().collect();
     found.sort_unstable();
     let lacking: Vec<&str> = missing.keys().map(String::as_str).collect();
-    for (longer, shorter, make) in
-        [(&found, &lacking, Likely::Longer as fn(String) -> Likely), (&lacking, &found, Likely::Shorter)]
-    {
+    for (longer, shorter, make) in [
+        (&found, &lacking, Correspondence::FilePrefix as fn(String) -> Correspondence),
+        (&lacking, &found, Correspondence::ModelPrefix),
+    ] {
         let cut = |name: &str, of: &str| name.strip_suffix(of).filter(|front| front.ends_with('.')).map(str::to_string);
         let fronts = longer.iter().take(1).flat_map(|name| shorter.iter().filter_map(|of| cut(name, of)));
         let fits =
@@ -299,25 +306,25 @@ fn likely(missing: &BTreeMap<String, Entry>, unexpected: &HashMap<&str, Shape>) 
     let mut pairs = vec![];
     for name in found {
         let alike = missing.iter().filter(|(other, entry)| {
-            last(other) == last(name) && matches!(entry, Entry::Variable(_)) && entry.shape() == unexpected[name]
+            last(other) == last(name) && matches!(entry, StateEntry::Variable(_)) && entry.shape() == unexpected[name]
         });
         pairs.extend(nearest(name, alike.map(|(other, _)| other.as_str())).map(|other| (name.into(), other.into())));
     }
-    Likely::Pairs(pairs)
+    Correspondence::Pairs(pairs)
 }
 
-fn mismatch(file: &str, report: LoadReport, strict: bool, likely: Likely) -> LoadError {
-    let differences = if strict { report.differences() } else { report.invalid().collect() };
+fn mismatch(file: &str, report: LoadReport, strict: bool, correspondence: Correspondence) -> LoadError {
+    let differences = if strict { report.differences() } else { report.mismatches().collect() };
     let mut fixes = vec![];
-    match likely {
+    match correspondence {
         _ if !strict => {}
-        Likely::Longer(prefix) => fixes.push(LoadFix::StripPrefix { prefix }),
-        Likely::Shorter(front) => fixes.push(LoadFix::At { scope: front.trim_end_matches('.').into() }),
-        Likely::Pairs(pairs) => {
+        Correspondence::FilePrefix(prefix) => fixes.push(LoadFix::StripPrefix { prefix }),
+        Correspondence::ModelPrefix(front) => fixes.push(LoadFix::At { scope: front.trim_end_matches('.').into() }),
+        Correspondence::Pairs(pairs) => {
             fixes.extend(pairs.into_iter().take(3).map(|(file, model)| LoadFix::Rename { file, model }));
         }
     }
-    if let Some((first, _)) = report.unfit.first() {
+    if let Some((first, _)) = report.mismatched.first() {
         let scope = first.rsplit_once('.').map_or(first.as_str(), |(scope, _)| scope);
         fixes.push(LoadFix::Skip { scope: scope.into() });
     }

@@ -7,7 +7,7 @@ use super::*;
 use crate::StateDict;
 use crate::layers::{BatchNorm1d, Linear};
 
-/// A model whose scopes stand inside `front`.
+/// Returns the parameters of a model whose layers are in the scope `front`.
 fn model(seed: u64, front: &str) -> Params {
     let params = Params::seeded(seed);
     let p = params.at(front);
@@ -25,8 +25,8 @@ fn message(result: Result<LoadReport>) -> String {
     result.expect_err("an error").to_string()
 }
 
-/// Changes the model's `fc.weight` so that a load of it shows.
-fn forget(params: &Params) {
+/// Overwrites the model's `fc.weight`, so that a load of it is visible.
+fn overwrite_weight(params: &Params) {
     params.get("fc.weight").unwrap().set(Array::full([3, 2], 9f32)).unwrap();
 }
 
@@ -40,7 +40,7 @@ fn floats(tensors: &[(&str, Dtype, &[usize], usize)]) -> Vec<u8> {
 }
 
 #[test]
-fn the_prefixes_of_wrapped_models_are_taken_away() {
+fn prefixes_of_wrapped_models_are_stripped() {
     for prefix in ["module.", "_orig_mod."] {
         let saved = model(1, prefix.trim_end_matches('.'));
         let file = bytes(&saved);
@@ -55,7 +55,7 @@ fn the_prefixes_of_wrapped_models_are_taken_away() {
 }
 
 #[test]
-fn a_file_of_a_part_is_told_its_scope() {
+fn the_error_suggests_the_scope_that_a_file_is_for() {
     let file = bytes(&model(1, ""));
     let params = model(2, "backbone");
     let refused = message(Load::from_bytes("m", &file).apply(&params));
@@ -65,10 +65,10 @@ fn a_file_of_a_part_is_told_its_scope() {
 }
 
 #[test]
-fn names_are_changed_in_order_and_may_not_meet() {
+fn renames_apply_in_order_and_may_not_collide() {
     let file = floats(&[("fc.gamma", Dtype::F32, &[3, 2], 4), ("fc.beta", Dtype::F32, &[3], 4)]);
     let params = model(1, "");
-    forget(&params);
+    overwrite_weight(&params);
     let load = Load::from_bytes("m", &file).rename(|name| name.replace("gamma", "kernel")).strict(false);
     let report = load.rename(|name| name.replace("kernel", "weight").replace("beta", "bias")).apply(&params).unwrap();
     assert_eq!(report.loaded, ["fc.bias", "fc.weight"]);
@@ -87,7 +87,7 @@ fn a_skipped_head_leaves_the_rest_strict() {
     let _ = BatchNorm1d::new(&params.at("bn"), 3);
     let head = Linear::new(&params.at("head"), 3, 1);
     let before = head.weight().value().unwrap();
-    // The head does not fit; skipping it does.
+    // The head's shape differs, unless the head is skipped.
     let refused = message(Load::from_bytes("m", &file).apply(&params));
     assert_eq!(
         refused,
@@ -103,12 +103,12 @@ fn a_skipped_head_leaves_the_rest_strict() {
     assert_eq!((report.loaded.len(), report.is_complete()), (7, true));
     assert_eq!(report.to_string(), "7 tensors loaded\n  left out: head.bias, head.weight");
     assert_eq!(head.weight().value().unwrap(), before);
-    // Whether or not the file has one.
+    // A scope that only the model has can be skipped, too.
     let _ = Linear::new(&params.at("second"), 3, 1);
     let refused = message(Load::from_bytes("m", &file).skip("head").apply(&params));
     assert!(refused.contains("missing from the file: second.bias, second.weight"), "{refused}");
     Load::from_bytes("m", &file).skip("head.").skip("second").apply(&params).unwrap();
-    // A scope that is nowhere is a slip.
+    // A skipped scope without entries is a typo.
     assert_eq!(
         message(Load::from_bytes("m", &file).skip("heat").apply(&params)),
         "neither m nor the model has anything inside `heat`, which is to be skipped\n  fix: did you mean `head`?"
@@ -116,14 +116,14 @@ fn a_skipped_head_leaves_the_rest_strict() {
 }
 
 #[test]
-fn not_strict_reports_names_but_shapes_stay_errors() {
+fn without_strict_shapes_are_still_errors() {
     let file = floats(&[
         ("fc.bias", Dtype::F32, &[3], 4),
         ("fc.weight", Dtype::F16, &[2, 3], 2),
         ("tail.weight", Dtype::F32, &[3], 4),
     ]);
     let params = model(1, "");
-    forget(&params);
+    overwrite_weight(&params);
     let refused = message(Load::from_bytes("m", &file).strict(false).apply(&params));
     assert_eq!(
         refused,
@@ -134,17 +134,17 @@ fn not_strict_reports_names_but_shapes_stay_errors() {
     2. build the model as it was when it was saved, or use `load_partial` to take what fits"
     );
     assert_ne!(params.get("fc.bias").unwrap().value().unwrap().to_f32(), [0.0; 3], "nothing is changed");
-    let report = Load::from_bytes("m", &file).strict(false).skip_misfits(true).apply(&params).unwrap();
+    let report = Load::from_bytes("m", &file).strict(false).skip_mismatched(true).apply(&params).unwrap();
     assert_eq!(report.loaded, ["fc.bias"]);
     assert_eq!(report.unexpected, ["tail.weight"]);
     let missing = ["bn.bias", "bn.running_mean", "bn.running_var", "bn.weight", "head.bias", "head.weight"];
     assert_eq!(report.missing, missing);
-    assert_eq!(report.unfit, [("fc.weight".to_string(), "the model has [3, 2], the file [2, 3]".to_string())]);
+    assert_eq!(report.mismatched, [("fc.weight".to_string(), "the model has [3, 2], the file [2, 3]".to_string())]);
     assert_eq!(params.get("fc.weight").unwrap().value().unwrap().to_f32(), [9.0; 6]);
 }
 
 #[test]
-fn names_that_are_nearly_the_same_are_suggested() {
+fn similar_names_are_suggested() {
     let saved = Params::seeded(1);
     let _ = Linear::new(&saved.at("fc1"), 2, 3);
     let file = bytes(&saved);
@@ -160,7 +160,7 @@ fn names_that_are_nearly_the_same_are_suggested() {
     2. `fc1.weight` may be the model's `fc.weight`: Load::from(…).rename(|name| …)
     3. build the model as it was when it was saved, or use `load_partial` to take what fits"
     );
-    // Not where shapes differ.
+    // No suggestion if the shapes differ.
     let params = Params::seeded(2);
     let _ = Linear::new(&params.at("fc"), 3, 2);
     let refused = message(Load::from_bytes("m", &file).apply(&params));

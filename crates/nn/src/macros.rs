@@ -1,23 +1,25 @@
-//! Macros of layers and losses: options with setters, and modules of one expression.
+//! Macros that declare option structs with setters, and implement [`Module`](crate::Module) by one expression.
 
-/// Declares a struct of options: `new` with the defaults, and a setter per option, at which its documentation stands.
+/// Declares a struct of options: `new` with the defaults, and one setter per option. The doc comment of an option
+/// becomes that of its setter.
 ///
 /// ```text
 /// options! {
 ///     /// Options of a [`Linear`].
 ///     #[derive(Clone, Copy, Debug)]
 ///     pub struct LinearOptions {
-///         /// Whether to add a bias; by default it does.
+///         /// If `false`, the layer has no bias. Default: `true`.
 ///         bias: bool = true,
-///         /// Initial weight. The setter takes whatever converts into an `Option<Init>`.
+///         /// Initial weight. The setter accepts anything that converts into `Option<Init>`.
 ///         weight_init: Option<Init> as Option<Init> = None,
 ///     }
 /// }
 /// ```
 ///
-/// `pub struct Threshold(threshold: f64, value: f64) {}` has what is required as arguments of `new`, and no default.
-/// `pub struct MseLoss: common[reduction] {}` has options that several structs share; `common!` knows their types,
-/// defaults and setters. A field in parentheses, `(window: ConvOptions<D> = ConvOptions::new())`, has no setter.
+/// `pub struct Threshold(threshold: f64, value: f64) {}` declares required options, which are arguments of `new`.
+/// `pub struct MseLoss: common[reduction] {}` adds options that several structs share; the macro `common!` supplies
+/// their types, defaults and setters. A field in parentheses, `(window: ConvOptions<D> = ConvOptions::new())`, has no
+/// setter.
 macro_rules! options {
     (@setter [$($doc:tt)*] $option:ident: $Type:ty) => {
         $($doc)*
@@ -48,7 +50,7 @@ macro_rules! options {
         }
 
         impl $Name {
-            /// Takes what has no default, and PyTorch's defaults for the rest.
+            /// Creates it with the required options, and PyTorch's defaults for the others.
             pub fn new($($required: $Required),+) -> Self {
                 Self { $($required,)+ $($option: $default,)* }
             }
@@ -78,7 +80,7 @@ macro_rules! options {
         }
 
         impl $(<$lifetime>)? $(<const $D: usize>)? $Name $(<$lifetime>)? $(<$D>)? {
-            /// Takes PyTorch's defaults.
+            /// Creates it with PyTorch's defaults.
             pub fn new() -> Self {
                 Self::default()
             }
@@ -91,7 +93,7 @@ macro_rules! options {
 
 /// Implements [`Module`](crate::Module) by one expression of the layer and its input: `module!(Elu, |elu, x| …);`.
 ///
-/// `module! { pub struct Relu; |x| x.relu() }` declares a layer without options, too.
+/// `module! { pub struct Relu; |x| x.relu() }` also declares the layer, which then has no options.
 macro_rules! module {
     ($(#[$meta:meta])* pub struct $Name:ident; |$x:ident| $forward:expr) => {
         $(#[$meta])*

@@ -1,17 +1,17 @@
-//! Modules: what maps a tensor to a tensor.
+//! The trait of layers and models, and sequences of modules.
 
 use std::fmt;
 use std::panic::Location;
 
 use wgrad_core::{Params, Tensor};
 
-/// A layer or a model: traces its ops onto the graph of its input.
+/// A layer or a model: maps a tensor to a tensor by tracing ops onto its graph; PyTorch's `nn.Module`.
 ///
-/// A closure `|x: &Tensor| …` is a module, too.
+/// Every closure `|x: &Tensor| …` is a module.
 ///
-/// Errors name the line that called a layer or an op: in a model of one's own, the line inside its `forward`. Layers
-/// inside a [`Sequential`] are named by the line that called the sequence and by their scope; a line does not survive
-/// `Box<dyn Module>`, the scope does.
+/// Errors name the source line that called a layer or an op; in your own model that is the line inside its `forward`.
+/// For layers inside a [`Sequential`] they name the line that called the sequence, and the layer's scope. A `Box<dyn
+/// Module>` loses the line but keeps the scope.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params, Tensor};
@@ -32,7 +32,7 @@ use wgrad_core::{Params, Tensor};
 /// assert_eq!(y.shape().dims(), [8, 1]);
 /// ```
 pub trait Module {
-    /// The module's output for `x`, as ops on the graph of `x`.
+    /// Traces the module's ops onto the graph of `x` and returns the output.
     fn forward(&self, x: &Tensor) -> Tensor;
 }
 
@@ -42,7 +42,9 @@ impl<F: Fn(&Tensor) -> Tensor> Module for F {
     }
 }
 
-/// Modules one after the other; the scope of module `i` is its number, as in PyTorch.
+/// A sequence of modules, each applied to the output of the one before; PyTorch's `nn.Sequential`.
+///
+/// The scope of module `i` is its number, as in PyTorch.
 ///
 /// ```
 /// use wgrad_core::Params;
@@ -63,31 +65,31 @@ pub struct Sequential {
 }
 
 impl Sequential {
-    /// An empty sequence, whose modules declare their variables inside `params`.
+    /// Creates an empty sequence, whose modules declare their variables inside `params`.
     pub fn new(params: &Params) -> Self {
         Self { params: params.clone(), modules: vec![] }
     }
 
-    /// Adds the module that `build` makes, in the scope named by its position.
+    /// Appends the module that `build` returns; its scope is named by its position.
     #[allow(clippy::should_implement_trait, reason = "adds to a sequence, does not sum")]
     pub fn add<M: Module + 'static>(self, build: impl FnOnce(&Params) -> M) -> Self {
         let name = self.modules.len().to_string();
         self.named(&name, build)
     }
 
-    /// Adds the module that `build` makes, in a scope of this name.
+    /// Appends the module that `build` returns, in the scope `name`.
     pub fn named<M: Module + 'static>(mut self, name: &str, build: impl FnOnce(&Params) -> M) -> Self {
         let module = build(&self.params.at(name));
         self.modules.push((name.into(), Box::new(module)));
         self
     }
 
-    /// The number of modules.
+    /// Returns the number of modules.
     pub fn len(&self) -> usize {
         self.modules.len()
     }
 
-    /// Whether there is no module: the output is the input.
+    /// Returns whether there are no modules; the output is the input then.
     pub fn is_empty(&self) -> bool {
         self.modules.is_empty()
     }
@@ -105,7 +107,7 @@ impl Module for Sequential {
     fn forward(&self, x: &Tensor) -> Tensor {
         let mut y = x.clone();
         for (name, module) in &self.modules {
-            // Layers without variables do not know where they are, and no source line survives `dyn`.
+            // Layers without variables have no scope of their own, and `dyn` loses the caller's source line.
             let path = self.params.at(name).path().to_string();
             let _scope = x.graph().scope_of_library(path, Location::caller(), crate::source());
             y = module.forward(&y);

@@ -1,4 +1,4 @@
-//! The model as a safetensors file, under PyTorch's names.
+//! State dicts: the model's parameters and buffers as safetensors files, under PyTorch's names.
 
 #[cfg(not(target_arch = "wasm32"))]
 use std::path::Path;
@@ -7,13 +7,14 @@ use safetensors::tensor::{SafeTensorError, TensorView};
 use safetensors::{Dtype, serialize};
 use wgrad_core::{Error, Params, Result};
 
-use crate::entries::{Entry, entries};
+use crate::entries::{StateEntry, entries};
 use crate::{Load, LoadError, LoadReport};
 
-/// Saves and loads parameters and buffers: PyTorch's `state_dict`.
+/// Saves and loads parameters, buffers and counters as safetensors files; PyTorch's `state_dict` and
+/// `load_state_dict`.
 ///
-/// A scope (`params.at("encoder")`) saves and loads what is inside it, under names that begin there. Optimizer state
-/// is not part of it, and neither are counters whose last name begins with `@`.
+/// On a scope, `params.at("encoder")`, it saves and loads what is inside, under names relative to the scope.
+/// Optimizer state and counters whose last name begins with `@` are not included.
 ///
 /// ```
 /// use wgrad_core::Params;
@@ -31,47 +32,49 @@ use crate::{Load, LoadError, LoadReport};
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 pub trait StateDict {
-    /// Writes a safetensors file: `f32`, counters as `i64`; the same values give the same bytes.
+    /// Writes a safetensors file: variables as `F32`, counters as `I64`.
     ///
-    /// The file appears under its name only when it is complete.
+    /// Equal values make equal bytes. The file is replaced atomically: it appears only when it is complete.
     ///
     /// # Errors
-    /// When a session is ahead of the host's values (call `session.sync()` first), or the file cannot be written.
+    /// Returns an error if a session has newer values than the host (call `session.sync()` first), or the file cannot
+    /// be written.
     #[cfg(not(target_arch = "wasm32"))]
     fn save(&self, path: impl AsRef<Path>) -> Result<()>;
 
-    /// Reads a safetensors file that has exactly the names and shapes of the model. [`Load`] has options: other names,
-    /// parts to leave out, and what PyTorch's `strict=False` allows.
+    /// Reads a safetensors file with exactly the model's names and shapes.
+    ///
+    /// [`Load`] has options: renames, entries to skip, and `strict(false)`.
     ///
     /// # Errors
-    /// When the file cannot be read, is not a safetensors file, or names, shapes or types differ; the message lists
-    /// all of them, and nothing is changed.
+    /// Returns an error if the file cannot be read or is not a safetensors file, or if names, shapes or types differ.
+    /// The message lists all differences, and nothing is changed.
     #[cfg(not(target_arch = "wasm32"))]
     fn load(&self, path: impl AsRef<Path>) -> Result<()>;
 
-    /// Reads what fits from a safetensors file, and says what did not.
+    /// Reads the entries of a safetensors file whose name, shape and type match, and reports all others.
     ///
     /// # Errors
-    /// When the file cannot be read or is not a safetensors file.
+    /// Returns an error if the file cannot be read or is not a safetensors file.
     #[cfg(not(target_arch = "wasm32"))]
     fn load_partial(&self, path: impl AsRef<Path>) -> Result<LoadReport>;
 
-    /// The bytes that [`Self::save`] writes.
+    /// Returns the bytes that [`Self::save`] writes.
     ///
     /// # Errors
-    /// When a session is ahead of the host's values.
+    /// Returns an error if a session has newer values than the host.
     fn to_safetensors(&self) -> Result<Vec<u8>>;
 
-    /// [`Self::load`] from bytes; `name` stands for them in messages.
+    /// Performs [`Self::load`] from bytes, which messages call `name`.
     ///
     /// # Errors
-    /// As [`Self::load`].
+    /// Returns an error in the same cases as [`Self::load`].
     fn load_safetensors(&self, name: &str, bytes: &[u8]) -> Result<()>;
 
-    /// [`Self::load_partial`] from bytes; `name` stands for them in messages.
+    /// Performs [`Self::load_partial`] from bytes, which messages call `name`.
     ///
     /// # Errors
-    /// As [`Self::load_partial`].
+    /// Returns an error in the same cases as [`Self::load_partial`].
     fn load_safetensors_partial(&self, name: &str, bytes: &[u8]) -> Result<LoadReport>;
 }
 
@@ -79,7 +82,7 @@ impl StateDict for Params {
     #[cfg(not(target_arch = "wasm32"))]
     fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        crate::write::replace(path, &self.to_safetensors()?).map_err(Error::io(path))
+        crate::write::atomic(path, &self.to_safetensors()?).map_err(Error::io(path))
     }
 
     #[cfg(not(target_arch = "wasm32"))]
@@ -89,17 +92,17 @@ impl StateDict for Params {
 
     #[cfg(not(target_arch = "wasm32"))]
     fn load_partial(&self, path: impl AsRef<Path>) -> Result<LoadReport> {
-        Load::from(path).strict(false).skip_misfits(true).apply(self)
+        Load::from(path).strict(false).skip_mismatched(true).apply(self)
     }
 
     fn to_safetensors(&self) -> Result<Vec<u8>> {
         let mut tensors = vec![];
         for (name, entry) in entries(self) {
             let (dtype, bytes): (_, Vec<u8>) = match &entry {
-                Entry::Variable(variable) => {
+                StateEntry::Variable(variable) => {
                     (Dtype::F32, variable.value()?.to_f32().iter().flat_map(|value| value.to_le_bytes()).collect())
                 }
-                Entry::Counter(counter) => (Dtype::I64, counter.get().cast_signed().to_le_bytes().to_vec()),
+                StateEntry::Counter(counter) => (Dtype::I64, counter.get().cast_signed().to_le_bytes().to_vec()),
             };
             tensors.push((name, dtype, entry.shape().dims().to_vec(), bytes));
         }
@@ -107,7 +110,7 @@ impl StateDict for Params {
             .iter()
             .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
             .collect::<Result<Vec<_>, SafeTensorError>>();
-        // What PyTorch's own writer puts there; one key, so the order is no question.
+        // The metadata that PyTorch's own writer adds. With one key, the order of a hash map does not matter.
         let metadata = [("format".to_string(), "pt".to_string())].into();
         views
             .and_then(|views| serialize(views, Some(metadata)))
@@ -119,7 +122,7 @@ impl StateDict for Params {
     }
 
     fn load_safetensors_partial(&self, name: &str, bytes: &[u8]) -> Result<LoadReport> {
-        Load::from_bytes(name, bytes).strict(false).skip_misfits(true).apply(self)
+        Load::from_bytes(name, bytes).strict(false).skip_mismatched(true).apply(self)
     }
 }
 

@@ -42,7 +42,7 @@ fn a_model_comes_back_as_it_was_saved() {
 }
 
 #[test]
-fn the_names_are_those_of_pytorch_and_the_bytes_always_the_same() {
+fn names_are_those_of_pytorch_and_bytes_are_reproducible() {
     let bytes = model(1).to_safetensors().unwrap();
     assert_eq!(bytes, model(1).to_safetensors().unwrap());
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
@@ -114,7 +114,7 @@ fn other_float_types_are_converted() {
 }
 
 #[test]
-fn files_of_another_kind_and_cut_off_files_are_named_as_such() {
+fn unreadable_files_are_reported_with_the_reason() {
     let load = |bytes: &[u8]| message(model(1).load_safetensors("m.bin", bytes));
     let whole = model(1).to_safetensors().unwrap();
     let says = "m.bin cannot be read as safetensors: ";

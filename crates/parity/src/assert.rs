@@ -1,67 +1,68 @@
-//! Assertion for `cargo test`.
+//! The assertion for tests: [`assert_parity`].
 
 use std::sync::OnceLock;
 
 use wgrad_core::Result;
 
 use crate::case::Case;
+use crate::case_result::CaseResult;
 use crate::harness::Harness;
-use crate::setting::Setting;
-use crate::verdict::Verdict;
+use crate::setting::DeviceSetting;
 
-/// Compares a case with its reference on everything at hand, and its gradients with finite differences, and panics with what
-/// was wrong: the case, the device, the element with what was fed there, the error and its bound.
+/// Asserts that a case agrees with its reference on all devices of this machine, and that its gradients agree with
+/// finite differences.
 ///
-/// Runs on the CPU in `f32` and on every adapter; one whose driver refuses to open is named on standard error and left
-/// out. On a machine without an adapter a kernel does not run, so the verdicts that are returned are of the CPU only; see
-/// [`adapters`](wgrad_kernels::adapters).
+/// The case runs on the CPU in `f32` and on every adapter; an adapter whose driver fails to open is reported on
+/// standard error and skipped. On a machine without an adapter no kernel runs, so the returned results are of the CPU
+/// only; see [`adapters`](wgrad_kernels::adapters).
 ///
 /// ```
-/// use wgrad_parity::{Case, Values, assert_parity};
+/// use wgrad_parity::{Case, Fill, assert_parity};
 ///
 /// // As the body of a `#[test]`:
-/// let case = Case::new("softsign", &[(&[257], Values::Uniform(-9.0, 9.0))], |x| &x[0] / (x[0].abs() + 1.0));
-/// for verdict in assert_parity(&case) {
-///     println!("{verdict}");
+/// let case = Case::new("softsign", &[(&[257], Fill::Uniform(-9.0, 9.0))], |x| &x[0] / (x[0].abs() + 1.0));
+/// for case_result in assert_parity(&case) {
+///     println!("{case_result}");
 /// }
 /// ```
 ///
 /// # Panics
-/// When a result is beyond its bound, a gradient rule is not the derivative, or the case does not run.
+/// Panics if a result is beyond its bound, a gradient rule is wrong, or the case does not run. The message contains
+/// the case, the device, the element with its inputs, the error and its bound.
 #[track_caller]
-#[allow(clippy::must_use_candidate, reason = "what passed is seldom looked at")]
-pub fn assert_parity(case: &Case) -> Vec<Verdict> {
-    let (verdicts, faults) = match parity(case) {
+#[allow(clippy::must_use_candidate, reason = "most tests do not read the results")]
+pub fn assert_parity(case: &Case) -> Vec<CaseResult> {
+    let (case_results, faults) = match parity(case) {
         Ok(found) => found,
         Err(error) => panic!("{}: {error}", case.name()),
     };
-    assert!(faults.is_empty(), "{} is not what its reference is\n{}", case.name(), faults.join("\n"));
-    verdicts
+    assert!(faults.is_empty(), "{} differs from its reference\n{}", case.name(), faults.join("\n"));
+    case_results
 }
 
-/// Returns the verdict of each device, and what is wrong.
-fn parity(case: &Case) -> Result<(Vec<Verdict>, Vec<String>)> {
+/// Returns the result on each device that passed, and a message for each fault.
+fn parity(case: &Case) -> Result<(Vec<CaseResult>, Vec<String>)> {
     let harness = Harness::new(case)?;
     let audit = case.check_gradients()?;
     let mut faults: Vec<_> = audit.iter().filter(|audit| !audit.passes()).map(ToString::to_string).collect();
-    let mut verdicts = vec![];
+    let mut case_results = vec![];
     for setting in settings() {
         match harness.check(setting.device.clone()) {
-            Ok(verdict) if verdict.passed() => verdicts.push(verdict),
-            Ok(verdict) => faults.push(format!("{}: {verdict}", setting.name)),
+            Ok(case_result) if case_result.passed() => case_results.push(case_result),
+            Ok(case_result) => faults.push(format!("{}: {case_result}", setting.name)),
             Err(error) => faults.push(format!("{}: {error}", setting.name)),
         }
     }
-    Ok((verdicts, faults))
+    Ok((case_results, faults))
 }
 
-/// Returns what there is, opened once per process.
-fn settings() -> &'static [Setting] {
-    static SETTINGS: OnceLock<Vec<Setting>> = OnceLock::new();
+/// Returns the devices of this machine, which are opened once per process.
+fn settings() -> &'static [DeviceSetting] {
+    static SETTINGS: OnceLock<Vec<DeviceSetting>> = OnceLock::new();
     SETTINGS.get_or_init(|| {
-        let mut settings = vec![Setting::cpu()];
+        let mut settings = vec![DeviceSetting::cpu()];
         for adapter in wgrad_kernels::adapters() {
-            match Setting::of(adapter) {
+            match DeviceSetting::of(adapter) {
                 Ok(some) => settings.extend(some),
                 Err(error) => eprintln!("left out: {error}"),
             }

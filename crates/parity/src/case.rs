@@ -1,28 +1,29 @@
-//! Case: one way of calling an op, and the data that it is fed.
+//! A test case: a call of an op, and the data of its inputs.
 
 use std::fmt;
 use std::sync::Arc;
 
 use wgrad_core::{Array, DType, Result, SettingError, Stream, Tensor};
 
-/// Way of filling an input. Every draw comes from a seed and the case's name, so it is the same on every machine.
+/// Distribution from which an input is filled. Draws depend only on a seed and the case's name, so they are the same
+/// on every machine.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Values {
+pub enum Fill {
     /// Standard normal.
     Normal,
     /// Uniform between two numbers.
     Uniform(f64, f64),
-    /// Either sign, and a size whose logarithm is uniform: from `2^low` to `2^high`.
+    /// Random sign, and a magnitude whose logarithm is uniform: from `2^low` to `2^high`.
     Powers(f64, f64),
-    /// Labels below a number; the input is `u32`.
+    /// Class labels below a number; the input is `u32`.
     Below(usize),
-    /// Multiples of a step, from `-count` to `count`: with ties.
+    /// Multiples of a step, from `-count` to `count`, which contain ties.
     Grid(f64, usize),
-    /// Any of these.
+    /// One of these numbers.
     Of(&'static [f64]),
 }
 
-impl Values {
+impl Fill {
     pub(crate) fn draw(&self, stream: &mut Stream) -> f64 {
         match *self {
             Self::Normal => stream.normal(),
@@ -37,41 +38,41 @@ impl Values {
         }
     }
 
-    /// Returns the type of an input that is filled like this.
+    /// Returns the type of the input.
     pub fn dtype(&self) -> DType {
         if matches!(self, Self::Below(_)) { DType::U32 } else { DType::F32 }
     }
 }
 
-/// Shapes of a case's inputs, and how they are filled.
-pub type Inputs<'a> = &'a [(&'a [usize], Values)];
+/// Shape and distribution of each input of a case.
+pub type Inputs<'a> = &'a [(&'a [usize], Fill)];
 
 type Build = Arc<dyn Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync>;
 
-/// One way of calling an op, with shapes and values.
+/// A test case: a call of an op with input shapes and distributions.
 ///
-/// Each output is compared with the reference in `f64`, and so is the gradient of each `f32` input under random cotangents.
-/// How far a result may be from it follows from what the ops on the way declare of their own exactness
-/// ([`Op::accuracy`](wgrad_core::Op::accuracy), `steps:` of a [pointwise op](wgrad_core::Pointwise::accuracy)), with
-/// rounding errors of that size let loose at every node ([`wgrad_core::expected_with_draws`]). A case says nothing of it, except
-/// that its numbers are [exact](Self::exact).
+/// Each output is compared with the reference in `f64`, and so is the gradient of each `f32` input for random
+/// cotangents. The bound of an error is derived from the accuracy that the ops involved declare
+/// ([`Op::accuracy`](wgrad_core::Op::accuracy), `steps:` of a [pointwise op](wgrad_core::Pointwise::accuracy)): the
+/// reference is also computed with rounding errors of that size at every node ([`wgrad_core::expected_with_draws`]). A case
+/// has no tolerances of its own, but may demand [exact](Self::exact) results.
 ///
 /// ```
-/// use wgrad_parity::{Case, Values, assert_parity};
+/// use wgrad_parity::{Case, Fill, assert_parity};
 ///
-/// let swish = Case::new("swish", &[(&[70, 13], Values::Normal)], |x| &x[0] * x[0].sigmoid());
+/// let swish = Case::new("swish", &[(&[70, 13], Fill::Normal)], |x| &x[0] * x[0].sigmoid());
 /// assert_parity(&swish);
 /// ```
 #[derive(Clone)]
 #[must_use]
 pub struct Case {
     pub(crate) name: String,
-    pub(crate) inputs: Vec<(Vec<usize>, Values)>,
+    pub(crate) inputs: Vec<(Vec<usize>, Fill)>,
     pub(crate) build: Build,
-    /// The outputs that are differentiated; none for all.
+    /// Outputs that are differentiated; `None` for all.
     pub(crate) gradients: Option<Vec<usize>>,
     pub(crate) constants: Vec<usize>,
-    /// Whether every number must be equal.
+    /// If `true`, results must be equal to the reference.
     pub(crate) exact: bool,
 }
 
@@ -82,7 +83,7 @@ impl fmt::Debug for Case {
 }
 
 impl Case {
-    /// Creates a case of one output. Its name says what is called and how; the data depend on it.
+    /// Creates a case with one output. The name describes the call; the random data depend on it.
     pub fn new(
         name: impl Into<String>,
         inputs: Inputs<'_>,
@@ -91,7 +92,7 @@ impl Case {
         Self::several(name, inputs, move |x| vec![build(x)])
     }
 
-    /// Creates a case of several outputs.
+    /// Creates a case with several outputs.
     pub fn several(
         name: impl Into<String>,
         inputs: Inputs<'_>,
@@ -107,46 +108,45 @@ impl Case {
         }
     }
 
-    /// Says that nothing is rounded on these values, such as small whole numbers, whatever the ops may lose on others: the
-    /// numbers must be equal.
+    /// Requires results equal to the reference, for values that are not rounded, such as small integers.
     pub fn exact(self) -> Self {
         Self { exact: true, ..self }
     }
 
-    /// Checks the outputs only.
+    /// Compares only the outputs.
     pub fn without_gradients(mut self) -> Self {
         self.gradients = Some(vec![]);
         self
     }
 
-    /// Differentiates these outputs only. \[default: all that are `f32`\]
+    /// Sets the outputs that are differentiated. Default: all outputs of type `f32`.
     pub fn gradients_of(mut self, outputs: &[usize]) -> Self {
         self.gradients = Some(outputs.to_vec());
         self
     }
 
-    /// Names inputs that the op takes as constants: nothing flows to them, whatever finite differences say.
+    /// Sets the inputs that the op treats as constants: they have no gradient, even if finite differences are not 0.
     pub fn constant_inputs(mut self, inputs: &[usize]) -> Self {
         self.constants = inputs.to_vec();
         self
     }
 
-    /// Returns the case under another name, and so with other data.
+    /// Returns the case with a different name, and therefore with different data.
     pub fn renamed(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
     }
 
-    /// Returns its name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns the shapes of its inputs, and how they are filled.
-    pub fn inputs(&self) -> &[(Vec<usize>, Values)] {
+    /// Returns the shape and distribution of each input.
+    pub fn inputs(&self) -> &[(Vec<usize>, Fill)] {
         &self.inputs
     }
 
-    /// Counts the elements of all inputs together: a measure of what it costs.
+    /// Returns the number of elements of all inputs, as a measure of the cost.
     pub fn elements(&self) -> usize {
         self.inputs.iter().map(|(shape, _)| shape.iter().product::<usize>()).sum()
     }
@@ -155,12 +155,12 @@ impl Case {
         self.gradients.as_ref().is_none_or(|outputs| outputs.contains(&output))
     }
 
-    /// Draws one input, rounded to `f32`.
+    /// Draws the data of an input, rounded to `f32`.
     pub(crate) fn draw(&self, input: usize, stream: &mut Stream) -> Result<Array> {
         let (shape, values) = &self.inputs[input];
         let empty = match values {
-            Values::Of(values) => values.is_empty(),
-            Values::Below(n) => *n == 0,
+            Fill::Of(values) => values.is_empty(),
+            Fill::Below(n) => *n == 0,
             _ => false,
         };
         let count: usize = shape.iter().product();

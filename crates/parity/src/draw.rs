@@ -1,40 +1,40 @@
-//! Draws of random sizes and values for the random cases.
+//! Random sizes and values for random cases.
 
 use wgrad_core::Stream;
 
-use crate::case::Values::{self, Grid, Normal, Uniform};
+use crate::case::Fill::{self, Grid, Normal, Uniform};
 
-/// Lengths at which kernels take another path, and ordinary ones.
+/// Small lengths, among them those at which kernels take a different path.
 pub(crate) const LENGTHS: [usize; 16] = [1, 2, 3, 4, 5, 7, 8, 13, 16, 31, 32, 33, 63, 64, 65, 96];
 const LONG: [usize; 10] = [127, 128, 129, 255, 256, 257, 511, 513, 1023, 1025];
-/// Largest number of elements of an input: a case should take milliseconds.
+/// Largest number of elements of an input, so that a case takes milliseconds.
 pub(crate) const MOST: usize = 40_000;
 
-/// Source of random sizes and values: the same on every machine.
+/// Source of random sizes and values, which are the same on every machine.
 pub(crate) struct Draw(pub Stream);
 
 impl Draw {
-    /// Returns one of `some`.
+    /// Returns a random element of `some`.
     pub fn of<T: Copy>(&mut self, some: &[T]) -> T {
         some[self.0.below(some.len())]
     }
 
-    /// Returns a number below `n`.
+    /// Returns a random number below `n`.
     pub fn below(&mut self, n: usize) -> usize {
         self.0.below(n)
     }
 
-    /// Returns one of two answers.
+    /// Returns `true` or `false` with equal probability.
     pub fn coin(&mut self) -> bool {
         self.0.below(2) == 0
     }
 
-    /// Returns a length.
+    /// Returns a random length.
     pub fn length(&mut self) -> usize {
         if self.0.below(4) == 0 { self.of(&LONG) } else { self.of(&LENGTHS) }
     }
 
-    /// Returns a shape of `rank` axes.
+    /// Returns a random shape with `rank` axes.
     pub fn shape(&mut self, rank: usize) -> Vec<usize> {
         let mut shape: Vec<usize> = (0..rank).map(|_| self.length()).collect();
         while shape.iter().product::<usize>() > MOST {
@@ -44,26 +44,26 @@ impl Draw {
         shape
     }
 
-    /// Returns a shape of one to four axes.
+    /// Returns a random shape with one to four axes.
     pub fn any(&mut self) -> Vec<usize> {
         let rank = 1 + self.0.below(4);
         self.shape(rank)
     }
 
-    /// Returns an axis of a shape.
+    /// Returns a random axis of a shape.
     pub fn axis(&mut self, shape: &[usize]) -> usize {
         self.0.below(shape.len())
     }
 
-    /// Returns one or more axes of a shape.
+    /// Returns one or more random axes of a shape.
     pub fn axes(&mut self, shape: &[usize]) -> Vec<isize> {
         let axes: Vec<usize> = (0..shape.len()).filter(|_| self.coin()).collect();
         let axes = if axes.is_empty() { vec![self.axis(shape)] } else { axes };
         axes.into_iter().map(usize::cast_signed).collect()
     }
 
-    /// Returns a way of filling an input.
-    pub fn values(&mut self) -> Values {
+    /// Returns a random distribution.
+    pub fn values(&mut self) -> Fill {
         self.of(&[Normal, Uniform(-6.0, 6.0), Uniform(-1e-3, 1e-3), Uniform(50.0, 60.0), Grid(0.5, 6)])
     }
 }

@@ -1,22 +1,21 @@
-//! Family of cases: some ops that belong together, and all that they are called with.
+//! Families of cases: related ops with all calls that are tested.
 
 use wgrad_core::Tensor;
 
-use crate::case::{Case, Inputs, Values};
+use crate::case::{Case, Fill, Inputs};
 use crate::draw::Draw;
 
 /// Numbers of either sign.
-pub(crate) const ANY: Values = Values::Uniform(-6.0, 6.0);
-/// Numbers above zero.
-pub(crate) const POSITIVE: Values = Values::Uniform(0.01, 9.0);
+pub(crate) const ANY: Fill = Fill::Uniform(-6.0, 6.0);
+/// Positive numbers.
+pub(crate) const POSITIVE: Fill = Fill::Uniform(0.01, 9.0);
 
-/// Function of one tensor.
+/// A function of one tensor.
 pub(crate) type Unary = fn(&Tensor) -> Tensor;
 
-/// An entry of the table of cases: some ops that belong together, as one file of `cases/` has them.
+/// A family of cases: related ops, as one file of `cases/` defines them.
 ///
-/// How an op is called stands once in that file, as a function that returns a [`Case`]; an entry calls it with sizes
-/// and values of each kind.
+/// In that file each call is a function that returns a [`Case`]; the family calls it with different sizes and values.
 #[derive(Clone, Copy)]
 pub(crate) struct Family {
     cases: fn() -> Vec<Case>,
@@ -26,32 +25,32 @@ pub(crate) struct Family {
 }
 
 impl Family {
-    /// Begins an entry with its cases at sizes of their own choice.
+    /// Creates a family with its cases at sizes of its own choice.
     pub const fn new(cases: fn() -> Vec<Case>) -> Self {
         Self { cases, edges: Vec::new, lengths: |_| vec![], random: &[] }
     }
 
-    /// Adds cases on values at the edges of `f32`.
+    /// Adds edge cases.
     pub const fn edges(self, edges: fn() -> Vec<Case>) -> Self {
         Self { edges, ..self }
     }
 
-    /// Adds cases at any one length. Those that a length is too short for come last and are left out.
+    /// Adds cases that exist at any length. Cases that a length is too short for must come last; they are omitted.
     pub const fn lengths(self, lengths: fn(usize) -> Vec<Case>) -> Self {
         Self { lengths, ..self }
     }
 
-    /// Adds cases at random sizes.
+    /// Adds functions that draw random cases.
     pub const fn random(self, random: &'static [fn(&mut Draw) -> Case]) -> Self {
         Self { random, ..self }
     }
 
-    /// Returns the cases at sizes of their own choice.
+    /// Returns the cases at sizes of the family's choice.
     pub fn own(&self) -> Vec<Case> {
         (self.cases)()
     }
 
-    /// Returns the cases on values at the edges of `f32`.
+    /// Returns the edge cases.
     pub fn at_edges(&self) -> Vec<Case> {
         (self.edges)()
     }
@@ -61,13 +60,13 @@ impl Family {
         (self.lengths)(n)
     }
 
-    /// Returns the ways of drawing a random case.
+    /// Returns the functions that draw random cases.
     pub fn drawn(&self) -> &'static [fn(&mut Draw) -> Case] {
         self.random
     }
 }
 
-/// Returns a case of several outputs at one length. Of these only the first is differentiated.
+/// Returns a case with several outputs at one length. Only the first output is differentiated.
 pub(crate) fn at_length(
     name: &str,
     n: usize,

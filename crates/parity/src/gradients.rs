@@ -1,4 +1,4 @@
-//! Gradient rules of a case, compared with finite differences.
+//! Comparison of a case's gradient rules with finite differences.
 
 use wgrad_core::{Array, Audit, DType, Graph, Init, Kind, Mode, Params, Result, Tensor, audit};
 
@@ -7,20 +7,21 @@ use crate::harness::SEED;
 use crate::trace::Trace;
 
 impl Case {
-    /// Runs the [gradient audit](wgrad_core::audit) of the case, in `f64`: its `f32` inputs are the parameters, named `x0`, `x1` and so on, and
-    /// the loss is the sum of all outputs, each times a random cotangent, for under a plain sum many a wrong rule passes.
-    /// None where the case has no gradients.
+    /// Runs the [gradient audit](wgrad_core::audit) of the case in `f64`. `None` if the case has no gradients.
+    ///
+    /// The `f32` inputs are the parameters, named `x0`, `x1` and so on. The loss is the sum of all outputs times
+    /// random cotangents, because many wrong rules pass with a plain sum.
     ///
     /// ```
-    /// use wgrad_parity::{Case, Values};
-    /// let case = Case::new("exp", &[(&[3, 65], Values::Normal)], |x| x[0].exp());
+    /// use wgrad_parity::{Case, Fill};
+    /// let case = Case::new("exp", &[(&[3, 65], Fill::Normal)], |x| x[0].exp());
     /// let audit = case.check_gradients()?.expect("it has a gradient");
     /// assert!(audit.passes(), "{audit}");
     /// # Ok::<(), wgrad_core::Error>(())
     /// ```
     ///
     /// # Errors
-    /// When the case does not fit together.
+    /// Returns an error if the case's graph is invalid.
     pub fn check_gradients(&self) -> Result<Option<Audit>> {
         let drawn = Trace::new(self)?.feed(self, SEED)?;
         if drawn.cotangents.iter().all(Option::is_none) {

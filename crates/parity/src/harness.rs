@@ -1,56 +1,56 @@
-//! Harness: the data of a case and its truth, made once, with which any number of devices are compared.
+//! The harness: a case's data, reference values and bounds, with which any number of devices are compared.
 
 use std::collections::BTreeSet;
 
 use wgrad_core::{Array, Backend, Deviation, Expected, Params, Result, Session, Step};
 
 use crate::case::Case;
-use crate::kernels::makers;
+use crate::case_result::{CaseResult, ResultComparison, ResultId, WorstElement};
+use crate::kernels::producers;
 use crate::trace::{Feed, Trace};
-use crate::verdict::{Measured, Part, Verdict, Worst};
 
-/// Seed from which [`Harness::new`] draws the data.
+/// Seed of the data of [`Harness::new`].
 pub const SEED: u64 = 7;
 
-/// Number of runs with rounding errors that make the bounds.
+/// Number of reference runs with rounding errors from which the bounds are computed.
 pub(crate) const DRAWS: u64 = 6;
-/// How often that many further runs are made where something seems to fail: among millions of elements there are some
-/// that few runs hardly move.
-const AGAIN: u64 = 11;
+/// Number of times that [`DRAWS`] further runs are made if an element seems to fail: of millions of elements, some
+/// barely change in only a few runs.
+const RETRIES: u64 = 11;
 
-/// Harness of a case: its data, the truth in `f64` and the bounds, which are the same for all devices.
+/// A case with its data, its reference values in `f64` and the bounds, which are the same for all devices.
 ///
 /// ```
 /// use wgrad_core::CpuBackend;
-/// use wgrad_parity::{Case, Harness, Values};
+/// use wgrad_parity::{Case, Harness, Fill};
 ///
-/// let case = Case::new("mean", &[(&[3, 65], Values::Normal)], |x| x[0].mean(&[1]));
+/// let case = Case::new("mean", &[(&[3, 65], Fill::Normal)], |x| x[0].mean(&[1]));
 /// let harness = Harness::new(&case)?;
-/// let verdict = harness.check(CpuBackend::<f32>::new())?;
-/// assert!(verdict.passed(), "{verdict}");
+/// let case_result = harness.check(CpuBackend::<f32>::new())?;
+/// assert!(case_result.passed(), "{case_result}");
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Harness {
     case: Case,
     feed: Feed,
-    /// Of each result: outputs, then gradients.
+    /// Reference values and bounds of each result: outputs, then gradients.
     expected: Vec<Expected>,
 }
 
 impl Harness {
-    /// Draws the data, runs the reference and derives the bounds.
+    /// Draws the data, runs the reference and computes the bounds.
     ///
     /// # Errors
-    /// When the case does not fit together: the first error of its graph, with the line and the fix.
+    /// Returns the first error of the case's graph, with its source line and fixes.
     pub fn new(case: &Case) -> Result<Self> {
         Self::seeded(case, SEED)
     }
 
-    /// Does as [`Self::new`], with data from another seed.
+    /// Performs [`Self::new`] with a different seed of the data.
     ///
     /// # Errors
-    /// As [`Self::new`].
+    /// Returns an error in the same cases as [`Self::new`].
     pub fn seeded(case: &Case, seed: u64) -> Result<Self> {
         let trace = Trace::new(case)?;
         let feed = trace.feed(case, seed)?;
@@ -67,44 +67,39 @@ impl Harness {
         &self.feed
     }
 
-    /// Runs the case on a device, and compares every output and gradient with its truth.
+    /// Runs the case on a device and compares every output and gradient with the reference.
     ///
     /// # Errors
-    /// When the device cannot run it: a kernel does not compile, there is no room, the device is lost.
-    pub fn check(&self, backend: impl Into<Box<dyn Backend>>) -> Result<Verdict> {
+    /// Returns an error if the device cannot run the case: a kernel does not compile, memory is exhausted, or the
+    /// device is lost.
+    pub fn check(&self, backend: impl Into<Box<dyn Backend>>) -> Result<CaseResult> {
         self.check_in(&mut Session::new(backend, &Params::seeded(0))?)
     }
 
-    /// Does as [`Self::check`] in a session that may have run other cases before.
+    /// Performs [`Self::check`] in a session that may have run other cases before.
     ///
     /// # Errors
-    /// As [`Self::check`].
-    pub fn check_in(&self, session: &mut Session) -> Result<Verdict> {
+    /// Returns an error in the same cases as [`Self::check`].
+    pub fn check_in(&self, session: &mut Session) -> Result<CaseResult> {
         let trace = Trace::new(&self.case)?;
         let step = session.compile(&trace.graph, &trace.fetches())?;
         let got = trace.run(session, &step, &self.feed)?;
-        self.verdict_after_a_second_look(session, &trace, &step, &got)
+        self.compare_with_retries(session, &trace, &step, &got)
     }
 
-    /// Returns the verdict, after a second look at what seems to fail.
-    fn verdict_after_a_second_look(
-        &self,
-        session: &Session,
-        trace: &Trace,
-        step: &Step,
-        got: &[Array],
-    ) -> Result<Verdict> {
-        let verdict = self.verdict(session, trace, step, got);
-        if verdict.passed() || self.case.exact {
-            return Ok(verdict);
+    /// Compares results with the reference. If one seems to fail, compares again with bounds from more runs.
+    fn compare_with_retries(&self, session: &Session, trace: &Trace, step: &Step, got: &[Array]) -> Result<CaseResult> {
+        let case_result = self.compare(session, trace, step, got);
+        if case_result.passed() || self.case.exact {
+            return Ok(case_result);
         }
-        Ok(self.with_further_runs(trace)?.verdict(session, trace, step, got))
+        Ok(self.with_more_runs(trace)?.compare(session, trace, step, got))
     }
 
-    /// Returns the same with bounds from many more runs.
-    fn with_further_runs(&self, trace: &Trace) -> Result<Self> {
+    /// Returns the harness with bounds from many more runs.
+    fn with_more_runs(&self, trace: &Trace) -> Result<Self> {
         let mut again = self.clone();
-        for i in 1..=AGAIN {
+        for i in 1..=RETRIES {
             let runs = DRAWS * i..DRAWS * (i + 1);
             let further = trace.expected(&self.case, &trace.fetches(), &self.feed, runs)?;
             for (one, further) in again.expected.iter_mut().zip(further) {
@@ -114,60 +109,60 @@ impl Harness {
         Ok(again)
     }
 
-    /// Runs the case, then another one in the same session, such as the same at another batch size, and then the case
-    /// again: the second time it must give the same bits.
+    /// Runs the case, then `other` in the same session, such as the same call with another batch size, then the case
+    /// again, whose results must have the same bits as before.
     ///
     /// # Errors
-    /// As [`Self::check`].
-    pub fn check_around(&self, other: &Self, backend: impl Into<Box<dyn Backend>>) -> Result<[Verdict; 3]> {
+    /// Returns an error in the same cases as [`Self::check`].
+    pub fn check_around(&self, other: &Self, backend: impl Into<Box<dyn Backend>>) -> Result<[CaseResult; 3]> {
         let mut session = Session::new(backend, &Params::seeded(0))?;
         let trace = Trace::new(&self.case)?;
         let step = session.compile(&trace.graph, &trace.fetches())?;
         let got = trace.run(&mut session, &step, &self.feed)?;
-        let first = self.verdict_after_a_second_look(&session, &trace, &step, &got)?;
+        let first = self.compare_with_retries(&session, &trace, &step, &got)?;
         let between = other.check_in(&mut session)?;
         let same = |array: &Array| Expected { values: array.to_f64(), bounds: vec![0.0; array.shape().numel()] };
         let expected = got.iter().map(same).collect();
         let again = trace.run(&mut session, &step, &self.feed)?;
         let case = self.case.clone().renamed(format!("{}, again after {}", self.case.name, other.case.name));
         let repeated = Self { case, feed: self.feed.clone(), expected };
-        Ok([first, between, repeated.verdict(&session, &trace, &step, &again)])
+        Ok([first, between, repeated.compare(&session, &trace, &step, &again)])
     }
 
-    fn verdict(&self, session: &Session, trace: &Trace, step: &Step, got: &[Array]) -> Verdict {
-        let outputs = (0..trace.outputs.len()).map(Part::Output);
-        let parts = outputs.chain(trace.gradients.iter().map(|&(i, _)| Part::Gradient(i)));
-        // A plan that runs has kernels whose names can be told.
-        let mut kernels = makers(step.plan()).unwrap_or_default();
+    fn compare(&self, session: &Session, trace: &Trace, step: &Step, got: &[Array]) -> CaseResult {
+        let outputs = (0..trace.outputs.len()).map(ResultId::Output);
+        let parts = outputs.chain(trace.gradients.iter().map(|&(i, _)| ResultId::Gradient(i)));
+        // The names of the kernels are available for a plan that has run.
+        let mut kernels = producers(step.plan()).unwrap_or_default();
         kernels.resize_with(got.len(), Default::default);
         let results = parts.zip(kernels).zip(got).enumerate();
         let results = results.map(|(i, ((part, kernels), got))| self.measure(i, part, kernels, got));
-        Verdict { case: self.case.name.clone(), device: session.device(), results: results.collect() }
+        CaseResult { case: self.case.name.clone(), device: session.device(), results: results.collect() }
     }
 
-    fn measure(&self, result: usize, part: Part, kernels: BTreeSet<String>, got: &Array) -> Measured {
+    fn measure(&self, result: usize, part: ResultId, kernels: BTreeSet<String>, got: &Array) -> ResultComparison {
         let Expected { values, bounds } = &self.expected[result];
         let ulp = largest_ulp(got, values);
         let worst = Deviation::worst(got, values, bounds);
         let worst = worst.map(|deviation| {
             let index = got.shape().index(deviation.at);
-            let fed = self.fed(part, &index, got.shape().dims());
-            Worst { deviation, index, fed }
+            let fed = self.input_elements(part, &index, got.shape().dims());
+            WorstElement { deviation, index, fed }
         });
-        Measured { part, kernels, elements: got.shape().numel(), ulp, worst }
+        ResultComparison { part, kernels, elements: got.shape().numel(), ulp, worst }
     }
 
-    /// Returns what was fed at this element of a result.
-    fn fed(&self, part: Part, index: &[usize], dims: &[usize]) -> Vec<(String, f64)> {
+    /// Returns the elements of the inputs that correspond to an element of a result.
+    fn input_elements(&self, part: ResultId, index: &[usize], dims: &[usize]) -> Vec<(String, f64)> {
         let inputs = self.feed.inputs.iter().enumerate().map(|(i, array)| (format!("input {i}"), array));
         let cotangents = self.feed.cotangents.iter().enumerate();
         let cotangents = cotangents.filter_map(|(i, array)| Some((format!("cotangent {i}"), array.as_ref()?)));
-        let cotangents = cotangents.filter(|_| matches!(part, Part::Gradient(_)));
+        let cotangents = cotangents.filter(|_| matches!(part, ResultId::Gradient(_)));
         inputs.chain(cotangents).filter_map(|(name, array)| Some((name, element(array, index, dims)?))).collect()
     }
 }
 
-/// Returns the largest error of a result in units in the last place.
+/// Returns the largest error of a result in units in the last place (ULP).
 fn largest_ulp(got: &Array, truth: &[f64]) -> f64 {
     let all = got.to_f64().into_iter().zip(truth).enumerate();
     all.fold(0.0, |ulp: f64, (at, (got, &truth))| {
@@ -182,7 +177,7 @@ fn largest_ulp(got: &Array, truth: &[f64]) -> f64 {
     })
 }
 
-/// Returns the element of an array that meets a place of a result of shape `dims` by the rules of broadcasting.
+/// Returns the element of an array that broadcasting pairs with position `index` of a result with shape `dims`.
 fn element(array: &Array, index: &[usize], dims: &[usize]) -> Option<f64> {
     let own = array.shape().dims();
     let skip = dims.len().checked_sub(own.len())?;

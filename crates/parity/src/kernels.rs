@@ -1,4 +1,4 @@
-//! Names of the kernels that make a result.
+//! Names of the kernels that compute a result.
 
 use std::collections::BTreeSet;
 
@@ -6,13 +6,14 @@ use wgrad_core::Result;
 use wgrad_core::plan::{Fetched, Instruction, Plan, Task, TaskStage, Work};
 use wgrad_kernels::testing::{BoundDispatch, launches};
 
-/// Returns the names of the kernels that a task runs: those of its op, or the rows of a cluster. On the CPU the op's own name.
+/// Returns the names of a task's kernels: those of its op, or of its cluster's pointwise ops. On the CPU, the name of
+/// the op.
 fn names(plan: &Plan, task: &Task) -> Result<BTreeSet<String>> {
     let op = task.stages.iter().find_map(|stage| match &stage.work {
         Work::Op { op, .. } => Some(op.name()),
         Work::Cluster(_) | Work::Group(_) => None,
     });
-    let Some(op) = op else { return Ok([rows(&task.stages[0])].into()) };
+    let Some(op) = op else { return Ok([cluster_name(&task.stages[0])].into()) };
     if !plan.launches {
         return Ok([op.to_string()].into());
     }
@@ -34,18 +35,18 @@ fn instructions(stage: &TaskStage) -> impl Iterator<Item = &Instruction> {
     clusters.iter().flat_map(|cluster| &cluster.instructions)
 }
 
-/// Names a cluster of one row by that row's name, one of several as `cluster`: a generated kernel has none of its own.
-fn rows(stage: &TaskStage) -> String {
-    let rows: BTreeSet<_> = instructions(stage).map(|i| i.op.name).collect();
-    match rows.into_iter().collect::<Vec<_>>()[..] {
+/// Returns the name of a generated kernel: `pointwise NAME` for one op, `cluster` for several.
+fn cluster_name(stage: &TaskStage) -> String {
+    let ops: BTreeSet<_> = instructions(stage).map(|i| i.op.name).collect();
+    match ops.into_iter().collect::<Vec<_>>()[..] {
         [] => "copy".into(),
-        [row] => format!("row {row}"),
+        [op] => format!("pointwise {op}"),
         _ => "cluster".into(),
     }
 }
 
-/// Returns for each fetch the kernels that its last task runs.
-pub(crate) fn makers(plan: &Plan) -> Result<Vec<BTreeSet<String>>> {
+/// Returns for each fetch the kernels of the last task that writes it.
+pub(crate) fn producers(plan: &Plan) -> Result<Vec<BTreeSet<String>>> {
     let maker = |fetch: &Fetched| {
         let task = plan.tasks.iter().rev().find(|task| task.outputs().contains(&fetch.buffer));
         task.map_or_else(|| Ok(["copy".into()].into()), |task| names(plan, task))
@@ -53,23 +54,23 @@ pub(crate) fn makers(plan: &Plan) -> Result<Vec<BTreeSet<String>>> {
     plan.fetches.iter().map(maker).collect()
 }
 
-/// Returns all kernels of a plan, and all rows of its clusters.
+/// Returns all kernels of a plan and all pointwise ops of its clusters.
 pub(crate) fn all(plan: &Plan) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for task in &plan.tasks {
         found.extend(names(plan, task)?);
-        found.extend(task.stages.iter().flat_map(instructions).map(|i| format!("row {}", i.op.name)));
+        found.extend(task.stages.iter().flat_map(instructions).map(|i| format!("pointwise {}", i.op.name)));
     }
     Ok(found)
 }
 
-/// Returns the shader that a kernel is made from: its name without entry, sizes and what is fused with it.
+/// Returns the shader from which a kernel is generated: its name without entry point, sizes and fused ops.
 ///
 /// ```
 /// assert_eq!(wgrad_parity::family("conv_direct_3x4_e.backward"), "conv_direct");
 /// assert_eq!(wgrad_parity::family("matmul_tiled_32x32x8_nt_22_ragged"), "matmul_tiled");
 /// assert_eq!(wgrad_parity::family("batch_norm_serial_e"), "batch_norm_serial");
-/// assert_eq!(wgrad_parity::family("row log1p"), "row log1p");
+/// assert_eq!(wgrad_parity::family("pointwise log1p"), "pointwise log1p");
 /// ```
 pub fn family(kernel: &str) -> &str {
     let stem = kernel.split('.').next().unwrap_or(kernel);

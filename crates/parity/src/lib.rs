@@ -1,18 +1,18 @@
-//! Proof that a device computes what the reference computes, for wgrad's ops and for one's own.
+//! Tests that a device computes the same as the reference, for wgrad's ops and for your own.
 //!
-//! A [`Case`] is one way of calling an op: shapes and values. A [`Harness`] draws its data, runs the reference in `f64`,
-//! and compares any device with it: every output, and every gradient under random cotangents, element by element
-//! ([`Verdict`]). [`Case::check_gradients`] compares the gradient rules with finite differences. [`assert_parity`] does all
-//! of this on everything at hand, as one line of a test. How far apart numbers may be follows from what the ops declare; see
-//! [`wgrad_core::bound`].
+//! A [`Case`] is a call of an op with input shapes and distributions. A [`Harness`] draws its data, runs the
+//! reference in `f64`, and compares any device with it, element by element: every output, and every gradient for
+//! random cotangents ([`CaseResult`]). [`Case::check_gradients`] compares the gradient rules with finite differences.
+//! [`assert_parity`] does all of this on every device of the machine, in one line of a test. Error bounds are derived
+//! from the accuracy that the ops declare; see [`wgrad_core::bound`].
 //!
 //! ```
-//! use wgrad_parity::{Case, Values, assert_parity};
+//! use wgrad_parity::{Case, Fill, assert_parity};
 //!
 //! // #[test]
 //! fn rms_is_right_everywhere() {
 //!     for rows in [1, 63, 64, 65, 257] {
-//!         let case = Case::new(format!("rms of {rows} rows"), &[(&[rows, 40], Values::Normal)], |x| {
+//!         let case = Case::new(format!("rms of {rows} rows"), &[(&[rows, 40], Fill::Normal)], |x| {
 //!             (x[0].square().mean(&[1]) + 1e-6).sqrt()
 //!         });
 //!         assert_parity(&case);
@@ -21,14 +21,15 @@
 //! # rms_is_right_everywhere();
 //! ```
 //!
-//! One table has a file per family of ops, and four kinds of cases of each: [`all`] at sizes that the family chooses,
-//! [`edges`] on values at the edges of `f32`, [`sizes`] at any one length, [`fuzz`] at random sizes. [`variants`] are the
-//! products by each variant of their kernel. A [`Report`] runs any of them ([`quick`], [`full`]) in every [`Setting`] and
-//! counts what they come to, kernel by kernel; where something fails it searches for the [`Culprit`]. `wgrad parity` is its
-//! command.
+//! The cases of wgrad's ops are organised in families, one per file, with four kinds of cases each: [`all`] at sizes
+//! that the family chooses, [`edges`] with values at the limits of `f32`, [`sizes`] at a given length, and [`fuzz`]
+//! at random sizes. [`variants`] are products by each variant of their kernel. A [`ParityReport`] runs checks, such
+//! as those of [`quick`] and [`full`], in every [`DeviceSetting`], and summarises the errors by kernel; for a failure
+//! it searches for the [`Culprit`]. The command is `wgrad parity`.
 
 mod assert;
 mod case;
+mod case_result;
 mod cases;
 mod checks;
 mod draw;
@@ -41,18 +42,17 @@ mod localise;
 mod report;
 mod setting;
 mod trace;
-mod verdict;
 
 pub use assert::assert_parity;
-pub use case::{Case, Inputs, Values};
+pub use case::{Case, Fill, Inputs};
+pub use case_result::{CaseResult, ResultComparison, ResultId, WorstElement};
 pub use cases::{all, edges, fuzz, sizes, variants};
 pub use checks::{Check, full, quick};
 pub use harness::{Harness, SEED};
 pub use kernels::family;
 pub use localise::Culprit;
-pub use report::{Failure, Outcome, Report, Tally};
-pub use setting::Setting;
-pub use verdict::{Measured, Part, Verdict, Worst};
+pub use report::{Failure, Outcome, ParityReport, Tally};
+pub use setting::DeviceSetting;
 
 #[cfg(test)]
 mod lockstep_tests;

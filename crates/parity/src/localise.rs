@@ -1,4 +1,4 @@
-//! Search for the node of a failing case that is the first to be wrong.
+//! Localisation of a failure: the first node of the graph whose value is wrong.
 
 use std::collections::BTreeSet;
 
@@ -7,26 +7,26 @@ use wgrad_core::{Array, Deviation, Expected, NodeKind, Params, Result, Session, 
 use wgrad_kernels::Device;
 
 use crate::harness::{DRAWS, Harness};
-use crate::kernels::makers;
+use crate::kernels::producers;
 use crate::trace::Trace;
 
-/// Culprit of a failure: the first node whose value is beyond its bound although those that it reads are not.
+/// Culprit of a failure: the first node whose value is beyond its bound although its inputs are not.
 #[derive(Clone, Debug)]
 pub struct Culprit {
-    /// The node's op.
+    /// Name of the node's op.
     pub node: String,
-    /// The kernels that made its value.
+    /// Kernels that computed its value.
     pub kernels: BTreeSet<String>,
-    /// Where it comes from.
+    /// Source line and scope of the node.
     pub site: Site,
 }
 
 impl Harness {
-    /// Runs the case once more with every node's value fetched, and returns the first node in the order of the graph that is
-    /// beyond its bound. None if all of them are within: then what is wrong only shows where kernels are fused.
+    /// Runs the case with every node's value fetched, and returns the first node in graph order that is beyond its
+    /// bound. `None` if all are within: the failure then occurs only with fused kernels.
     ///
     /// # Errors
-    /// As [`Harness::check`].
+    /// Returns an error in the same cases as [`Harness::check`].
     pub fn localise(&self, device: Device) -> Result<Option<Culprit>> {
         let trace = Trace::new(self.case())?;
         let values: Vec<Tensor> = values(&trace);
@@ -45,15 +45,15 @@ impl Harness {
         let plan = Plan::new(&trace.graph, &fetches, &session.limits())?;
         let node = values[first].node();
         let kernels = match &node.kind {
-            // One of several rows of a kernel.
-            NodeKind::Pointwise(row, _) => [format!("row {}", row.name)].into(),
-            _ => makers(&plan)?.swap_remove(first),
+            // A generated kernel is named by the pointwise op of this node.
+            NodeKind::Pointwise(op, _) => [format!("pointwise {}", op.name)].into(),
+            _ => producers(&plan)?.swap_remove(first),
         };
         Ok(Some(Culprit { node: node.name().into(), kernels, site: node.site.clone() }))
     }
 }
 
-/// Returns what is computed on the way to the results, in the order of the graph.
+/// Returns the values that the results depend on, in graph order.
 fn values(trace: &Trace) -> Vec<Tensor> {
     let mut live = BTreeSet::new();
     let mut stack: Vec<ValueId> = trace.fetches().iter().map(|tensor| tensor.id()).collect();

@@ -1,4 +1,4 @@
-//! Report: any number of checks on any number of devices, and what they come to, kernel by kernel.
+//! Reports: results of checks on several devices, summarised by kernel.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -8,45 +8,45 @@ use std::thread;
 
 use wgrad_core::Site;
 
+use crate::case_result::{CaseResult, ResultComparison};
 use crate::checks::Check;
 use crate::harness::Harness;
-use crate::setting::Setting;
-use crate::verdict::{Measured, Verdict};
+use crate::setting::DeviceSetting;
 
-/// Tally of one kernel over all checks.
+/// Summary of one kernel's results over all checks.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// How many results it made.
+    /// Number of results that the kernel computed.
     pub results: usize,
-    /// The names of the cases of these results.
+    /// Names of the cases of these results.
     pub cases: BTreeSet<String>,
-    /// The largest error in units in the last place; see [`Measured::ulp`].
+    /// Largest error in units in the last place; see [`ResultComparison::ulp`].
     pub ulp: f64,
-    /// The largest error as a share of its bound.
+    /// Largest error as a fraction of its bound.
     pub share: f64,
-    /// The case of the largest share, and the setting that it ran on.
+    /// Case and setting of the largest fraction.
     pub worst: Option<(String, String)>,
-    /// How many results were beyond their bounds.
+    /// Number of results beyond their bounds.
     pub failures: usize,
 }
 
-/// Failure of a check on a device.
+/// Failure of a case in a device setting.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// The case.
+    /// Name of the case.
     pub case: String,
-    /// The setting.
+    /// Name of the setting.
     pub setting: String,
-    /// The culprits: the kernels that made the first node that is wrong, or else those of the first result that is; none if
-    /// the case did not run.
+    /// Culprits: the kernels that computed the first wrong node, or otherwise the first wrong result. Empty if the
+    /// case did not run.
     pub kernels: BTreeSet<String>,
-    /// The first node that is wrong, by its op, and where it comes from; none if no node by itself is wrong.
+    /// Op and source line of the first wrong node; `None` if each node is correct when it is run separately.
     pub node: Option<(String, Site)>,
-    /// The shapes and values that the case was fed: its inputs in order.
+    /// Shape and distribution of each input.
     pub inputs: Vec<String>,
-    /// The results beyond their bounds.
-    pub results: Vec<Measured>,
-    /// Why the case did not run.
+    /// Results beyond their bounds.
+    pub results: Vec<ResultComparison>,
+    /// Reason why the case did not run.
     pub error: Option<String>,
 }
 
@@ -70,58 +70,60 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// Report of any number of checks.
+/// Results of checks, summarised by kernel.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
-    /// Kernel → what it came to. On the CPU an op is its own kernel, named `CPU: OP`.
+pub struct ParityReport {
+    /// Summary by kernel. On the CPU an op counts as a kernel, named `CPU: OP`.
     pub kernels: BTreeMap<String, Tally>,
-    /// What failed.
+    /// Failures.
     pub failures: Vec<Failure>,
-    /// How many cases there were.
+    /// Number of cases.
     pub cases: usize,
-    /// How many times a case ran on a device.
+    /// Number of runs of a case on a device.
     pub runs: usize,
-    /// How many results were compared with their bounds: outputs and gradients.
+    /// Number of results that were compared with their bounds: outputs and gradients.
     pub results: usize,
-    /// How many numbers these have.
+    /// Number of elements of these results.
     pub elements: usize,
-    /// The cases that ran, per setting: name, whether they passed. For test reports.
+    /// Outcome of each run, for test reports.
     pub outcomes: Vec<Outcome>,
 }
 
-/// Outcome of a case on a device.
+/// Outcome of a case in a device setting.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The setting.
+    /// Name of the setting.
     pub setting: String,
-    /// The case.
+    /// Name of the case.
     pub case: String,
-    /// Seconds that it took, on a device that others used at the same time.
+    /// Duration in seconds, while other checks use the same device.
     pub seconds: f64,
-    /// Index into [`Report::failures`]; none if it passed.
+    /// Index into [`ParityReport::failures`]; `None` if the case passed.
     pub failure: Option<usize>,
 }
 
-/// Results of one check on one setting.
-struct Found {
+/// Results of one check in one setting.
+struct CheckRun {
     setting: String,
     cpu: bool,
     case: String,
     seconds: f64,
-    verdicts: Vec<Verdict>,
+    case_results: Vec<CaseResult>,
     failure: Option<Failure>,
 }
 
-impl Report {
-    /// Returns whether nothing failed.
+impl ParityReport {
+    /// Returns whether there are no failures.
     pub fn passed(&self) -> bool {
         self.failures.is_empty()
     }
 
-    /// Runs the checks that `next` hands out on every setting, several at a time, and calls `done` after each check with
-    /// what all came to so far. It ends when `next` has no more, or `done` says `false`.
+    /// Runs the checks that `next` returns in all settings, several checks at a time.
+    ///
+    /// After each check it calls `done` with the report so far and the case's name. It ends when `next` returns
+    /// `None` or `done` returns `false`.
     pub fn run(
-        settings: &[Setting],
+        settings: &[DeviceSetting],
         next: impl FnMut() -> Option<Check> + Send,
         mut done: impl FnMut(&Self, &str) -> bool,
     ) -> Self {
@@ -137,7 +139,7 @@ impl Report {
                     while !stopped.load(Ordering::Relaxed)
                         && let Some(check) = take()
                     {
-                        // The receiver is there until all senders are gone.
+                        // Sending fails only if the receiver is gone, which outlives all senders.
                         let _ = sender.send((check.case.name().to_string(), run_on_all(&check, settings)));
                     }
                 });
@@ -157,14 +159,14 @@ impl Report {
         })
     }
 
-    fn count(&mut self, found: Found) {
-        let Found { setting, cpu, case, seconds, verdicts, failure } = found;
+    fn count(&mut self, found: CheckRun) {
+        let CheckRun { setting, cpu, case, seconds, case_results, failure } = found;
         self.runs += 1;
         let label = |kernel: &String| if cpu { format!("CPU: {kernel}") } else { kernel.clone() };
-        for (verdict, result) in verdicts.iter().flat_map(|v| v.results.iter().map(move |result| (v, result))) {
+        for (case_result, result) in case_results.iter().flat_map(|v| v.results.iter().map(move |result| (v, result))) {
             self.results += 1;
             self.elements += result.elements;
-            // What is wrong counts for the culprit.
+            // A failed result counts for the culprit's kernels.
             let kernels = match &failure {
                 Some(failure) if !result.passed() => &failure.kernels,
                 _ => &result.kernels,
@@ -174,10 +176,10 @@ impl Report {
                 tally.results += 1;
                 tally.failures += usize::from(!result.passed());
                 tally.ulp = tally.ulp.max(result.ulp);
-                tally.cases.insert(verdict.case.clone());
+                tally.cases.insert(case_result.case.clone());
                 if tally.worst.is_none() || result.share() > tally.share {
                     tally.share = result.share();
-                    tally.worst = Some((verdict.case.clone(), setting.clone()));
+                    tally.worst = Some((case_result.case.clone(), setting.clone()));
                 }
             }
         }
@@ -189,8 +191,8 @@ impl Report {
     }
 }
 
-/// Runs one check on every setting that it concerns.
-fn run_on_all(check: &Check, settings: &[Setting]) -> Vec<Found> {
+/// Runs one check in all settings that it applies to.
+fn run_on_all(check: &Check, settings: &[DeviceSetting]) -> Vec<CheckRun> {
     let harnesses = Harness::new(&check.case)
         .and_then(|harness| Ok((harness, check.between.as_ref().map(Harness::new).transpose()?)));
     let mut all = vec![];
@@ -198,11 +200,11 @@ fn run_on_all(check: &Check, settings: &[Setting]) -> Vec<Found> {
         let Some(device) = check.device(setting) else { continue };
         let start = std::time::Instant::now();
         let found = harnesses.as_ref().map_err(ToString::to_string).and_then(|(harness, between)| {
-            let verdicts = match between {
+            let case_results = match between {
                 Some(between) => harness.check_around(between, device.clone()).map(Vec::from),
-                None => harness.check(device.clone()).map(|verdict| vec![verdict]),
+                None => harness.check(device.clone()).map(|case_result| vec![case_result]),
             };
-            verdicts.map_err(|error| error.to_string())
+            case_results.map_err(|error| error.to_string())
         });
         let mut failure = Failure {
             case: check.case.name().into(),
@@ -213,13 +215,13 @@ fn run_on_all(check: &Check, settings: &[Setting]) -> Vec<Found> {
             results: vec![],
             error: None,
         };
-        let (verdicts, failure) = match found {
-            Ok(verdicts) if verdicts.iter().all(Verdict::passed) => (verdicts, None),
-            Ok(verdicts) => {
-                if let Some(at) = verdicts.iter().position(|verdict| !verdict.passed()) {
-                    failure.case.clone_from(&verdicts[at].case);
-                    failure.results = verdicts[at].failures().cloned().collect();
-                    // What is only wrong the second time is no node's.
+        let (case_results, failure) = match found {
+            Ok(case_results) if case_results.iter().all(CaseResult::passed) => (case_results, None),
+            Ok(case_results) => {
+                if let Some(at) = case_results.iter().position(|case_result| !case_result.passed()) {
+                    failure.case.clone_from(&case_results[at].case);
+                    failure.results = case_results[at].failures().cloned().collect();
+                    // An error that occurs only in the repeated run has no node to localise.
                     let harness =
                         harnesses.as_ref().ok().and_then(|(first, between)| [Some(first), between.as_ref(), None][at]);
                     if let Some(Ok(Some(culprit))) = harness.map(|harness| harness.localise(device)) {
@@ -229,16 +231,16 @@ fn run_on_all(check: &Check, settings: &[Setting]) -> Vec<Found> {
                         failure.kernels.clone_from(&failure.results[0].kernels);
                     }
                 }
-                (verdicts, Some(failure))
+                (case_results, Some(failure))
             }
             Err(error) => (vec![], Some(Failure { error: Some(error), ..failure })),
         };
-        all.push(Found {
+        all.push(CheckRun {
             setting: setting.name.clone(),
             cpu: setting.adapter.is_none(),
             case: check.case.name().into(),
             seconds: start.elapsed().as_secs_f64(),
-            verdicts,
+            case_results,
             failure,
         });
     }

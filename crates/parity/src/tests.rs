@@ -7,14 +7,14 @@ use wgrad_core::{
 };
 use wgrad_kernels::Device;
 
-use crate::{Case, Check, Harness, Part, Report, Setting, Values, assert_parity, fuzz, kernels, quick};
+use crate::{Case, Check, DeviceSetting, Fill, Harness, ParityReport, ResultId, assert_parity, fuzz, kernels, quick};
 
-/// `y = x²` whose implementation in `f32`, and only there, is wrong: what a kernel with a fault is on a GPU.
+/// `y = x²` with a fault in `f32` only, like a faulty kernel on a GPU.
 #[derive(Debug)]
 struct Square {
-    /// What happens to the element of the largest `x`.
+    /// Fault of the element with the largest `x`.
     fault: Fault,
-    /// The factor of `dy · x` in the gradient, which should be 2.
+    /// Factor of `dy · x` in the gradient; 2 is correct.
     rule: f64,
 }
 
@@ -23,7 +23,7 @@ enum Fault {
     None,
     Off,
     Nan,
-    /// A little more with each run.
+    /// An error that grows with each run.
     Drifts,
 }
 
@@ -74,23 +74,23 @@ fn square(x: &Tensor, fault: Fault, rule: f64) -> Tensor {
 }
 
 fn case(name: &str, fault: Fault, rule: f64) -> Case {
-    Case::new(name, &[(&[7, 5], Values::Normal), (&[5], Values::Normal)], move |x| square(&x[0], fault, rule) + &x[1])
+    Case::new(name, &[(&[7, 5], Fill::Normal), (&[5], Fill::Normal)], move |x| square(&x[0], fault, rule) + &x[1])
 }
 
 #[test]
-fn a_wrong_element_is_found_with_what_was_fed_there() -> Result<()> {
+fn a_wrong_element_is_reported_with_its_inputs() -> Result<()> {
     let harness = Harness::new(&case("off", Fault::Off, 2.0))?;
-    let verdict = harness.check(CpuBackend::<f32>::new())?;
-    let wrong: Vec<_> = verdict.failures().collect();
-    assert_eq!(wrong.iter().map(|result| result.part).collect::<Vec<_>>(), [Part::Output(0)]);
+    let case_result = harness.check(CpuBackend::<f32>::new())?;
+    let wrong: Vec<_> = case_result.failures().collect();
+    assert_eq!(wrong.iter().map(|result| result.part).collect::<Vec<_>>(), [ResultId::Output(0)]);
     let worst = wrong[0].worst.as_ref().expect("an element");
-    // The largest x, its square a ten-thousandth too large.
+    // The largest x; its square is too large by a factor of 1.0001.
     let [(first, x), (second, bias)] = &worst.fed[..] else { panic!("{:?}", worst.fed) };
     assert_eq!((first.as_str(), second.as_str(), worst.index.len()), ("input 0", "input 1", 2));
     assert!((worst.deviation.truth - (x * x + bias)).abs() < 1e-12 && *x > 1.0);
     assert!((worst.deviation.error() / (1e-4 * x * x) - 1.0).abs() < 0.01, "{worst:?}");
     assert!(wrong[0].ulp > 100.0 && wrong[0].share() > 10.0 && wrong[0].share().is_finite());
-    let text = verdict.to_string();
+    let text = case_result.to_string();
     assert!(text.starts_with("off on CPU backend in f32") && text.contains("output 0 at ["), "{text}");
     assert!(text.contains(&format!("fed there: input 0 = {x:?}, input 1 = {bias:?}")), "{text}");
     Ok(())
@@ -98,15 +98,15 @@ fn a_wrong_element_is_found_with_what_was_fed_there() -> Result<()> {
 
 #[test]
 fn a_nan_is_found() -> Result<()> {
-    let verdict = Harness::new(&case("nan", Fault::Nan, 2.0))?.check(CpuBackend::<f32>::new())?;
-    assert!(!verdict.passed() && verdict.share() == f64::INFINITY && verdict.ulp() == f64::INFINITY);
-    assert!(verdict.to_string().contains("is NaN, the truth is"), "{verdict}");
+    let case_result = Harness::new(&case("nan", Fault::Nan, 2.0))?.check(CpuBackend::<f32>::new())?;
+    assert!(!case_result.passed() && case_result.share() == f64::INFINITY && case_result.ulp() == f64::INFINITY);
+    assert!(case_result.to_string().contains("is NaN, the truth is"), "{case_result}");
     Ok(())
 }
 
 #[test]
 fn the_culprit_is_named() -> Result<()> {
-    let deep = Case::new("deep", &[(&[4, 9], Values::Uniform(0.5, 1.0))], |x| {
+    let deep = Case::new("deep", &[(&[4, 9], Fill::Uniform(0.5, 1.0))], |x| {
         (square(&x[0].exp(), Fault::Off, 2.0).sum([1]) * 0.1).tanh()
     });
     let harness = Harness::new(&deep)?;
@@ -132,7 +132,7 @@ fn a_wrong_rule_is_found_by_finite_differences() -> Result<()> {
     Ok(())
 }
 
-/// The number itself, with a gradient that is a thousandth too large.
+/// The identity, with a gradient that is too large by a factor of 1.001.
 #[derive(Debug)]
 struct Skewed;
 
@@ -158,7 +158,7 @@ impl Op for Skewed {
 }
 
 #[test]
-fn a_rule_that_is_a_thousandth_off_is_found_before_every_op() -> Result<()> {
+fn a_rule_with_an_error_of_1e_3_is_found_at_every_op() -> Result<()> {
     let (mut cases, mut named, mut wrong) = (0, 0, 0);
     for case in crate::all().into_iter().filter(|case| case.elements() < 2000 && case.inputs[0].1.dtype().is_float()) {
         let Some(right) = case.check_gradients()? else { continue };
@@ -178,32 +178,32 @@ fn a_rule_that_is_a_thousandth_off_is_found_before_every_op() -> Result<()> {
     }
     assert!(cases > 300, "{cases}");
     assert_eq!(named, cases, "the op is named");
-    // The others stand at kinks, or an estimate follows.
+    // The other cases are at kinks, or an estimate is too inaccurate.
     assert!(20 * wrong > 19 * cases, "the gradient of {wrong} of {cases} inputs is called wrong");
     Ok(())
 }
 
-/// Whether there are gradients, and all are right.
+/// Returns whether there are gradients and all are correct.
 fn gradients_pass(case: &Case) -> Result<bool> {
     Ok(case.check_gradients()?.is_some_and(|audit| audit.passes()))
 }
 
 #[test]
-fn what_does_not_fit_is_an_error() {
-    let invalid = Case::new("invalid", &[(&[2, 3], Values::Normal), (&[4, 5], Values::Normal)], |x| x[0].matmul(&x[1]));
+fn invalid_cases_are_errors() {
+    let invalid = Case::new("invalid", &[(&[2, 3], Fill::Normal), (&[4, 5], Fill::Normal)], |x| x[0].matmul(&x[1]));
     let error = Harness::new(&invalid).expect_err("inner sizes differ").to_string();
     assert!(error.contains("matmul") && error.contains("tests.rs"), "{error}");
-    let empty = Case::new("empty", &[(&[3], Values::Of(&[]))], |x| x[0].exp());
+    let empty = Case::new("empty", &[(&[3], Fill::Of(&[]))], |x| x[0].exp());
     let error = Harness::new(&empty).expect_err("there is nothing to draw").to_string();
     assert_eq!(error, "empty: the list of values of input 0 must not be empty");
 }
 
 #[test]
-fn what_differs_the_second_time_is_found() -> Result<()> {
+fn a_difference_in_the_repeated_run_is_found() -> Result<()> {
     let other = Harness::new(&case("another", Fault::None, 2.0))?;
     let passed = |fault: Fault| -> Result<Vec<bool>> {
         let harness = Harness::new(&case("drifts", fault, 2.0))?;
-        Ok(harness.check_around(&other, Device::cpu())?.iter().map(crate::Verdict::passed).collect())
+        Ok(harness.check_around(&other, Device::cpu())?.iter().map(crate::CaseResult::passed).collect())
     };
     assert_eq!(passed(Fault::None)?, [true, true, true]);
     assert_eq!(passed(Fault::Drifts)?, [true, true, false]);
@@ -211,21 +211,21 @@ fn what_differs_the_second_time_is_found() -> Result<()> {
 }
 
 #[test]
-fn what_counts_its_runs_starts_anew_each_time() -> Result<()> {
-    // Dropout that draws other numbers in each run of a session: the table's own case of it.
+fn counters_are_reset_before_each_run() -> Result<()> {
+    // Dropout draws other numbers in each run of a session.
     let mut cases = crate::all().into_iter();
     let case = cases.find(|case| case.name() == "layer transformer encoder with dropout, norm last").expect("a case");
     let harness = Harness::new(&case)?;
     assert!(gradients_pass(&case)?);
-    let verdicts = harness.check_around(&harness, Device::cpu())?;
-    assert!(verdicts.iter().all(crate::Verdict::passed), "{}", verdicts[2]);
-    // Under other numbers the bounds would be as large as the results.
-    assert!(verdicts[0].share() > 1e-3, "{}", verdicts[0]);
+    let case_results = harness.check_around(&harness, Device::cpu())?;
+    assert!(case_results.iter().all(crate::CaseResult::passed), "{}", case_results[2]);
+    // With different random numbers the bounds would be as large as the results.
+    assert!(case_results[0].share() > 1e-3, "{}", case_results[0]);
     Ok(())
 }
 
 wgrad_core::pointwise! {
-    // Beside 2²⁴, fractions are lost in f32 on every device, and not in f64.
+    // Near 2²⁴, fractions are lost in f32 on every device, but not in f64.
     LOSSY = lossy(x: float)[] -> float {
         wgsl: "(x + 16777216.0) - 16777216.0",
         reference<F>: (x + F::lit(16_777_216.0)) - F::lit(16_777_216.0),
@@ -234,18 +234,18 @@ wgrad_core::pointwise! {
 }
 
 #[test]
-#[should_panic(expected = "panics is not what its reference is\nthe CPU in f32: panics on CPU backend in f32")]
-fn an_assertion_says_where_and_by_how_much() {
-    assert_parity(&Case::new("panics", &[(&[9], Values::Normal)], |x| x[0].pointwise(&LOSSY, &[], &[])));
+#[should_panic(expected = "panics differs from its reference\nthe CPU in f32: panics on CPU backend in f32")]
+fn a_failed_assertion_names_the_device_and_the_error() {
+    assert_parity(&Case::new("panics", &[(&[9], Fill::Normal)], |x| x[0].pointwise(&LOSSY, &[], &[])));
 }
 
 #[test]
 fn a_report_counts_and_names_the_culprit() {
     let mut checks: Vec<Check> =
         [case("good", Fault::None, 2.0), case("bad", Fault::Off, 2.0)].map(Check::from).into_iter().collect();
-    checks.push(Check::from(Case::new("invalid", &[(&[2], Values::Normal)], |x| x[0].reshape([3]))));
+    checks.push(Check::from(Case::new("invalid", &[(&[2], Fill::Normal)], |x| x[0].reshape([3]))));
     let mut checks = checks.into_iter();
-    let all = Report::run(&[Setting::cpu()], || checks.next(), |_, _| true);
+    let all = ParityReport::run(&[DeviceSetting::cpu()], || checks.next(), |_, _| true);
     assert_eq!((all.cases, all.runs, all.failures.len(), all.passed()), (3, 3, 2, false));
     assert_eq!(all.results, 6, "two outputs, and two gradients of each");
     let failure = |case: &str| all.failures.iter().find(|failure| failure.case == case).expect("it failed");
@@ -263,12 +263,12 @@ fn a_report_counts_and_names_the_culprit() {
 #[test]
 fn a_report_can_be_stopped() {
     let endless = || Some(Check::from(case("again", Fault::None, 2.0)));
-    let all = Report::run(&[Setting::cpu()], endless, |so_far, _| so_far.cases < 3);
+    let all = ParityReport::run(&[DeviceSetting::cpu()], endless, |so_far, _| so_far.cases < 3);
     assert!(all.cases >= 3 && all.passed());
 }
 
 #[test]
-fn random_cases_fit_together_and_are_the_same_again() -> Result<()> {
+fn random_cases_are_valid_and_reproducible() -> Result<()> {
     for number in 0..300 {
         let case = fuzz(5, number);
         case.plan(&Limits::default())?;
@@ -279,7 +279,7 @@ fn random_cases_fit_together_and_are_the_same_again() -> Result<()> {
 }
 
 #[test]
-fn the_quick_choice_runs_every_kernel_of_a_software_adapter() -> Result<()> {
+fn the_quick_selection_runs_every_kernel_of_a_software_adapter() -> Result<()> {
     let limits = Limits { software: true, ..Limits::default() };
     let runs = |cases: &mut dyn Iterator<Item = Case>| -> Result<std::collections::BTreeSet<String>> {
         let mut found = std::collections::BTreeSet::new();
@@ -292,44 +292,44 @@ fn the_quick_choice_runs_every_kernel_of_a_software_adapter() -> Result<()> {
     let usual = chosen.iter().filter(|check| check.variant.is_none()).map(|check| check.case.clone());
     let missing = &runs(&mut crate::all().into_iter())? - &runs(&mut usual.into_iter())?;
     assert!(missing.is_empty(), "{missing:?}");
-    assert!(chosen.len() < crate::full().len() / 3, "{} is not a choice", chosen.len());
+    assert!(chosen.len() < crate::full().len() / 3, "{} cases are not a quick selection", chosen.len());
     Ok(())
 }
 
 #[test]
 fn a_gradient_of_a_gradient_goes_through_the_harness() {
-    // The rule itself is made of ops, so it has a gradient.
-    let case = Case::new("twice", &[(&[6], Values::Normal)], |x| {
+    // The gradient rule consists of ops, so it has a gradient.
+    let case = Case::new("twice", &[(&[6], Fill::Normal)], |x| {
         let y = (square(&x[0], Fault::None, 2.0) * &x[0]).sum_all();
         gradients(&y, &[x[0].clone()]).remove(0).expect("y depends on x")
     });
     assert_eq!(assert_parity_on_the_cpu(&case), 2);
 }
 
-/// How many results there were.
+/// Returns the number of results.
 fn assert_parity_on_the_cpu(case: &Case) -> usize {
     let harness = Harness::new(case).expect("it fits");
     assert!(gradients_pass(case).expect("it runs"));
-    let verdict = harness.check(Device::cpu()).expect("it runs");
-    assert!(verdict.passed(), "{verdict}");
-    verdict.results.len()
+    let case_result = harness.check(Device::cpu()).expect("it runs");
+    assert!(case_result.passed(), "{case_result}");
+    case_result.results.len()
 }
 
 #[test]
 fn every_node_is_traced_to_a_line_of_the_caller() {
-    let mut strangers = std::collections::BTreeMap::<String, (usize, String)>::new();
+    let mut foreign = std::collections::BTreeMap::<String, (usize, String)>::new();
     for case in crate::all().into_iter().chain(crate::edges()).chain(crate::sizes(9)) {
         let trace = crate::trace::Trace::new(&case).expect("a case of the table");
         for node in &trace.graph.nodes() {
             let file = node.site.location.file();
-            // What a case hands over by name is called by the standard library.
+            // A function that a case passes by name is called by the standard library.
             if !file.contains("crates/parity/src") && !file.starts_with("/rustc/") {
                 let place = format!("{file}:{}", node.site.location.line());
-                strangers.entry(place).or_insert((0, case.name().into())).0 += 1;
+                foreign.entry(place).or_insert((0, case.name().into())).0 += 1;
             }
         }
     }
     let list: Vec<_> =
-        strangers.iter().map(|(place, (count, case))| format!("{place}: {count} nodes, as in {case}")).collect();
+        foreign.iter().map(|(place, (count, case))| format!("{place}: {count} nodes, as in {case}")).collect();
     assert!(list.is_empty(), "{} places\n{}", list.len(), list.join("\n"));
 }

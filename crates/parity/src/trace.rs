@@ -1,4 +1,4 @@
-//! Case as a graph: its outputs, then the gradients of its inputs under random cotangents.
+//! Traced cases: a graph of the outputs and of the gradients of the inputs for random cotangents.
 
 use std::ops::Range;
 
@@ -6,13 +6,13 @@ use wgrad_core::{
     Array, DType, Expected, Graph, Limits, Mode, Plan, Result, Session, Step, Stream, Tensor, expected_with_draws, vjp,
 };
 
-use crate::case::{Case, Values};
+use crate::case::{Case, Fill};
 
-/// Data of a case: the same numbers on every device.
+/// Data of a case, which are the same on every device.
 #[derive(Clone, Debug)]
 pub(crate) struct Feed {
     pub inputs: Vec<Array>,
-    /// One per output; none for outputs that are not differentiated.
+    /// One per output; `None` for outputs that are not differentiated.
     pub cotangents: Vec<Option<Array>>,
 }
 
@@ -21,16 +21,16 @@ pub(crate) struct Trace {
     pub graph: Graph,
     pub inputs: Vec<Tensor>,
     pub outputs: Vec<Tensor>,
-    /// One per output; none for outputs that are not differentiated.
+    /// One per output; `None` for outputs that are not differentiated.
     pub cotangents: Vec<Option<Tensor>>,
-    /// The gradient of each `f32` input, with the number of the input.
+    /// Gradient of each `f32` input, with the input's index.
     pub gradients: Vec<(usize, Tensor)>,
 }
 
 impl Trace {
     pub fn new(case: &Case) -> Result<Self> {
         let graph = Graph::new(Mode::Train);
-        let input = |(i, (shape, values)): (usize, &(Vec<usize>, Values))| {
+        let input = |(i, (shape, values)): (usize, &(Vec<usize>, Fill))| {
             graph.input(format!("x{i}"), &shape[..], values.dtype())
         };
         let inputs: Vec<Tensor> = case.inputs.iter().enumerate().map(input).collect();
@@ -42,7 +42,7 @@ impl Trace {
         };
         let cotangents: Vec<Option<Tensor>> = outputs.iter().enumerate().map(cotangent).collect();
         let pairs: Vec<_> = outputs.iter().zip(&cotangents).filter_map(|(y, c)| Some((y, c.as_ref()?))).collect();
-        // One gradient per input, so that they can be told apart: zero where nothing flows.
+        // Each input has a gradient, which is zero if the outputs do not depend on it.
         let mut gradients = vec![];
         if !pairs.is_empty() {
             let floats: Vec<_> = inputs.iter().enumerate().filter(|(_, x)| x.dtype() == DType::F32).collect();
@@ -56,7 +56,7 @@ impl Trace {
         Ok(Self { graph, inputs, outputs, cotangents, gradients })
     }
 
-    /// Returns what a run fetches: the outputs, then the gradients.
+    /// Returns the tensors that a run fetches: the outputs, then the gradients.
     pub fn fetches(&self) -> Vec<&Tensor> {
         self.outputs.iter().chain(self.gradients.iter().map(|(_, dx)| dx)).collect()
     }
@@ -74,11 +74,11 @@ impl Trace {
         Ok(Feed { inputs, cotangents })
     }
 
-    /// Runs a step of this graph. Variables and counters are afterwards as they were: dropout draws the same numbers each
-    /// time.
+    /// Runs a step of this graph. Variables and counters are restored afterwards, so that dropout draws the same
+    /// numbers in each run.
     pub fn run(&self, session: &mut Session, step: &Step, feed: &Feed) -> Result<Vec<Array>> {
         let before = self.graph.state()?;
-        // What the step does not read is left out.
+        // Inputs that the step does not read are not fed.
         let feeds: Vec<_> = self.feeds(feed).into_iter().filter(|(tensor, _)| step.reads(tensor)).collect();
         let results = session.run(step, &feeds);
         session.sync()?;
@@ -86,8 +86,8 @@ impl Trace {
         results
     }
 
-    /// Computes some values of this graph in `f64`, and their bounds from the runs `draws`, each with rounding errors of
-    /// its own.
+    /// Computes values of this graph in `f64`, and their bounds from the runs `draws`, each with different rounding
+    /// errors.
     pub fn expected(&self, case: &Case, fetches: &[&Tensor], feed: &Feed, draws: Range<u64>) -> Result<Vec<Expected>> {
         if !case.exact {
             return expected_with_draws(&self.graph, fetches, &self.feeds(feed), draws);
@@ -97,7 +97,7 @@ impl Trace {
         Ok(found)
     }
 
-    /// Returns what this graph is fed, by tensor.
+    /// Returns the inputs and cotangents with their data.
     pub fn feeds<'a>(&'a self, feed: &'a Feed) -> Vec<(&'a Tensor, &'a Array)> {
         let cotangents = self.cotangents.iter().zip(&feed.cotangents);
         let cotangents = cotangents.filter_map(|(t, a)| t.as_ref().zip(a.as_ref()));
@@ -106,10 +106,10 @@ impl Trace {
 }
 
 impl Case {
-    /// Plans what is checked for a device with these limits: outputs, then gradients under cotangents.
+    /// Plans the outputs and gradients of the case for a device with these limits.
     ///
     /// # Errors
-    /// The first error of the graph.
+    /// Returns the first error of the graph.
     pub fn plan(&self, limits: &Limits) -> Result<Plan> {
         let trace = Trace::new(self)?;
         Plan::new(&trace.graph, &trace.fetches(), limits)

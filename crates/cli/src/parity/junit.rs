@@ -1,4 +1,4 @@
-//! Report as `JUnit` XML: a suite per device, a test per case.
+//! ParityReport as `JUnit` XML: a suite per device, a test per case.
 
 use std::fmt::Write;
 

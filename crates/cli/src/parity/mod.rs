@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use indicatif::{ProgressBar, ProgressStyle};
 use wgrad_core::Result;
 use wgrad_kernels::adapters;
-use wgrad_parity::{Check, Report, Setting, full, fuzz, quick};
+use wgrad_parity::{Check, DeviceSetting, ParityReport, full, fuzz, quick};
 
 use crate::error::CommandError;
 use crate::output::{Files, count, note, print, split};
@@ -81,7 +81,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Runs the checks, then random cases for the requested time.
-fn run_checks(args: &Args, checks: Vec<Check>, settings: &[Setting]) -> Report {
+fn run_checks(args: &Args, checks: Vec<Check>, settings: &[DeviceSetting]) -> ParityReport {
     let progress = Progress::new(checks.len(), args.seconds);
     let mut checks = checks.into_iter();
     let mut until: Option<Instant> = None;
@@ -102,7 +102,7 @@ fn run_checks(args: &Args, checks: Vec<Check>, settings: &[Setting]) -> Report {
         }
         None
     };
-    let report = Report::run(settings, next, |so_far, case| progress.update(so_far, case));
+    let report = ParityReport::run(settings, next, |so_far, case| progress.update(so_far, case));
     progress.end();
     report
 }
@@ -129,7 +129,7 @@ impl Progress {
     }
 
     /// Shows the progress. Always returns `true`, to continue.
-    fn update(&self, so_far: &Report, case: &str) -> bool {
+    fn update(&self, so_far: &ParityReport, case: &str) -> bool {
         const EVERY: Duration = Duration::from_secs(10);
         let failed = match so_far.failures.len() {
             0 => String::new(),

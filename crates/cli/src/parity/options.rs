@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use wgrad_core::Result;
-use wgrad_parity::Setting;
+use wgrad_parity::DeviceSetting;
 
 use crate::args::whole;
 
@@ -70,8 +70,8 @@ impl Args {
     ///
     /// # Errors
     /// If there is no such device.
-    pub fn settings(&self) -> Result<Vec<Setting>> {
-        Setting::all(&self.device)
+    pub fn settings(&self) -> Result<Vec<DeviceSetting>> {
+        DeviceSetting::all(&self.device)
     }
 
     #[cfg(feature = "fault-injection")]
@@ -79,11 +79,11 @@ impl Args {
     ///
     /// # Errors
     /// If there is no such device.
-    pub fn settings(&self) -> Result<Vec<Setting>> {
+    pub fn settings(&self) -> Result<Vec<DeviceSetting>> {
         use wgrad_kernels::testing::DeviceHooks;
-        let settings = Setting::all(&self.device)?;
+        let settings = DeviceSetting::all(&self.device)?;
         let Some(name) = &self.inject else { return Ok(settings) };
         let kernels = settings.into_iter().filter(|setting| setting.adapter.is_some());
-        kernels.map(|setting| Ok(Setting { device: setting.device.with_fault(name)?, ..setting })).collect()
+        kernels.map(|setting| Ok(DeviceSetting { device: setting.device.with_fault(name)?, ..setting })).collect()
     }
 }

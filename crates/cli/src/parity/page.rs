@@ -1,4 +1,4 @@
-//! Report as an HTML page.
+//! ParityReport as an HTML page.
 
 #![allow(
     clippy::format_collect,
@@ -9,7 +9,7 @@
 use std::fmt::Write;
 
 use wgrad_kernels::{Adapter, WGPU};
-use wgrad_parity::{Failure, Report, Setting, Tally};
+use wgrad_parity::{DeviceSetting, Failure, ParityReport, Tally};
 use wgrad_train::report::{date, document, escape};
 
 use super::record::Record;
@@ -62,7 +62,7 @@ fn section(id: &str, title: &str, why: &str, content: &str) -> String {
     )
 }
 
-fn failures(all: &Report) -> String {
+fn failures(all: &ParityReport) -> String {
     if all.passed() {
         return String::new();
     }
@@ -107,7 +107,7 @@ fn frame(rows: &str) -> String {
     )
 }
 
-fn kernels(all: &Report) -> String {
+fn kernels(all: &ParityReport) -> String {
     let rows: String = lines(all).iter().map(|(name, tally)| row(name, tally)).collect();
     let each: String = all.kernels.iter().map(|(name, tally)| row(name, tally)).collect();
     let each = format!(
@@ -122,7 +122,7 @@ fn kernels(all: &Report) -> String {
 
 fn devices(record: &Record<'_>) -> String {
     let mut cards = String::new();
-    let mut seen: Vec<&Setting> = vec![];
+    let mut seen: Vec<&DeviceSetting> = vec![];
     for setting in record.settings {
         if seen.iter().any(|other| other.device.info() == setting.device.info()) {
             continue;

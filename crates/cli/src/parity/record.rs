@@ -1,10 +1,10 @@
-//! Report as text and as JSON.
+//! ParityReport as text and as JSON.
 
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use wgrad_core::Result;
-use wgrad_parity::{Failure, Report, Setting};
+use wgrad_parity::{DeviceSetting, Failure, ParityReport};
 
 use super::options::Args;
 use super::table;
@@ -13,8 +13,8 @@ use crate::output::{count, note, print};
 /// A finished run, as its reports need it.
 pub struct Record<'a> {
     pub args: &'a Args,
-    pub settings: &'a [Setting],
-    pub report: &'a Report,
+    pub settings: &'a [DeviceSetting],
+    pub report: &'a ParityReport,
     pub begun: SystemTime,
     pub took: Duration,
 }
@@ -53,7 +53,7 @@ impl Record<'_> {
 
     fn json(&self) -> Value {
         let all = self.report;
-        let device = |setting: &Setting| {
+        let device = |setting: &DeviceSetting| {
             let info = setting.device.info();
             json!({
                 "setting": setting.name,
@@ -100,7 +100,7 @@ fn number(x: f64) -> Value {
 }
 
 fn failure(failure: &Failure) -> Value {
-    let result = |result: &wgrad_parity::Measured| {
+    let result = |result: &wgrad_parity::ResultComparison| {
         let worst = result.worst.as_ref();
         json!({
             "part": result.part.to_string(),

@@ -1,16 +1,16 @@
-//! Report by kernel, as a table for a terminal.
+//! ParityReport by kernel, as a table for a terminal.
 
 use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use wgrad_parity::{Failure, Report, Setting, Tally, family};
+use wgrad_parity::{DeviceSetting, Failure, ParityReport, Tally, family};
 
 use crate::output::count;
 
 /// Returns the table line that a passing kernel belongs to, and the noun for its members. Pointwise ops share one
 /// line, as do the CPU's ops; other kernels are grouped by shader.
 fn group(kernel: &str) -> (String, &'static str) {
-    if kernel.starts_with("row ") {
+    if kernel.starts_with("pointwise ") {
         ("pointwise op".into(), "op")
     } else if kernel.starts_with("CPU: ") {
         ("CPU backend".into(), "op")
@@ -20,7 +20,7 @@ fn group(kernel: &str) -> (String, &'static str) {
 }
 
 /// Returns the lines of the table: each failed kernel, then a line per group of kernels that passed.
-pub fn lines(all: &Report) -> Vec<(String, Tally)> {
+pub fn lines(all: &ParityReport) -> Vec<(String, Tally)> {
     let mut failed = vec![];
     let mut groups: BTreeMap<(String, &str), (usize, Tally)> = BTreeMap::new();
     for (name, tally) in &all.kernels {
@@ -45,7 +45,7 @@ pub fn lines(all: &Report) -> Vec<(String, Tally)> {
 }
 
 /// Returns the failures, each with the other settings on which the same case fails in the same kernels.
-pub fn failures(all: &Report) -> Vec<(&Failure, Vec<&str>)> {
+pub fn failures(all: &ParityReport) -> Vec<(&Failure, Vec<&str>)> {
     let mut found: Vec<(&Failure, Vec<&str>)> = vec![];
     for failure in &all.failures {
         match found.iter_mut().find(|(first, _)| first.case == failure.case && first.kernels == failure.kernels) {
@@ -63,7 +63,7 @@ pub fn text(failure: &Failure, others: &[&str]) -> String {
 }
 
 /// Returns the table. A setting is identified by its number in `settings`.
-pub fn by_kernel(all: &Report, settings: &[Setting]) -> Table {
+pub fn by_kernel(all: &ParityReport, settings: &[DeviceSetting]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
     table.set_content_arrangement(ContentArrangement::Dynamic);
@@ -126,15 +126,15 @@ mod tests {
             ("sort", 0, 0.5),
             ("sum.first", 0, 0.1),
             ("sum_e", 0, 0.1),
-            ("row exp", 0, 0.2),
-            ("row log", 0, 0.3),
-            ("row log1p", 1, 7.0),
+            ("pointwise exp", 0, 0.2),
+            ("pointwise log", 0, 0.3),
+            ("pointwise log1p", 1, 7.0),
         ];
         let kernels = kernels.into_iter().map(|(name, failures, share)| (name.to_string(), tally(failures, share)));
-        let all = Report { kernels: kernels.collect(), ..Report::default() };
+        let all = ParityReport { kernels: kernels.collect(), ..ParityReport::default() };
         let lines = lines(&all);
         let names: Vec<_> = lines.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["row log1p", "pointwise op (2 ops)", "sort", "sum (2 kernels)"]);
+        assert_eq!(names, ["pointwise log1p", "pointwise op (2 ops)", "sort", "sum (2 kernels)"]);
         assert_eq!(lines[1].1.worst.as_ref().map(|(case, _)| case.as_str()), Some("case of 0.3"));
         assert_eq!(lines[1].1.results, 4);
     }

@@ -1,92 +1,95 @@
-//! Activations as modules, for [`Sequential`](crate::Sequential); in a formula, call the op: `x.relu()`.
+//! Activations as modules, for [`Sequential`](crate::Sequential). In formulas, use the ops, such as `x.relu()`.
 
 use wgrad_core::{Init, InvalidArgument, Kind, Params, Variable};
 
 module! {
-    /// Rectifier: `max(x, 0)`.
+    /// Rectified linear unit: `max(x, 0)`; PyTorch's `ReLU`.
     pub struct Relu; |x| x.relu()
 }
 module! {
-    /// Rectifier with a bound: `min(max(x, 0), 6)`.
+    /// Rectified linear unit with an upper bound: `min(max(x, 0), 6)`; PyTorch's `ReLU6`.
     pub struct Relu6; |x| x.relu6()
 }
 module! {
-    /// Logistic function: `1 / (1 + e⁻ˣ)`.
+    /// Logistic function: `1 / (1 + e⁻ˣ)`; PyTorch's `Sigmoid`.
     pub struct Sigmoid; |x| x.sigmoid()
 }
 module! {
-    /// Hyperbolic tangent.
+    /// Hyperbolic tangent; PyTorch's `Tanh`.
     pub struct Tanh; |x| x.tanh()
 }
 module! {
-    /// Sigmoid-weighted unit, or swish: `x · sigmoid(x)`.
+    /// Sigmoid linear unit, or swish: `x · sigmoid(x)`; PyTorch's `SiLU`.
     pub struct Silu; |x| x.silu()
 }
 module! {
-    /// Logarithm of the sigmoid: `log(sigmoid(x))`.
+    /// Logarithm of the sigmoid: `log(sigmoid(x))`; PyTorch's `LogSigmoid`.
     pub struct LogSigmoid; |x| x.log_sigmoid()
 }
 module! {
-    /// Slow sigmoid from −1 to 1: `x / (1 + |x|)`.
+    /// Softsign: `x / (1 + |x|)`; PyTorch's `Softsign`.
     pub struct Softsign; |x| x.softsign()
 }
 module! {
-    /// Mish: `x · tanh(log(1 + eˣ))`.
+    /// Mish: `x · tanh(log(1 + eˣ))`; PyTorch's `Mish`.
     pub struct Mish; |x| x.mish()
 }
 module! {
-    /// Self-normalising unit: `1.0507 · elu(x)` with an alpha of 1.6733, which keeps means 0 and variances 1.
+    /// Scaled exponential linear unit: `1.0507 · elu(x)` with an alpha of 1.6733, which preserves mean 0 and variance
+    /// 1; PyTorch's `SELU`.
     pub struct Selu; |x| x.selu()
 }
 module! {
-    /// Piecewise linear sigmoid: `min(max(x/6 + 1/2, 0), 1)`.
+    /// Piecewise linear sigmoid: `min(max(x/6 + 1/2, 0), 1)`; PyTorch's `Hardsigmoid`.
     pub struct Hardsigmoid; |x| x.hardsigmoid()
 }
 module! {
-    /// Swish with the piecewise linear sigmoid: `x · hardsigmoid(x)`.
+    /// Swish with the piecewise linear sigmoid: `x · hardsigmoid(x)`; PyTorch's `Hardswish`.
     pub struct Hardswish; |x| x.hardswish()
 }
 module! {
-    /// Shrinkage by the hyperbolic tangent: `x − tanh(x)`.
+    /// Tanhshrink: `x − tanh(x)`; PyTorch's `Tanhshrink`.
     pub struct Tanhshrink; |x| x.tanhshrink()
 }
 module! {
-    /// The input itself: for the place of a layer that is left out.
+    /// Identity: returns its input; a placeholder for a layer; PyTorch's `Identity`.
     pub struct Identity; |x| x.clone()
 }
 
 options! {
-    /// Leaky rectifier: `x` above 0, `negative_slope · x` below.
+    /// Leaky rectified linear unit: `x` for `x > 0`, otherwise `negative_slope · x`; PyTorch's `LeakyReLU`.
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct LeakyRelu {
-        /// Factor below 0; 0.01 by default.
+        /// Factor of negative numbers. Default: 0.01.
         negative_slope: f64 = 0.01,
     }
 }
 module!(LeakyRelu, |relu, x| x.leaky_relu(relu.negative_slope));
 
 options! {
-    /// Exponential linear unit: `x` above 0, `alpha · (eˣ − 1)` below.
+    /// Exponential linear unit: `x` for `x > 0`, otherwise `alpha · (eˣ − 1)`; PyTorch's `ELU`.
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct Elu {
-        /// Limit for large negative x, with its sign changed; 1 by default.
+        /// Negative of the limit for `x → −∞`. Default: 1.
         alpha: f64 = 1.0,
     }
 }
 module!(Elu, |elu, x| x.elu(elu.alpha));
 
 options! {
-    /// Smooth exponential linear unit: `x` above 0, `alpha · (e^(x/alpha) − 1)` below.
+    /// Continuously differentiable exponential linear unit: `x` for `x > 0`, otherwise `alpha · (e^(x/alpha) − 1)`;
+    /// PyTorch's `CELU`.
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct Celu {
-        /// Limit for large negative x, with its sign changed; 1 by default. One that is not positive is an error.
+        /// Negative of the limit for `x → −∞`; must be positive. Default: 1.
         alpha: f64 = 1.0,
     }
 }
 module!(Celu, |celu, x| x.celu(celu.alpha));
 
 options! {
-    /// Smooth rectifier: `log(1 + e^(beta·x)) / beta`, and `x` itself where `beta·x` is above the threshold.
+    /// Smooth rectifier: `log(1 + e^(beta·x)) / beta`, and `x` where `beta·x` is above the threshold; PyTorch's
+    /// `Softplus`.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode};
@@ -97,55 +100,56 @@ options! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct Softplus {
-        /// Sharpness of the bend, 1 by default; not 0.
+        /// Sharpness of the bend; must not be 0. Default: 1.
         beta: f64 = 1.0,
-        /// Number at which the straight line begins; 20 by default.
+        /// Value of `beta·x` above which the result is `x`. Default: 20.
         threshold: f64 = 20.0,
     }
 }
 module!(Softplus, |softplus, x| x.softplus_with(softplus.beta, softplus.threshold));
 
 options! {
-    /// Clamp: `min(max(x, min_val), max_val)`; bounds in the wrong order are an error.
+    /// Clamp: `min(max(x, min_val), max_val)`; PyTorch's `Hardtanh`. A lower bound above the upper bound is an error
+    /// of the graph.
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct Hardtanh {
-        /// Lower bound; −1 by default.
+        /// Lower bound. Default: −1.
         min_val: f64 = -1.0,
-        /// Upper bound; 1 by default.
+        /// Upper bound. Default: 1.
         max_val: f64 = 1.0,
     }
 }
 module!(Hardtanh, |hardtanh, x| x.hardtanh(hardtanh.min_val, hardtanh.max_val));
 
 options! {
-    /// Soft shrinkage: `x − lambd` above lambd, `x + lambd` below −lambd, 0 between.
+    /// Soft shrinkage: `x − lambd` for `x > lambd`, `x + lambd` for `x < −lambd`, otherwise 0; PyTorch's `Softshrink`.
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct Softshrink {
-        /// Half the width of the zeros, 0.5 by default; not negative.
+        /// Half the width of the interval of zeros; must not be negative. Default: 0.5.
         lambd: f64 = 0.5,
     }
 }
 module!(Softshrink, |shrink, x| x.softshrink(shrink.lambd));
 
 options! {
-    /// Hard shrinkage: 0 from −lambd to lambd, `x` elsewhere.
+    /// Hard shrinkage: 0 from `−lambd` to `lambd`, `x` elsewhere; PyTorch's `Hardshrink`.
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct Hardshrink {
-        /// Half the width of the zeros; 0.5 by default.
+        /// Half the width of the interval of zeros. Default: 0.5.
         lambd: f64 = 0.5,
     }
 }
 module!(Hardshrink, |shrink, x| x.hardshrink(shrink.lambd));
 
 options! {
-    /// Threshold: `x` above the threshold, `value` elsewhere.
+    /// Threshold: `x` above `threshold`, `value` elsewhere; PyTorch's `Threshold`.
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct Threshold(threshold: f64, value: f64) {}
 }
 module!(Threshold, |layer, x| x.threshold(layer.threshold, layer.value));
 
 options! {
-    /// Softmax along an axis: `eˣ / Σ eˣ`. A negative `dim` counts from the end.
+    /// Softmax along an axis: `eˣ / Σ eˣ`; PyTorch's `Softmax`. A negative `dim` counts from the last axis.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode};
@@ -160,21 +164,22 @@ options! {
 module!(Softmax, |softmax, x| x.softmax(softmax.dim));
 
 options! {
-    /// Logarithm of [`Softmax`], without its underflow.
+    /// Logarithm of the [`Softmax`], computed without underflow; PyTorch's `LogSoftmax`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct LogSoftmax(dim: isize) {}
 }
 module!(LogSoftmax, |softmax, x| x.log_softmax(softmax.dim));
 
 options! {
-    /// [`Softmax`] of −x.
+    /// [`Softmax`] of −x; PyTorch's `Softmin`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Softmin(dim: isize) {}
 }
 module!(Softmin, |softmin, x| x.softmin(softmin.dim));
 
 module! {
-    /// [`Softmax`] over the channels of `[N, C, H, W]` or `[C, H, W]`; other ranks are errors.
+    /// [`Softmax`] over the channels of `[N, C, H, W]` or `[C, H, W]`; PyTorch's `Softmax2d`. Other ranks are errors
+    /// of the graph.
     pub struct Softmax2d; |x| {
         let shape = x.shape();
         if x.is_valid() && !matches!(shape.rank(), 3 | 4) {
@@ -187,19 +192,20 @@ module! {
 }
 
 options! {
-    /// Gated linear unit: `a · sigmoid(b)` of the two halves of an axis; an odd size is an error.
+    /// Gated linear unit: `a · sigmoid(b)`, where `a` and `b` are the halves of an axis; PyTorch's `GLU`. An odd size
+    /// is an error of the graph.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Glu {
-        /// Axis that is halved, by default the last one; a negative one counts from the end.
+        /// Axis that is halved; a negative one counts from the last axis. Default: −1.
         dim: isize = -1,
     }
 }
 module!(Glu, |glu, x| x.glu(glu.dim));
 
-/// Formula by which a [`Gelu`] is computed.
+/// Formula of a [`Gelu`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GeluApproximation {
-    /// Exact, with the normal distribution function.
+    /// Exact: the normal distribution function.
     #[default]
     None,
     /// Approximation by the hyperbolic tangent.
@@ -207,10 +213,10 @@ pub enum GeluApproximation {
 }
 
 options! {
-    /// Gaussian error linear unit: `x · Φ(x)` with the normal distribution function Φ.
+    /// Gaussian error linear unit: `x · Φ(x)` with the normal distribution function Φ; PyTorch's `GELU`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Gelu {
-        /// Approximation of Φ; by default none.
+        /// Approximation of Φ. Default: [`GeluApproximation::None`].
         approximate: GeluApproximation = GeluApproximation::None,
     }
 }
@@ -223,16 +229,21 @@ options! {
     /// Options of a [`Prelu`].
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct PreluOptions {
-        /// Number of weights: 1, which is the default, or one per channel.
+        /// Number of weights: 1, or one per channel. Default: 1.
         num_parameters: usize = 1,
-        /// Initial value of the weights; 0.25 by default.
+        /// Initial value of the weights. Default: 0.25.
         init: f64 = 0.25,
     }
 }
 
-/// Rectifier with a trained slope: `x` above 0, `weight · x` below, with one weight, or one for each channel of axis 1.
+/// Leaky rectified linear unit with a trainable negative slope: `x` for `x > 0`, otherwise `weight · x`; PyTorch's
+/// `PReLU`.
 ///
-/// Variable: `weight` `[1]` or `[C]`, beginning as 0.25. He, Zhang, Ren, Sun: "Delving deep into rectifiers", 2015.
+/// There is one weight, or one for each channel of axis 1.
+///
+/// Variable: `weight` `[1]` or `[C]`, initially 0.25.
+///
+/// He, Zhang, Ren, Sun: "Delving deep into rectifiers", 2015.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -252,13 +263,13 @@ pub struct Prelu {
 }
 
 impl Prelu {
-    /// Declares one weight in `params`.
+    /// Creates a layer with one weight, declared in `params`.
     #[track_caller]
     pub fn new(params: &Params) -> Self {
         Self::with(params, PreluOptions::new())
     }
 
-    /// Declares the weights in `params`.
+    /// Creates a layer with options.
     #[track_caller]
     pub fn with(params: &Params, options: PreluOptions) -> Self {
         let init = Init::Constant(options.init);

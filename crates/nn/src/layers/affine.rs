@@ -4,7 +4,7 @@ use std::panic::Location;
 
 use wgrad_core::{Init, Kind, Params, Shape, Tensor, Variable};
 
-/// Trained numbers of a norm, where its options ask for them.
+/// Trainable weight and bias of a norm, if its options ask for them.
 #[derive(Clone, Debug)]
 pub(super) struct Affine {
     scope: String,
@@ -23,11 +23,11 @@ impl Affine {
         }
     }
 
-    /// Returns what `apply` makes of x, weight and bias, inside the layer's scope.
+    /// Calls `apply` with x, weight and bias inside the layer's scope, and returns the result.
     #[track_caller]
-    pub fn around(&self, x: &Tensor, apply: impl FnOnce(Option<&Tensor>, Option<&Tensor>) -> Tensor) -> Tensor {
+    pub fn apply(&self, x: &Tensor, apply: impl FnOnce(Option<&Tensor>, Option<&Tensor>) -> Tensor) -> Tensor {
         let graph = x.graph();
-        // Closures have no caller of their own.
+        // `track_caller` does not reach into closures.
         let _scope = graph.scope_of_library(&self.scope, Location::caller(), crate::source());
         let read = |variable: &Option<Variable>| variable.as_ref().map(|variable| graph.variable(variable));
         apply(read(&self.weight).as_ref(), read(&self.bias).as_ref())

@@ -1,4 +1,4 @@
-//! Batch norm: each channel is brought to mean 0 and variance 1.
+//! Batch norm: normalizes each channel over the batch to mean 0 and variance 1.
 
 use std::panic::Location;
 
@@ -8,17 +8,15 @@ options! {
     /// Options of a [`BatchNorm`].
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct BatchNormOptions {
-        /// Number added to the variance; 1e−5 by default.
+        /// Number added to the variance. Default: 1e−5.
         eps: f64 = 1e-5,
-        /// Fraction of the new batch in the running statistics, 0.1 by default; `None` for the plain average over all
-        /// batches.
+        /// Weight of the new batch in the running statistics; `None` for the average over all batches. Default: 0.1.
         momentum: Option<f64> as Option<f64> = Some(0.1),
-        /// Whether to have a trained weight and bias; by default both are there.
+        /// If `false`, the layer has no weight and no bias. Default: `true`.
         affine: bool = true,
-        /// Whether an affine layer has a bias; by default it has.
+        /// If `false`, an affine layer has no bias. Default: `true`.
         bias: bool = true,
-        /// Whether to keep running statistics for evaluation, the default; without, evaluation uses those of the batch,
-        /// too.
+        /// If `false`, the layer has no running statistics, and evaluation uses those of the batch. Default: `true`.
         track_running_stats: bool = true,
     }
 }
@@ -30,17 +28,22 @@ struct Running {
     batches: Counter,
 }
 
-/// Batch norm over `[N, C]` or `[N, C, L]`: `y = (x − mean) / √(var + eps) · weight + bias` per channel.
+/// Batch norm over `[N, C]` or `[N, C, L]`: `y = (x − mean) / √(var + eps) · weight + bias` per channel; PyTorch's
+/// `BatchNorm1d`.
 ///
-/// Training uses mean and biased variance of the batch and moves the running statistics, with the unbiased variance.
-/// Evaluation uses the running statistics and changes nothing. A layer may be called several times in a training step;
-/// then its statistics move as many times, in that order.
+/// In training it uses the mean and the biased variance of the batch, and updates the running statistics, with the
+/// unbiased variance. In evaluation it uses the running statistics. If the layer is called several times in a
+/// training step, each call updates the statistics, in the order of the calls.
 ///
-/// A layer whose parameters are all frozen ([`Params::set_trainable`]) is frozen whole: in training, too, it uses its
-/// running statistics, and they stay. Keras does so; in PyTorch `requires_grad = False` leaves the statistics moving,
-/// and it takes `bn.eval()` to stop them.
+/// A layer whose parameters are all frozen ([`Params::set_trainable`]) uses its running statistics in training, too,
+/// and does not update them, as in Keras. In PyTorch `requires_grad = False` does not stop the updates; `bn.eval()`
+/// does.
 ///
-/// Variables, as in PyTorch: `weight`, `bias`, `running_mean`, `running_var` `[C]` and `num_batches_tracked`.
+/// Variables, as in PyTorch: `weight`, initially 1, `bias`, 0, `running_mean`, 0, and `running_var`, 1, all `[C]`;
+/// the counter `num_batches_tracked`.
+///
+/// Ioffe, Szegedy: "Batch normalization: accelerating deep network training by reducing internal covariate shift",
+/// 2015.
 ///
 /// ```
 /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -60,8 +63,8 @@ struct Running {
 /// ```
 pub type BatchNorm1d = BatchNorm<1>;
 
-/// Batch norm, see [`BatchNorm1d`], of images `[N, C, H, W]`: a channel's mean and variance are taken over the batch
-/// and its pixels.
+/// Batch norm of images `[N, C, H, W]`, with mean and variance of a channel over the batch and its pixels; PyTorch's
+/// `BatchNorm2d`. See [`BatchNorm1d`].
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -85,13 +88,13 @@ pub struct BatchNorm<const D: usize> {
 }
 
 impl<const D: usize> BatchNorm<D> {
-    /// Makes a norm over `channels` channels; declares its variables in `params`.
+    /// Creates a layer for `channels` channels. Its variables are declared in `params`.
     #[track_caller]
     pub fn new(params: &Params, channels: usize) -> Self {
         Self::with(params, channels, BatchNormOptions::new())
     }
 
-    /// Makes a norm with options.
+    /// Creates a layer with options.
     #[track_caller]
     pub fn with(params: &Params, channels: usize, options: BatchNormOptions) -> Self {
         let (mut weight, mut bias, mut running) = (None, None, None);
@@ -147,15 +150,20 @@ impl<const D: usize> BatchNorm<D> {
         })
     }
 
-    /// Returns a number that follows from the batch's fraction of the running statistics.
-    fn fraction(&self, graph: &Graph, batches: &Counter, of: impl Fn(f64) -> f64 + Send + Sync + 'static) -> Tensor {
+    /// Returns `of(weight)`, where `weight` is the weight of the batch in the running statistics.
+    fn weight_of_batch(
+        &self,
+        graph: &Graph,
+        batches: &Counter,
+        of: impl Fn(f64) -> f64 + Send + Sync + 'static,
+    ) -> Tensor {
         if let Some(momentum) = self.options.momentum {
             return graph.constant(of(momentum));
         }
-        // A layer that is called several times in a step has seen as many batches before.
+        // Earlier calls of the layer in the same step count as batches.
         let (batches, before) = (batches.clone(), graph.advances(batches) as u64);
-        let fraction = move || of(1.0 / (batches.get() + before + 1) as f64);
-        graph.scheduled(format!("{}.momentum", self.scope), DType::F32, fraction)
+        let weight = move || of(1.0 / (batches.get() + before + 1) as f64);
+        graph.scheduled(format!("{}.momentum", self.scope), DType::F32, weight)
     }
 
     fn track(&self, x: &Tensor, running: &Running, mean: &Tensor, var: &Tensor) {
@@ -164,16 +172,16 @@ impl<const D: usize> BatchNorm<D> {
             return;
         }
         let n = (x.shape().numel() / self.channels.max(1)) as f64;
-        let keep = self.fraction(graph, &running.batches, |fraction| 1.0 - fraction);
-        let update = |variable: &Variable, new: &Tensor, fraction: &Tensor| {
-            graph.update(variable, &(graph.latest(variable) * &keep + new * fraction));
+        let keep = self.weight_of_batch(graph, &running.batches, |weight| 1.0 - weight);
+        let update = |variable: &Variable, new: &Tensor, weight: &Tensor| {
+            graph.update(variable, &(graph.latest(variable) * &keep + new * weight));
         };
-        update(&running.mean, mean, &self.fraction(graph, &running.batches, |fraction| fraction));
-        update(&running.var, var, &self.fraction(graph, &running.batches, move |fraction| fraction * n / (n - 1.0)));
+        update(&running.mean, mean, &self.weight_of_batch(graph, &running.batches, |weight| weight));
+        update(&running.var, var, &self.weight_of_batch(graph, &running.batches, move |weight| weight * n / (n - 1.0)));
         graph.advance_again(&running.batches);
     }
 
-    /// Normalises by the running statistics: a scale and a shift per channel.
+    /// Normalizes by the running statistics: a scale and a shift per channel.
     fn evaluate(&self, x: &Tensor, running: &Running) -> Tensor {
         let graph = x.graph();
         let mut shape = vec![1; x.shape().rank() - 1];
@@ -190,17 +198,17 @@ impl<const D: usize> BatchNorm<D> {
         }
     }
 
-    /// Returns whether it has parameters, all of them frozen.
+    /// Returns whether the layer has parameters, all of them frozen.
     fn is_frozen(&self) -> bool {
         let mut parameters = self.weight.iter().chain(&self.bias).peekable();
         parameters.peek().is_some() && parameters.all(|parameter| !parameter.is_trainable())
     }
 
-    /// Traces the layer for an input of one of the `ranks`, which `shapes` says in an error.
+    /// Traces the layer for an input whose rank is in `ranks`; `shapes` describes them in an error.
     #[track_caller]
     fn trace(&self, x: &Tensor, shapes: &str, ranks: &[usize]) -> Tensor {
         let graph = x.graph();
-        // Closures below have no caller of their own.
+        // `track_caller` does not reach into closures.
         let _scope = graph.scope_of_library(&self.scope, Location::caller(), crate::source());
         if let Some(invalid) = self.invalid(x, shapes, ranks) {
             return x.invalid("batch_norm", &[], invalid);

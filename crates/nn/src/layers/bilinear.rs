@@ -1,4 +1,4 @@
-//! Bilinear: a product of two inputs.
+//! The bilinear layer and function.
 
 use std::panic::Location;
 
@@ -8,15 +8,16 @@ options! {
     /// Options of a [`Bilinear`].
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct BilinearOptions {
-        /// Whether to add a bias; by default it is added.
+        /// If `false`, the layer has no bias. Default: `true`.
         bias: bool = true,
     }
 }
 
-/// Bilinear layer: `y_o = x₁ᵀ W_o x₂ + b_o` over the last axes of two inputs `[…, in1]` and `[…, in2]`, whose other
-/// axes are the same.
+/// Bilinear layer: `y_o = x₁ᵀ W_o x₂ + b_o`; PyTorch's `Bilinear`.
 ///
-/// Variables: `weight` `[out, in1, in2]` and `bias` `[out]`. Both begin uniform in ±`1/√in1`, PyTorch's default.
+/// Shapes: `[…, in1]` and `[…, in2]`, with equal leading axes, to `[…, out]`.
+///
+/// Variables: `weight` `[out, in1, in2]` and `bias` `[out]`, both initially uniform in ±`1/√in1`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -34,13 +35,13 @@ pub struct Bilinear {
 }
 
 impl Bilinear {
-    /// Makes a layer from pairs of `in1` and `in2` features to `outputs`, with a bias.
+    /// Creates a layer from pairs of `in1` and `in2` features to `outputs` features, with a bias.
     #[track_caller]
     pub fn new(params: &Params, in1: usize, in2: usize, outputs: usize) -> Self {
         Self::with(params, in1, in2, outputs, BilinearOptions::new())
     }
 
-    /// Makes a layer with options.
+    /// Creates a layer with options.
     #[track_caller]
     pub fn with(params: &Params, in1: usize, in2: usize, outputs: usize, options: BilinearOptions) -> Self {
         let bound = if in1 > 0 { (in1 as f64).sqrt().recip() } else { 0.0 };
@@ -60,8 +61,10 @@ impl Bilinear {
     }
 }
 
-/// `y_o = x₁ᵀ W_o x₂ + b_o`, as [`Bilinear`] computes it: `x1` is `[…, in1]`, `x2` `[…, in2]`, `weight`
-/// `[out, in1, in2]`, `bias` `[out]`. Source: `torch.nn.functional.bilinear`.
+/// Computes `y_o = x₁ᵀ W_o x₂ + b_o`; PyTorch's `torch.nn.functional.bilinear`.
+///
+/// Shapes: `x1` `[…, in1]`, `x2` `[…, in2]`, `weight` `[out, in1, in2]`, `bias` `[out]`; the result is `[…, out]`.
+/// Other shapes and types are errors of the graph.
 #[track_caller]
 pub fn bilinear(x1: &Tensor, x2: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
     let _scope = x1.graph().scope_of_library("", Location::caller(), crate::source());
@@ -73,7 +76,7 @@ pub fn bilinear(x1: &Tensor, x2: &Tensor, weight: &Tensor, bias: Option<&Tensor>
     let &[outputs, in1, in2] = weights.dims() else { unreachable!("the weight has three axes") };
     let lead = &shape.dims()[..shape.rank() - 1];
     let rows = lead.iter().product::<usize>();
-    // [rows, in1] · [in1, out·in2], then row by row with x2.
+    // [rows, in1] · [in1, out·in2], then a product with x2 row by row.
     let products = x1.reshape([rows, in1]).matmul(&weight.permute(&[1, 0, 2]).reshape([in1, outputs * in2]));
     let y = products.reshape([rows, outputs, in2]) * x2.reshape([rows, 1, in2]);
     let y = y.sum([-1]).reshape([lead, &[outputs]].concat());
@@ -97,7 +100,7 @@ fn invalid(x1: &Tensor, x2: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> 
     if [*last1, *last2] != [in1, in2] || lead1 != lead2 {
         return Some(
             InvalidArgument::new(format!(
-                "the inputs must be […, {in1}] and […, {in2}], alike before that, not {a} and {b}"
+                "the inputs must be […, {in1}] and […, {in2}] with equal leading axes, not {a} and {b}"
             ))
             .fix(format!("make the layer for {last1} and {last2} features, or reshape the inputs")),
         );

@@ -1,4 +1,4 @@
-//! Layers whose weights are signs.
+//! Layers with binary weights.
 
 use std::panic::Location;
 
@@ -13,10 +13,10 @@ options! {
     /// Options of a [`BinaryLinear`].
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct BinaryLinearOptions {
-        /// Whether to add a bias, which is not binary; by default it is added.
+        /// If `false`, the layer has no bias. The bias is not binary. Default: `true`.
         bias: bool = true,
-        /// Whether signs are multiplied by the mean of `|weight|`, one factor per output, as in XNOR-Net, the default;
-        /// the factor has a gradient, too.
+        /// If `true`, the signs of each output are multiplied by the mean of `|weight|`, as in XNOR-Net. Gradients
+        /// flow through this factor. Default: `true`.
         scale: bool = true,
     }
 }
@@ -26,9 +26,10 @@ options! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct BinaryConv2dOptions {
         (window: ConvOptions<2> = ConvOptions::new())
-        /// Whether to add a bias, which is not binary; by default it is added.
+        /// If `false`, the layer has no bias. The bias is not binary. Default: `true`.
         bias: bool = true,
-        /// Whether signs are multiplied by the mean of `|weight|`: see [`BinaryLinearOptions::scale`].
+        /// If `true`, the signs of each output are multiplied by the mean of `|weight|`; see
+        /// [`BinaryLinearOptions::scale`]. Default: `true`.
         scale: bool = true,
     }
 }
@@ -37,7 +38,7 @@ impl BinaryConv2dOptions {
     window_setters!(ConvOptions: stride: Sizes<2>, padding: Padding<2>, dilation: Sizes<2>);
 }
 
-/// Returns the signs of a weight `[out, …]`, perhaps with a factor per output.
+/// Returns the signs of a weight `[out, …]`, with a factor per output if `scale` is set.
 fn signs(weight: &Tensor, scale: bool) -> Tensor {
     let signs = weight.binarize();
     if !scale {
@@ -47,15 +48,16 @@ fn signs(weight: &Tensor, scale: bool) -> Tensor {
     signs * weight.abs().mean_keepdim(&axes)
 }
 
-/// Linear layer of signs: `y = x Bᵀ + b` with `B = α·sign(W)`: the weight is kept and trained in full, its signs are
-/// what is computed with.
+/// Linear layer with binary weights: `y = x Bᵀ + b` with `B = α·sign(W)`. The weight `W` is stored and trained in
+/// full precision.
 ///
-/// `sign` is 1 for 0 and more, −1 below. Its gradient passes straight through where `|W| ≤ 1`, and is 0 elsewhere: see
-/// [`Tensor::binarize`]. `α` is the mean of `|W|` of each output, or 1 without [`BinaryLinearOptions::scale`].
+/// `sign` is 1 for numbers of at least 0, otherwise −1. Its gradient is passed through where `|W| ≤ 1`
+/// (straight-through estimator), and is 0 elsewhere; see [`Tensor::binarize`]. `α` is the mean of `|W|` of each
+/// output, or 1 without [`BinaryLinearOptions::scale`].
 ///
-/// Variables and initial values are those of [`Linear`], so that weights of one load into the other.
+/// Shapes, variables and initial values are those of [`Linear`], so state dicts of one load into the other.
 ///
-/// Courbariaux, Bengio, David: "`BinaryConnect`", 2015; for `α` Rastegari et al.: "XNOR-Net", 2016.
+/// Courbariaux, Bengio, David: "`BinaryConnect`", 2015; for `α`, Rastegari et al.: "XNOR-Net", 2016.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -72,20 +74,20 @@ pub struct BinaryLinear {
 }
 
 impl BinaryLinear {
-    /// Makes a layer from `inputs` to `outputs` features, with bias and scale.
+    /// Creates a layer from `inputs` to `outputs` features, with bias and scale.
     #[track_caller]
     pub fn new(params: &Params, inputs: usize, outputs: usize) -> Self {
         Self::with(params, inputs, outputs, BinaryLinearOptions::new())
     }
 
-    /// Makes a layer with options.
+    /// Creates a layer with options.
     #[track_caller]
     pub fn with(params: &Params, inputs: usize, outputs: usize, options: BinaryLinearOptions) -> Self {
         let linear = Linear::with(params, inputs, outputs, LinearOptions::new().bias(options.bias));
         Self { scope: params.path().into(), linear, scale: options.scale }
     }
 
-    /// Returns the weight `[out, in]` whose signs count.
+    /// Returns the weight `[out, in]` in full precision.
     pub fn weight(&self) -> &Variable {
         self.linear.weight()
     }
@@ -102,9 +104,9 @@ module!(BinaryLinear, |layer, x| {
     x.linear(&signs(&weight, layer.scale), bias.as_ref())
 });
 
-/// Convolution of images `[N, C, H, W]` or `[C, H, W]` with the signs of its weight: see [`BinaryLinear`].
+/// Convolution of images `[N, C, H, W]` or `[C, H, W]` with binary weights; see [`BinaryLinear`].
 ///
-/// Variables and initial values are those of [`Conv2d`](super::Conv2d), with zeros as padding.
+/// Shapes, variables and initial values are those of [`Conv2d`](super::Conv2d). Padding is with zeros.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -123,13 +125,13 @@ pub struct BinaryConv2d {
 }
 
 impl BinaryConv2d {
-    /// Makes a layer from `inputs` to `outputs` channels, with bias and scale, a stride of 1 and no padding.
+    /// Creates a layer from `inputs` to `outputs` channels, with bias and scale, a stride of 1 and no padding.
     #[track_caller]
     pub fn new(params: &Params, inputs: usize, outputs: usize, kernel: impl Into<Sizes<2>>) -> Self {
         Self::with(params, inputs, outputs, kernel, BinaryConv2dOptions::new())
     }
 
-    /// Makes a layer with options.
+    /// Creates a layer with options.
     #[track_caller]
     pub fn with(
         params: &Params,
@@ -138,7 +140,7 @@ impl BinaryConv2d {
         kernel: impl Into<Sizes<2>>,
         options: BinaryConv2dOptions,
     ) -> Self {
-        // Groups that do not divide are an error of the first forward pass.
+        // If `groups` does not divide the channels, the first forward pass reports the error.
         let per_group = inputs.checked_div(options.window.groups).unwrap_or(inputs);
         let shape = [&[outputs, per_group], &kernel.into().0[..]].concat();
         let fan_in = shape[1..].iter().product();
@@ -151,7 +153,7 @@ impl BinaryConv2d {
         Self { scope: params.path().into(), weight, bias, options }
     }
 
-    /// Returns the weight `[out, in/groups, KH, KW]` whose signs count.
+    /// Returns the weight `[out, in/groups, KH, KW]` in full precision.
     pub fn weight(&self) -> &Variable {
         &self.weight
     }

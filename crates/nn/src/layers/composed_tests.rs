@@ -1,7 +1,9 @@
-//! Layers made of other ops, on the CPU in f64: against numbers of PyTorch 2.15, and what they promise beside.
+//! Tests of layers composed of ops, on the CPU in f64: comparison with numbers of PyTorch 2.15, and documented
+//! behaviour.
 //!
-//! Every number is a sum over an output or a gradient, weighted by the cosine of the position; weights are
-//! `sin(1.3·i + k)/2` in the `k`-th variable, inputs alike with `k` beside them. All outputs get these cotangents.
+//! Each number is the sum of an output or a gradient, weighted by the cosine of the position. The weights of the
+//! `k`-th variable are `sin(1.3·i + k)/2`; inputs have the same form, with the `k` given in the test. Cosines are
+//! also the cotangents of all outputs.
 
 use wgrad_core::plan::Plan;
 use wgrad_core::{Array, CpuBackend, DType, Graph, Limits, Mode, Params, Session, Shape, Tensor, vjp};
@@ -21,9 +23,9 @@ fn weighted(array: &Array) -> f64 {
     array.to_f64().iter().zip(cosines(array.shape()).to_f64()).map(|(x, c)| x * c).sum()
 }
 
-/// Outputs, then gradients of `x` and of every variable, each as a weighted sum.
+/// Returns the outputs and the gradients of `x` and of every variable, each as a weighted sum.
 fn sums(params: &Params, shape: &[usize], build: impl FnOnce(&Tensor) -> Vec<Tensor>) -> Vec<f64> {
-    // Attention's own parameters, then those of its output: PyTorch's order, other than that of drawing them.
+    // PyTorch's order of parameters: attention's own, then those of its output. It differs from the order of drawing.
     let mut variables = params.variables();
     variables.sort_by_key(|variable| variable.name().starts_with("out_proj"));
     for (k, variable) in variables.iter().enumerate() {
@@ -258,7 +260,7 @@ fn attention_to_others_with_added_keys_is_that_of_pytorch() {
     );
 }
 
-/// The value of a tensor of a graph without inputs.
+/// Returns the value of a tensor of a graph without inputs.
 fn value(params: &Params, y: &Tensor) -> Vec<f64> {
     let mut session = Session::new(CpuBackend::<f32>::new(), params).unwrap();
     let step = session.compile(y.graph(), &[y]).unwrap();
@@ -271,7 +273,7 @@ fn fully_masked_queries_are_as_in_pytorch() {
     let attention = MultiheadAttention::new(&params, 4, 2);
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.array(wave(&[3, 2, 4].into(), 0.0));
-    // All keys of the second sequence.
+    // The masks exclude all keys of the second sequence.
     for mask in [
         graph.array(Array::new([2, 3], vec![0u32, 0, 1, 1, 1, 1]).unwrap()),
         graph.array(
@@ -295,7 +297,7 @@ fn fully_masked_queries_are_as_in_pytorch() {
 }
 
 #[test]
-fn masks_of_the_product_say_who_takes_part() {
+fn nonzero_masks_of_the_product_include_keys() {
     let params = Params::seeded(0);
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.array(wave(&[3, 4].into(), 0.0));
@@ -307,7 +309,7 @@ fn masks_of_the_product_say_who_takes_part() {
 }
 
 #[test]
-fn the_row_of_padding_begins_as_zeros_and_gets_no_gradient() {
+fn the_padding_row_is_initially_zero_and_has_no_gradient() {
     let params = Params::seeded(0);
     let words = Embedding::with(&params, 5, 3, EmbeddingOptions::new().padding_idx(-2));
     let begins = words.weight().value().unwrap().to_f64();
@@ -320,7 +322,7 @@ fn the_row_of_padding_begins_as_zeros_and_gets_no_gradient() {
 }
 
 #[test]
-fn pretrained_rows_are_kept_and_frozen_when_asked() {
+fn pretrained_rows_are_kept_and_frozen_on_request() {
     let params = Params::seeded(0);
     let rows = wave(&[4, 2].into(), 1.0);
     let options = PretrainedOptions::new().padding_idx(1);
@@ -351,7 +353,7 @@ fn channels_are_dropped_as_a_whole() {
         let kept = y.chunks(size).filter(|channel| channel[0] != 0.0).count();
         // Four standard deviations of 400 draws.
         assert!((265..=335).contains(&kept), "{kept}");
-        #[allow(clippy::float_cmp, reason = "a channel is dropped whole")]
+        #[allow(clippy::float_cmp, reason = "the elements of a channel have equal values")]
         let whole =
             |channel: &[f64]| channel.iter().all(|&x| x == channel[0] && (x == 0.0 || (x - 4.0 / 3.0).abs() < 1e-6));
         assert!(y.chunks(size).all(whole));
@@ -362,17 +364,17 @@ fn channels_are_dropped_as_a_whole() {
 }
 
 #[test]
-fn alpha_dropout_gives_the_numbers_of_pytorch() {
+fn alpha_dropout_has_the_values_of_pytorch() {
     let params = Params::seeded(3);
     let y = drop(&AlphaDropout::new(&params.at("drop"), 0.3), &params, &[4000]);
-    // What `torch.nn.AlphaDropout(0.3)` makes of ones.
+    // The values of `torch.nn.AlphaDropout(0.3)` on ones.
     assert!(y.iter().all(|y| (y + 1.059_5).abs() < 1e-4 || (y - 1.315).abs() < 1e-4), "{:?}", &y[..5]);
     let dropped = y.iter().filter(|&&y| y < 0.0).count();
     assert!((1084..=1316).contains(&dropped), "{dropped}");
     assert!(drop(&AlphaDropout::new(&params.at("all"), 1.0), &params, &[9]).iter().all(|&y| y == 0.0));
 }
 
-/// Dispatches that one more time step costs, with gradients of all variables or without.
+/// Returns the number of dispatches of one more time step, with or without gradients of all variables.
 fn dispatches_per_step(training: bool, layer: impl Fn(&Params) -> Box<dyn Module>) -> usize {
     let count = |length: usize| {
         let params = Params::seeded(0);

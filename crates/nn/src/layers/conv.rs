@@ -1,4 +1,4 @@
-//! Convolutions, in one and two dimensions.
+//! Convolution layers in one and two dimensions.
 
 use std::panic::Location;
 
@@ -7,30 +7,30 @@ use wgrad_core::{InvalidArgument, Kind, Params, Tensor, Variable};
 
 use crate::init;
 
-/// Convolution of lines `[N, C, L]` or `[C, L]`; see [`Conv`].
+/// Convolution of sequences `[N, C, L]` or `[C, L]`; PyTorch's `Conv1d`. See [`Conv`].
 pub type Conv1d = Conv<1>;
-/// Convolution of images `[N, C, H, W]` or `[C, H, W]`; see [`Conv`].
+/// Convolution of images `[N, C, H, W]` or `[C, H, W]`; PyTorch's `Conv2d`. See [`Conv`].
 pub type Conv2d = Conv<2>;
 /// Options of a [`Conv1d`].
 pub type Conv1dOptions = ConvLayerOptions<1>;
 /// Options of a [`Conv2d`].
 pub type Conv2dOptions = ConvLayerOptions<2>;
 
-/// Surroundings that a convolution finds around its input.
+/// Values with which a convolution pads its input; PyTorch's `padding_mode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PaddingMode {
     /// Zeros.
     #[default]
     Zeros,
-    /// The input mirrored at its first and last element, which are not repeated.
+    /// Reflection of the input at its first and last element, which are not repeated.
     Reflect,
-    /// The first and last element, repeated.
+    /// Repetition of the first and the last element.
     Replicate,
-    /// The input again, from the other end.
+    /// Periodic continuation: elements from the opposite end of the input.
     Circular,
 }
 
-/// Setters of the window, which is that of the op: `stride`, `padding` and so on.
+/// Declares setters for the options of the op: `stride`, `padding` and so on.
 macro_rules! window_setters {
     ($Op:ident: $($setter:ident: $From:ty),+) => {
         $(
@@ -55,9 +55,9 @@ options! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct ConvLayerOptions<const D> {
         (window: ConvOptions<D> = ConvOptions::new())
-        /// Whether to add a bias; by default it is added.
+        /// If `false`, the layer has no bias. Default: `true`.
         bias: bool = true,
-        /// Surroundings of the input; by default zeros.
+        /// Values of the padding. Default: [`PaddingMode::Zeros`].
         padding_mode: PaddingMode = PaddingMode::Zeros,
     }
 }
@@ -66,7 +66,7 @@ impl<const D: usize> ConvLayerOptions<D> {
     window_setters!(ConvOptions: stride: Sizes<D>, padding: Padding<D>, dilation: Sizes<D>);
 }
 
-/// Variables of a convolution of either kind.
+/// Variables of a convolution or a transposed convolution.
 #[derive(Clone, Debug)]
 pub(super) struct Filters {
     scope: String,
@@ -77,11 +77,11 @@ pub(super) struct Filters {
 }
 
 impl Filters {
-    /// Declares a weight of this shape and perhaps a bias, with PyTorch's initial values; `channels` are those of
-    /// inputs and outputs.
+    /// Declares a weight of this shape, and a bias if `bias` is set, with PyTorch's initial values. `channels` are
+    /// the numbers of input and output channels.
     #[track_caller]
     pub fn declare(params: &Params, weight: Vec<usize>, channels: [usize; 2], groups: usize, bias: bool) -> Self {
-        // As PyTorch counts, for transposed convolutions, too.
+        // PyTorch computes the fan-in so for transposed convolutions, too.
         let fan_in = weight[1..].iter().product();
         let weight = params.variable("weight", weight, Kind::Parameter, init::kaiming_uniform(fan_in, 5.0f64.sqrt()));
         let bias =
@@ -89,7 +89,7 @@ impl Filters {
         Self { scope: params.path().into(), weight, bias, channels, groups }
     }
 
-    /// Traces the op called `name`, which gets weight and bias.
+    /// Traces the op `name` with weight and bias.
     #[track_caller]
     pub fn trace(
         &self,
@@ -101,7 +101,7 @@ impl Filters {
         let _scope = graph.scope_of_library(&self.scope, Location::caller(), crate::source());
         let weight = graph.variable(&self.weight);
         let bias = self.bias.as_ref().map(|bias| graph.variable(bias));
-        let traced = match undivided(self.channels, self.groups) {
+        let traced = match invalid_groups(self.channels, self.groups) {
             Some(invalid) => Err(invalid),
             None => op(&weight, bias.as_ref()),
         };
@@ -109,23 +109,25 @@ impl Filters {
     }
 }
 
-/// Channels per group; as many as there are where groups do not divide, which is an error of the first forward pass.
+/// Returns the channels per group. If `groups` does not divide `channels`, returns `channels`, and the first forward
+/// pass reports the error.
 pub(super) fn per_group(channels: usize, groups: usize) -> usize {
     if groups > 0 && channels.is_multiple_of(groups) { channels / groups } else { channels }
 }
 
-fn undivided([inputs, outputs]: [usize; 2], groups: usize) -> Option<InvalidArgument> {
+fn invalid_groups([inputs, outputs]: [usize; 2], groups: usize) -> Option<InvalidArgument> {
     let divides = |channels: usize| groups > 0 && channels.is_multiple_of(groups);
     (!divides(inputs) || !divides(outputs)).then(|| {
         InvalidArgument::new(format!("{groups} groups do not divide {inputs} input and {outputs} output channels"))
-            .fix("choose groups that divide both; 1 is none")
+            .fix("choose groups that divide both; 1 means no groups")
     })
 }
 
-/// Convolution over `D` axes: [`Conv1d`] or [`Conv2d`]. The maths are those of [`Tensor::conv1d`].
+/// Convolution over `D` axes: [`Conv1d`] or [`Conv2d`]. See [`Tensor::conv1d`] for the formula.
 ///
-/// Variables: `weight` `[out, in/groups, K…]` and `bias` `[out]`. Both begin uniform in ±`1/√(in/groups · K…)`,
-/// PyTorch's default.
+/// Variables: `weight` `[out, in/groups, K…]` and `bias` `[out]`, both initially uniform in ±`1/√(in/groups · K…)`.
+///
+/// Defaults: stride 1, no padding, dilation 1, 1 group, with a bias.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -143,13 +145,13 @@ pub struct Conv<const D: usize> {
 }
 
 impl<const D: usize> Conv<D> {
-    /// Makes a layer from `inputs` to `outputs` channels with a bias, a stride of 1 and no padding.
+    /// Creates a layer from `inputs` to `outputs` channels with a bias, a stride of 1 and no padding.
     #[track_caller]
     pub fn new(params: &Params, inputs: usize, outputs: usize, kernel: impl Into<Sizes<D>>) -> Self {
         Self::with(params, inputs, outputs, kernel, ConvLayerOptions::new())
     }
 
-    /// Makes a layer with options.
+    /// Creates a layer with options.
     #[track_caller]
     pub fn with(
         params: &Params,
@@ -168,13 +170,13 @@ impl<const D: usize> Conv<D> {
         &self.kernel.weight
     }
 
-    /// Returns the bias `[out]`.
+    /// Returns the bias `[out]`, if the layer has one.
     pub fn bias(&self) -> Option<&Variable> {
         self.kernel.bias.as_ref()
     }
 
-    /// Returns the elements before and after each axis.
-    fn around(&self) -> [[usize; 2]; D] {
+    /// Returns the size of the padding before and after each axis.
+    fn padding_sizes(&self) -> [[usize; 2]; D] {
         let kernel = self.kernel.weight.shape().dims()[2..].to_vec();
         std::array::from_fn(|axis| match self.options.window.padding {
             Padding::Sizes(sizes) => [sizes[axis]; 2],
@@ -185,7 +187,7 @@ impl<const D: usize> Conv<D> {
         })
     }
 
-    /// Returns the input with its surroundings, and the window without them.
+    /// Returns the padded input, and the op's options without padding. Zeros are left to the op.
     #[track_caller]
     fn padded(&self, x: &Tensor) -> Result<(Tensor, ConvOptions<D>), InvalidArgument> {
         if self.options.padding_mode == PaddingMode::Zeros || x.shape().rank() < D + 1 {
@@ -198,8 +200,8 @@ impl<const D: usize> Conv<D> {
             )));
         }
         let mut y = x.clone();
-        for (axis, [before, after]) in self.around().into_iter().enumerate() {
-            y = surround(&y, y.shape().rank() - D + axis, before, after, self.options.padding_mode)?;
+        for (axis, [before, after]) in self.padding_sizes().into_iter().enumerate() {
+            y = pad(&y, y.shape().rank() - D + axis, before, after, self.options.padding_mode)?;
         }
         Ok((y, self.options.window.padding(Padding::VALID)))
     }
@@ -212,15 +214,9 @@ module!(Conv<2>, |conv, x| conv
     .kernel
     .trace(x, "conv2d", |weight, bias| { conv.padded(x).map(|(x, window)| x.conv2d(weight, bias, window)) }));
 
-/// The tensor with `before` and `after` of its own elements around one axis.
+/// Pads one axis of a tensor by `before` and `after` of its own elements.
 #[track_caller]
-fn surround(
-    x: &Tensor,
-    axis: usize,
-    before: usize,
-    after: usize,
-    mode: PaddingMode,
-) -> Result<Tensor, InvalidArgument> {
+fn pad(x: &Tensor, axis: usize, before: usize, after: usize, mode: PaddingMode) -> Result<Tensor, InvalidArgument> {
     if before + after == 0 {
         return Ok(x.clone());
     }

@@ -1,13 +1,13 @@
-//! Transposed convolutions, in one and two dimensions.
+//! Transposed convolution layers in one and two dimensions.
 
 use wgrad_core::ops::{ConvTransposeOptions, Sizes};
 use wgrad_core::{Params, Variable};
 
 use super::conv::{Filters, per_group, window_setters};
 
-/// Transposed convolution of lines `[N, C, L]` or `[C, L]`; see [`ConvTranspose`].
+/// Transposed convolution of sequences `[N, C, L]` or `[C, L]`; PyTorch's `ConvTranspose1d`. See [`ConvTranspose`].
 pub type ConvTranspose1d = ConvTranspose<1>;
-/// Transposed convolution of images `[N, C, H, W]` or `[C, H, W]`; see [`ConvTranspose`].
+/// Transposed convolution of images `[N, C, H, W]` or `[C, H, W]`; PyTorch's `ConvTranspose2d`. See [`ConvTranspose`].
 pub type ConvTranspose2d = ConvTranspose<2>;
 /// Options of a [`ConvTranspose1d`].
 pub type ConvTranspose1dOptions = ConvTransposeLayerOptions<1>;
@@ -19,7 +19,7 @@ options! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct ConvTransposeLayerOptions<const D> {
         (window: ConvTransposeOptions<D> = ConvTransposeOptions::new())
-        /// Whether to add a bias; by default it is added.
+        /// If `false`, the layer has no bias. Default: `true`.
         bias: bool = true,
     }
 }
@@ -30,11 +30,12 @@ impl<const D: usize> ConvTransposeLayerOptions<D> {
     );
 }
 
-/// Transposed convolution over `D` axes: [`ConvTranspose1d`] or [`ConvTranspose2d`]. The maths are those of
-/// [`Tensor::conv_transpose1d`](wgrad_core::Tensor::conv_transpose1d).
+/// Transposed convolution over `D` axes: [`ConvTranspose1d`] or [`ConvTranspose2d`]. See
+/// [`Tensor::conv_transpose1d`](wgrad_core::Tensor::conv_transpose1d) for the formula.
 ///
-/// Variables: `weight` `[in, out/groups, K…]` and `bias` `[out]`. Both begin uniform in ±`1/√(out/groups · K…)`,
-/// PyTorch's default.
+/// Variables: `weight` `[in, out/groups, K…]` and `bias` `[out]`, both initially uniform in ±`1/√(out/groups · K…)`.
+///
+/// Defaults: stride 1, no padding, no output padding, dilation 1, 1 group, with a bias.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -52,13 +53,13 @@ pub struct ConvTranspose<const D: usize> {
 }
 
 impl<const D: usize> ConvTranspose<D> {
-    /// Makes a layer from `inputs` to `outputs` channels with a bias, a stride of 1 and no padding.
+    /// Creates a layer from `inputs` to `outputs` channels with a bias, a stride of 1 and no padding.
     #[track_caller]
     pub fn new(params: &Params, inputs: usize, outputs: usize, kernel: impl Into<Sizes<D>>) -> Self {
         Self::with(params, inputs, outputs, kernel, ConvTransposeLayerOptions::new())
     }
 
-    /// Makes a layer with options.
+    /// Creates a layer with options.
     #[track_caller]
     pub fn with(
         params: &Params,
@@ -77,7 +78,7 @@ impl<const D: usize> ConvTranspose<D> {
         &self.kernel.weight
     }
 
-    /// Returns the bias `[out]`.
+    /// Returns the bias `[out]`, if the layer has one.
     pub fn bias(&self) -> Option<&Variable> {
         self.kernel.bias.as_ref()
     }

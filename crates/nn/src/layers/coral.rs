@@ -1,18 +1,19 @@
-//! The output layer of ordinal classes, and what its logits say.
+//! The CORAL output layer for ordinal classes, and conversion of its logits to classes and probabilities.
 
 use wgrad_core::ops::cat;
 use wgrad_core::{Array, Init, InvalidArgument, Kind, Params, Tensor, Variable};
 
 use super::{Linear, LinearOptions};
 
-/// Output layer of ordered classes: `x·wᵀ + b_k`, `K − 1` logits for `K` ordered classes, which share one weight and
-/// differ in their biases.
+/// Output layer for ordered classes (CORAL): `x·wᵀ + b_k`, `K − 1` logits for `K` classes, with a common weight and a
+/// bias per logit.
 ///
-/// Features `[…, in]` become logits `[…, K−1]`; logit `k` says whether the class is above `k`. Because all go up and
-/// down together, a trained layer does not contradict itself. The loss is [`CoralLoss`](crate::losses::CoralLoss).
+/// Shapes: features `[…, in]` to logits `[…, K−1]`. Logit `k` is for the decision whether the class is above `k`.
+/// Because of the common weight, the decisions of a trained layer are consistent. The loss is
+/// [`CoralLoss`](crate::losses::CoralLoss).
 ///
-/// Variables, named as in the `coral_pytorch` package: `coral_weights.weight` `[1, in]`, which begins as a
-/// [`Linear`]'s, and `coral_bias` `[K−1]`, which begins as `(K−1)/(K−1)`, `(K−2)/(K−1)` … `1/(K−1)`.
+/// Variables, named as in the `coral_pytorch` package: `coral_weights.weight` `[1, in]`, initially as a [`Linear`]'s,
+/// and `coral_bias` `[K−1]`, initially `(K−1)/(K−1)`, `(K−2)/(K−1)` … `1/(K−1)`.
 ///
 /// Cao, Mirjalili, Raschka: "Rank consistent ordinal regression for neural networks", 2020.
 ///
@@ -35,9 +36,9 @@ pub struct Coral {
 }
 
 impl Coral {
-    /// Makes a layer from `inputs` features to `classes` ordered classes; declares its variables in `params`.
+    /// Creates a layer from `inputs` features to `classes` ordered classes. Its variables are declared in `params`.
     ///
-    /// With fewer than two classes there are no logits, which whoever reads them reports.
+    /// With fewer than two classes there are no logits, which the loss reports as an error.
     #[track_caller]
     pub fn new(params: &Params, inputs: usize, classes: usize) -> Self {
         let decisions = classes.saturating_sub(1);
@@ -58,7 +59,7 @@ impl Coral {
         &self.bias
     }
 
-    /// Returns the class of each row of logits `[…, K−1]`, as `u32[…]`: how many logits are above 0, that is, how many
+    /// Returns the class of each row of logits `[…, K−1]`, as `u32[…]`: the number of logits above 0, that is, of
     /// probabilities above ½.
     #[track_caller]
     pub fn rank(logits: &Tensor) -> Tensor {
@@ -69,10 +70,10 @@ impl Coral {
     }
 
     /// Returns the probabilities of the classes, `[…, K]`, from logits `[…, K−1]`: differences of the probabilities
-    /// `σ(x_k)` of being above `k`.
+    /// `σ(x_k)` that the class is above `k`.
     ///
-    /// They add up to 1. Where the logits of a row do not fall (biases out of order, as they may be early in training),
-    /// some are negative.
+    /// They sum to 1. If the logits of a row are not decreasing, because biases are not in order, as may happen early
+    /// in training, some are negative.
     #[track_caller]
     pub fn probabilities(logits: &Tensor) -> Tensor {
         if let Some(invalid) = invalid(logits) {
@@ -91,7 +92,7 @@ fn invalid(logits: &Tensor) -> Option<InvalidArgument> {
     let fits = logits.dtype().is_float() && shape.dims().last().is_some_and(|&decisions| decisions > 0);
     (!fits).then(|| {
         InvalidArgument::new(format!("logits of K ordered classes are f32[…, K−1], not {}", logits.spec()))
-            .fix("give the output of a `Coral` layer")
+            .fix("pass the output of a `Coral` layer")
     })
 }
 

@@ -1,4 +1,4 @@
-//! Dropout: random zeros while training, of elements or of whole channels.
+//! Dropout of elements or of whole channels.
 
 use std::panic::Location;
 
@@ -6,12 +6,14 @@ use wgrad_core::{Counter, DType, InvalidArgument, Mode, Params, Tensor};
 
 use crate::Module;
 
-/// Dropout of elements: sets each to 0 with probability `p` and multiplies the others by `1 / (1 − p)`; evaluates to
-/// the identity.
+/// Dropout of elements: in training, sets each element to 0 with probability `p` and multiplies the others by `1 / (1
+/// − p)`; in evaluation, the identity; PyTorch's `Dropout`.
 ///
-/// The random numbers follow from the seed of the [`Params`], the layer's scope, which call of the layer in the graph
-/// it is, the number of training runs so far, and the element: the same run draws the same numbers on every device.
-/// So layers need scopes of their own to draw different numbers.
+/// The random numbers are a function of the seed of the [`Params`], the layer's scope, the number of the call in the
+/// graph, the number of training steps so far, and the element: the same step draws the same numbers on every device.
+/// Layers in the same scope draw the same numbers, so each layer needs its own scope.
+///
+/// Hinton et al.: "Improving neural networks by preventing co-adaptation of feature detectors", 2012.
 #[derive(Clone, Debug)]
 pub struct Dropout {
     scope: String,
@@ -21,17 +23,17 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// Makes a dropout of probability `p`, in the scope of `params`.
+    /// Creates a dropout with probability `p`, in the scope of `params`. PyTorch's default is 0.5.
     pub fn new(params: &Params, p: f64) -> Self {
         let seed = params.seed();
-        // Not part of the state dict: its last segment starts with `@`.
+        // The name begins with `@`, so the counter is not part of the state dict.
         let step = params.counter("@step");
         Self { scope: params.path().into(), p, key: [seed as u32, (seed >> 32) as u32], step }
     }
 
-    /// Returns the number that tells this call's random numbers from those of other dropouts in the graph.
-    fn site(&self, x: &Tensor, schedule: &str) -> u32 {
-        // Every call that draws has one entry of its own.
+    /// Returns the number by which the random numbers of this call differ from those of other dropouts in the graph.
+    fn call_key(&self, x: &Tensor, schedule: &str) -> u32 {
+        // Each call that draws random numbers has one entry in the schedule.
         let earlier = x.graph().scheduled_as(schedule);
         let name = format!("{}#{earlier}", self.scope);
         // 32-bit FNV-1a.
@@ -52,15 +54,16 @@ module!(Dropout, |dropout, x| {
         return x.clone();
     }
     let name = format!("{}.@step", dropout.scope);
-    let site = dropout.site(x, &name);
+    let key = dropout.call_key(x, &name);
     let counter = dropout.step.clone();
     let step = graph.scheduled(name, DType::U32, move || counter.get() as f64);
-    x.dropout(dropout.p, dropout.key, site, &step)
+    x.dropout(dropout.p, dropout.key, key, &step)
 });
 
-/// Dropout of channels: sets whole channels of lines, `[N, C, L]` or `[C, L]`, to 0 with probability `p` and multiplies
-/// the others by `1 / (1 − p)`; evaluates to the identity. Random numbers are drawn as [`Dropout`] does, one per
-/// channel.
+/// Dropout of channels of sequences, `[N, C, L]` or `[C, L]`: in training, sets whole channels to 0 with probability `p`
+/// and multiplies the others by `1 / (1 − p)`; in evaluation, the identity; PyTorch's `Dropout1d`.
+///
+/// It draws one random number per channel, as [`Dropout`] does.
 ///
 /// ```
 /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -77,9 +80,10 @@ module!(Dropout, |dropout, x| {
 /// ```
 pub type Dropout1d = ChannelDropout<1>;
 
-/// Dropout of channels, see [`Dropout1d`], of images `[N, C, H, W]`.
+/// Dropout of channels of images, `[N, C, H, W]`; PyTorch's `Dropout2d`. See [`Dropout1d`].
 ///
-/// Three axes are `[N, C, L]`, as in PyTorch 2.15, which warns that this may change; [`Dropout1d`] says so clearly.
+/// An input of three axes is treated as `[N, C, L]`, as in PyTorch 2.15, which warns that this may change; prefer
+/// [`Dropout1d`].
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -96,13 +100,13 @@ pub type Dropout2d = ChannelDropout<2>;
 pub struct ChannelDropout<const D: usize>(Dropout);
 
 impl<const D: usize> ChannelDropout<D> {
-    /// Makes a dropout of channels of probability `p`, in the scope of `params`; PyTorch's default is 0.5.
+    /// Creates a dropout of channels with probability `p`, in the scope of `params`. PyTorch's default is 0.5.
     pub fn new(params: &Params, p: f64) -> Self {
         Self(Dropout::new(params, p))
     }
 
-    /// Traces the op called `name` for an input of one of the `ranks`, each with the axis of its channels; `shapes`
-    /// says them in an error.
+    /// Traces the op `name`. `ranks` lists the permitted ranks, each with the axis of the channels; `shapes`
+    /// describes them in an error.
     #[track_caller]
     fn trace(&self, x: &Tensor, name: &str, shapes: &str, ranks: &[(usize, usize)]) -> Tensor {
         if !x.is_valid() {
@@ -128,13 +132,14 @@ impl<const D: usize> ChannelDropout<D> {
 module!(ChannelDropout<1>, |dropout, x| dropout.trace(x, "dropout1d", "[N, C, L] or [C, L]", &[(2, 0), (3, 1)]));
 module!(ChannelDropout<2>, |dropout, x| dropout.trace(x, "dropout2d", "[N, C, H, W]", &[(3, 1), (4, 1)]));
 
-/// Dropout that keeps the mean and variance of a SELU network's activations: elements become `−λα` with probability
-/// `p`, and `a·x + b` restores mean 0 and variance 1. Evaluates to the identity.
+/// Dropout that keeps the mean and variance of a SELU network's activations: in training, sets elements to `−λα` with
+/// probability `p` and applies `a·x + b`, which restores mean 0 and variance 1; in evaluation, the identity;
+/// PyTorch's `AlphaDropout`.
 ///
-/// With `α' = −λα ≈ −1.758`: `a = ((1 − p)·(1 + p·α'²))^(−1/2)` and `b = −a·p·α'`. Random numbers are drawn as
-/// [`Dropout`] does. `p = 1` gives zeros.
+/// With `α' = −λα ≈ −1.758`: `a = ((1 − p)·(1 + p·α'²))^(−1/2)` and `b = −a·p·α'`. For `p = 1` the result is 0.
+/// Random numbers are drawn as in [`Dropout`].
 ///
-/// Klambauer et al.: "Self-normalizing neural networks", 2017. Source: `torch.nn.AlphaDropout`.
+/// Klambauer et al.: "Self-normalizing neural networks", 2017.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -146,11 +151,11 @@ module!(ChannelDropout<2>, |dropout, x| dropout.trace(x, "dropout2d", "[N, C, H,
 #[derive(Clone, Debug)]
 pub struct AlphaDropout(Dropout);
 
-/// `−λα` of SELU: what a dropped element becomes.
+/// Value of dropped elements: `−λα` of SELU.
 const DROPPED: f64 = -1.758_099_340_847_376_6;
 
 impl AlphaDropout {
-    /// Makes a dropout of probability `p`, in the scope of `params`; PyTorch's default is 0.5.
+    /// Creates a dropout with probability `p`, in the scope of `params`. PyTorch's default is 0.5.
     pub fn new(params: &Params, p: f64) -> Self {
         Self(Dropout::new(params, p))
     }
@@ -158,7 +163,7 @@ impl AlphaDropout {
 
 module!(AlphaDropout, |dropout, x| {
     let p = dropout.0.p;
-    // The mask's errors, and the identity of an evaluation.
+    // Scope for the errors of the mask.
     let _scope = x.graph().scope_of_library(&dropout.0.scope, Location::caller(), crate::source());
     if !x.is_valid() || p == 0.0 || (x.graph().mode() == Mode::Evaluate && (0.0..=1.0).contains(&p)) {
         return x.clone();

@@ -1,4 +1,4 @@
-//! Embedding: a trained row per index.
+//! Embedding: a table of trainable vectors.
 
 use std::panic::Location;
 
@@ -10,8 +10,8 @@ options! {
     /// Options of an [`Embedding`].
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct EmbeddingOptions {
-        /// Index of padding, none by default: its row begins as zeros and gets no gradient. A negative one counts from
-        /// the last row.
+        /// Index of padding, whose row is initially 0 and has no gradient. A negative index counts from the last row.
+        /// Default: `None`.
         padding_idx: Option<isize> as Option<isize> = None,
     }
 }
@@ -20,22 +20,24 @@ options! {
     /// Options of [`Embedding::from_pretrained_with`].
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct PretrainedOptions {
-        /// Whether the table stays as it is; by default it does.
+        /// If `true`, the table is not trained. Default: `true`.
         freeze: bool = true,
-        /// Index of padding, none by default: its row gets no gradient. A negative one counts from the last row.
+        /// Index of padding, whose row has no gradient. A negative index counts from the last row. Default: `None`.
         padding_idx: Option<isize> as Option<isize> = None,
     }
 }
 
-/// Table of trained rows, looked up by index: `y[…, k] = weight[x[…], k]`, for `u32` indices of any shape.
+/// Lookup table of trainable vectors: `y[…, k] = weight[x[…], k]`; PyTorch's `Embedding`.
 ///
-/// Variable: `weight` `[num_embeddings, embedding_dim]`, which begins standard normal.
+/// Shapes: indices `u32[…]` to `[…, embedding_dim]`.
 ///
-/// An index of `num_embeddings` or more reads NaN and gives no gradient: a device cannot stop a run. The gradient adds
-/// up rows in the order of the indices, without atomics, so it has the same bits in every run.
+/// Variable: `weight` `[num_embeddings, embedding_dim]`, initially standard normal.
 ///
-/// Not here, of what PyTorch has: `max_norm` and `norm_type` (they change the weight in the forward pass),
-/// `scale_grad_by_freq` (its gradient is not that of the output) and `sparse` (gradients are dense).
+/// An index out of range reads NaN and has no gradient, because a kernel cannot raise an error. The gradient sums
+/// rows in the order of the indices, without atomics, so it has the same bits in every run.
+///
+/// Options of PyTorch that do not exist here: `max_norm` and `norm_type` (they change the weight in the forward
+/// pass), `scale_grad_by_freq` (its gradient is not that of the output) and `sparse` (gradients are dense).
 ///
 /// ```
 /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -60,13 +62,13 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// Makes a table of `num_embeddings` rows of `embedding_dim` elements.
+    /// Creates a table of `num_embeddings` vectors of `embedding_dim` elements.
     #[track_caller]
     pub fn new(params: &Params, num_embeddings: usize, embedding_dim: usize) -> Self {
         Self::with(params, num_embeddings, embedding_dim, EmbeddingOptions::new())
     }
 
-    /// Makes a table with options.
+    /// Creates a table with options.
     #[track_caller]
     pub fn with(params: &Params, num_embeddings: usize, embedding_dim: usize, options: EmbeddingOptions) -> Self {
         let shape = [num_embeddings, embedding_dim];
@@ -74,7 +76,7 @@ impl Embedding {
         let layer = Self { scope: params.path().into(), weight, padding_idx: options.padding_idx };
         if let (Some(row), Ok(value)) = (layer.padding(), layer.weight.value()) {
             let mut values = value.to_f32();
-            // A table that was declared before may have another shape, which `compile` reports.
+            // A variable that was declared before may have a different shape, which `compile` reports.
             if let Some(row) = values.get_mut(row * embedding_dim..(row + 1) * embedding_dim) {
                 row.fill(0.0);
                 let zeroed = Array::new(value.shape(), values).and_then(|value| layer.weight.set(value));
@@ -84,19 +86,20 @@ impl Embedding {
         layer
     }
 
-    /// Makes a table that is `rows` `[num_embeddings, embedding_dim]` and stays so; see [`Self::from_pretrained_with`].
+    /// Creates a frozen table with the given rows, `[num_embeddings, embedding_dim]`; see
+    /// [`Self::from_pretrained_with`].
     ///
     /// # Errors
-    /// When `rows` is not a matrix of floats.
+    /// Returns an error if `rows` is not a matrix of floats.
     #[track_caller]
     pub fn from_pretrained(params: &Params, rows: Array) -> wgrad_core::Result<Self> {
         Self::from_pretrained_with(params, rows, PretrainedOptions::new())
     }
 
-    /// Makes a table that begins as `rows` `[num_embeddings, embedding_dim]`; its row of padding is not set to zero.
+    /// Creates a table with the given rows, `[num_embeddings, embedding_dim]`. The row of padding is not set to 0.
     ///
     /// # Errors
-    /// When `rows` is not a matrix of floats.
+    /// Returns an error if `rows` is not a matrix of floats.
     ///
     /// ```
     /// use wgrad_core::{Array, Params};
@@ -127,7 +130,7 @@ impl Embedding {
         &self.weight
     }
 
-    /// Returns the row of padding, if there is one and the table has it.
+    /// Returns the row of padding, if there is one and it is in the table.
     fn padding(&self) -> Option<usize> {
         let (index, rows) = (self.padding_idx?, self.weight.shape().dims()[0]);
         let row = if index < 0 { rows.checked_sub(index.unsigned_abs())? } else { index.unsigned_abs() };
@@ -160,7 +163,7 @@ impl Module for Embedding {
         }
         let rows = graph.variable(&self.weight).embedding(x);
         let Some(padding) = self.padding() else { return rows };
-        // The value is the same on both sides; the gradient passes on one.
+        // Both branches have the same value; only one has a gradient.
         let trained = x.eq(graph.constant_u32(padding as u32)).logical_not().unsqueeze(-1);
         trained.where_cond(&rows, rows.detach())
     }

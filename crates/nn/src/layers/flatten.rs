@@ -1,7 +1,7 @@
-//! Flatten: the axes of a sample become one.
+//! The flatten layer.
 
 module! {
-    /// One axis of all axes but the first: `[N, C, H, W]` becomes `[N, C·H·W]`, and `[N]` becomes `[N, 1]`.
+    /// Flattens all axes but the first: `[N, C, H, W]` to `[N, C·H·W]`, and `[N]` to `[N, 1]`; PyTorch's `Flatten`.
     pub struct Flatten; |x| {
         if !x.is_valid() {
             return x.clone();

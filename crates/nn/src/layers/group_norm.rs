@@ -1,4 +1,4 @@
-//! Group norm: groups of channels are brought to mean 0 and variance 1 in each sample, whatever the mode.
+//! Group norm: normalizes groups of channels of each sample to mean 0 and variance 1, in training and evaluation.
 
 use wgrad_core::{InvalidArgument, Params};
 
@@ -8,20 +8,26 @@ options! {
     /// Options of a [`GroupNorm`].
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct GroupNormOptions {
-        /// Number added to the variance; 1e−5 by default.
+        /// Number added to the variance. Default: 1e−5.
         eps: f64 = 1e-5,
-        /// Whether to have a trained weight and bias; by default both are there.
+        /// If `false`, the layer has no weight and no bias. Default: `true`.
         affine: bool = true,
-        /// Whether an affine layer has a bias; by default it has.
+        /// If `false`, an affine layer has no bias. Default: `true`.
         bias: bool = true,
     }
 }
 
-/// Group norm: `y = (x − mean) / √(var + eps) · weight + bias` for `[N, C]` or `[N, C, L…]`, with mean and biased
-/// variance of each sample over groups of neighbouring channels.
+/// Group norm: `y = (x − mean) / √(var + eps) · weight + bias`, with mean and biased variance of each sample over
+/// groups of neighbouring channels; PyTorch's `GroupNorm`.
 ///
-/// Variables: `weight` and `bias` `[C]`; they begin as 1 and 0. Groups that do not divide the channels, another number
-/// of channels, and a single value per group are errors.
+/// Shapes: `[N, C]` or `[N, C, L…]`; the result has the same shape.
+///
+/// Variables: `weight`, initially 1, and `bias`, 0, both `[C]`.
+///
+/// A number of groups that does not divide the channels, a different number of channels, and groups of a single value
+/// are errors of the graph.
+///
+/// Wu, He: "Group normalization", 2018.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -39,13 +45,13 @@ pub struct GroupNorm {
 }
 
 impl GroupNorm {
-    /// Makes a norm of `channels` channels in `groups` groups; declares its variables in `params`.
+    /// Creates a layer for `channels` channels in `groups` groups. Its variables are declared in `params`.
     #[track_caller]
     pub fn new(params: &Params, groups: usize, channels: usize) -> Self {
         Self::with(params, groups, channels, GroupNormOptions::new())
     }
 
-    /// Makes a norm with options.
+    /// Creates a layer with options.
     #[track_caller]
     pub fn with(params: &Params, groups: usize, channels: usize, options: GroupNormOptions) -> Self {
         let affine = Affine::new(params, &[channels].into(), options.affine, options.bias);
@@ -53,7 +59,7 @@ impl GroupNorm {
     }
 }
 
-module!(GroupNorm, |norm, x| norm.affine.around(x, |weight, bias| {
+module!(GroupNorm, |norm, x| norm.affine.apply(x, |weight, bias| {
     if let Some(&found) = x.shape().dims().get(1).filter(|&&found| found != norm.channels) {
         let (shape, channels) = (x.shape(), norm.channels);
         let invalid = InvalidArgument::new(format!("axis 1 of {shape} has {found} channels, the layer has {channels}"))

@@ -1,26 +1,27 @@
-//! Gated recurrent units.
+//! The GRU layer and cell.
 
 use wgrad_core::Tensor;
 
-use super::recurrent::{Recurrent, RecurrentCell, Rule, SingleState, Step};
+use super::recurrent::{Recurrent, RecurrentKind, SingleState, TimeStep};
+use super::recurrent_cell::RecurrentCell;
 
-/// Rule of a GRU.
+/// The GRU's [`RecurrentKind`].
 #[derive(Clone, Copy, Debug)]
-pub struct GruRule;
+pub struct GruKind;
 
-impl Rule for GruRule {
+impl RecurrentKind for GruKind {
     const NAME: &'static str = "gru";
     const CELL: &'static str = "gru_cell";
     const GATES: usize = 3;
-    const EARLY: usize = 2;
+    const SUMMED_BIASES: usize = 2;
     const STATES: usize = 1;
     const NONLINEAR: bool = false;
 
-    fn step(step: &Step, h: &Tensor, _: &Tensor) -> [Tensor; 2] {
+    fn step(step: &TimeStep, h: &Tensor, _: &Tensor) -> [Tensor; 2] {
         let product = h.linear(&step.hh, None);
-        let part = |gate: usize| (Step::part(&step.x, gate, 3), Step::part(&product, gate, 3));
+        let part = |gate: usize| (TimeStep::part(&step.x, gate, 3), TimeStep::part(&product, gate, 3));
         let [(xr, hr), (xz, hz), (xn, hn)] = [0, 1, 2].map(part);
-        let hn = step.late.as_ref().map_or_else(|| hn.clone(), |bias| &hn + bias);
+        let hn = step.separate_bias.as_ref().map_or_else(|| hn.clone(), |bias| &hn + bias);
         let (r, z) = ((xr + hr).sigmoid(), (xz + hz).sigmoid());
         let n = (xn + r * hn).tanh();
         // (1 − z)·n + z·h
@@ -29,21 +30,21 @@ impl Rule for GruRule {
     }
 }
 
-impl SingleState for GruRule {}
+impl SingleState for GruKind {}
 
-/// Gated recurrent units: per step, with `x` the input and `h` the state before,
+/// Stacked gated recurrent unit (GRU) layers; PyTorch's `GRU`. For input `x` and previous state `h`:
 ///
 /// ```text
-/// r, z = σ(W_r x + b_r + U_r h + d_r), and alike for z
+/// r, z = σ(W_r x + b_r + U_r h + d_r), and the same for z
 /// n    = tanh(W_n x + b_n + r·(U_n h + d_n))
 /// h'   = (1 − z)·n + z·h
 /// ```
 ///
-/// Shapes, options (without `proj_size`), initial values and the names of variables are those of [`Lstm`](super::Lstm);
+/// Shapes, options (except `proj_size`), initial values and variable names are those of [`Lstm`](super::Lstm);
 /// weights are `[3·hidden, …]` with the rows of r, z, n.
 ///
-/// Cho et al.: "Learning phrase representations using RNN encoder-decoder", 2014; `r` stands where PyTorch (and cuDNN)
-/// puts it. Source: `torch.nn.GRU`.
+/// Cho et al.: "Learning phrase representations using RNN encoder-decoder", 2014. The reset gate `r` is applied after
+/// the product with `U_n`, as in PyTorch and cuDNN.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -53,9 +54,9 @@ impl SingleState for GruRule {}
 /// let (y, h) = gru.forward(&graph.input("x", [5, 3, 10], DType::F32), None);
 /// assert_eq!((y.shape().dims(), h.shape().dims()), (&[5, 3, 20][..], &[1, 3, 20][..]));
 /// ```
-pub type Gru = Recurrent<GruRule>;
+pub type Gru = Recurrent<GruKind>;
 
-/// One step of a [`Gru`]; shapes and variables are those of [`LstmCell`](super::LstmCell). Source: `torch.nn.GRUCell`.
+/// One time step of a [`Gru`]; PyTorch's `GRUCell`. Shapes and variables are those of [`LstmCell`](super::LstmCell).
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -64,4 +65,4 @@ pub type Gru = Recurrent<GruRule>;
 /// let graph = Graph::new(Mode::Train);
 /// assert_eq!(cell.forward(&graph.input("x", [3, 10], DType::F32), None).shape().dims(), [3, 20]);
 /// ```
-pub type GruCell = RecurrentCell<GruRule>;
+pub type GruCell = RecurrentCell<GruKind>;

@@ -1,4 +1,4 @@
-//! Layer norm: each sample is brought to mean 0 and variance 1, whatever the mode.
+//! Layer norm: normalizes each sample to mean 0 and variance 1, in training and evaluation.
 
 use wgrad_core::{Params, Shape};
 
@@ -8,19 +8,24 @@ options! {
     /// Options of a [`LayerNorm`].
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct LayerNormOptions {
-        /// Number added to the variance; 1e−5 by default.
+        /// Number added to the variance. Default: 1e−5.
         eps: f64 = 1e-5,
-        /// Whether to have a trained weight and bias; by default both are there.
+        /// If `false`, the layer has no weight and no bias. Default: `true`.
         elementwise_affine: bool = true,
-        /// Whether an affine layer has a bias; by default it has.
+        /// If `false`, an affine layer has no bias. Default: `true`.
         bias: bool = true,
     }
 }
 
-/// Layer norm: `y = (x − mean) / √(var + eps) · weight + bias`, with mean and biased variance over the last axes.
+/// Layer norm: `y = (x − mean) / √(var + eps) · weight + bias`, with mean and biased variance over the last axes;
+/// PyTorch's `LayerNorm`.
 ///
-/// Variables: `weight` and `bias`, of the shape that is normalised; they begin as 1 and 0. Other sizes of the last axes
-/// are errors.
+/// Shapes: `[…, normalized_shape…]`; the result has the same shape. Other sizes of the last axes are errors of the
+/// graph.
+///
+/// Variables: `weight`, initially 1, and `bias`, 0, both of the shape `normalized_shape`.
+///
+/// Ba, Kiros, Hinton: "Layer normalization", 2016.
 ///
 /// ```
 /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -44,13 +49,14 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// Makes a norm over the last axes, of these sizes; declares its variables in `params`.
+    /// Creates a layer that normalizes over the last axes, which have the sizes `normalized_shape`. Its variables are
+    /// declared in `params`.
     #[track_caller]
     pub fn new(params: &Params, normalized_shape: impl Into<Shape>) -> Self {
         Self::with(params, normalized_shape, LayerNormOptions::new())
     }
 
-    /// Makes a norm with options.
+    /// Creates a layer with options.
     #[track_caller]
     pub fn with(params: &Params, normalized_shape: impl Into<Shape>, options: LayerNormOptions) -> Self {
         let shape = normalized_shape.into();
@@ -58,12 +64,12 @@ impl LayerNorm {
         Self { shape, options, affine }
     }
 
-    /// Returns the sizes that are normalised.
+    /// Returns the sizes of the normalized axes.
     pub(super) fn shape(&self) -> &Shape {
         &self.shape
     }
 }
 
 module!(LayerNorm, |norm, x| {
-    norm.affine.around(x, |weight, bias| x.layer_norm(norm.shape.dims(), weight, bias, norm.options.eps))
+    norm.affine.apply(x, |weight, bias| x.layer_norm(norm.shape.dims(), weight, bias, norm.options.eps))
 });

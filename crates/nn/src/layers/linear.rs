@@ -1,4 +1,4 @@
-//! Linear: `y = x Wᵀ + b`.
+//! The linear layer.
 
 use wgrad_core::{Init, Kind, Params, Variable};
 
@@ -8,18 +8,20 @@ options! {
     /// Options of a [`Linear`].
     #[derive(Clone, Copy, Debug)]
     pub struct LinearOptions {
-        /// Whether to add a bias; by default it is added.
+        /// If `false`, the layer has no bias. Default: `true`.
         bias: bool = true,
-        /// Distribution from which the weight is drawn; by default PyTorch's.
+        /// Initial distribution of the weight. Default: uniform in ±`1/√in`.
         weight_init: Option<Init> as Option<Init> = None,
-        /// Distribution from which the bias is drawn; by default PyTorch's.
+        /// Initial distribution of the bias. Default: uniform in ±`1/√in`.
         bias_init: Option<Init> as Option<Init> = None,
     }
 }
 
-/// Linear layer: `y = x Wᵀ + b` over the last axis, with any axes before it.
+/// Linear layer: `y = x Wᵀ + b`; PyTorch's `Linear`.
 ///
-/// Variables: `weight` `[out, in]` and `bias` `[out]`. Both begin uniform in ±`1/√in`, PyTorch's default.
+/// Shapes: `[…, in]` to `[…, out]`.
+///
+/// Variables: `weight` `[out, in]` and `bias` `[out]`, both initially uniform in ±`1/√in`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -36,13 +38,13 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Makes a layer from `inputs` to `outputs` features, with bias; declares its variables in `params`.
+    /// Creates a layer from `inputs` to `outputs` features, with a bias. Its variables are declared in `params`.
     #[track_caller]
     pub fn new(params: &Params, inputs: usize, outputs: usize) -> Self {
         Self::with(params, inputs, outputs, LinearOptions::new())
     }
 
-    /// Makes a layer with options.
+    /// Creates a layer with options.
     #[track_caller]
     pub fn with(params: &Params, inputs: usize, outputs: usize, options: LinearOptions) -> Self {
         let weight_init = options.weight_init.unwrap_or_else(|| init::kaiming_uniform(inputs, 5.0f64.sqrt()));
@@ -61,7 +63,7 @@ impl Linear {
         &self.weight
     }
 
-    /// Returns the bias `[out]`.
+    /// Returns the bias `[out]`, if the layer has one.
     pub fn bias(&self) -> Option<&Variable> {
         self.bias.as_ref()
     }

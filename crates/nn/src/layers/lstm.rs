@@ -1,50 +1,53 @@
-//! Long short-term memory.
+//! The LSTM layer and cell.
 
 use wgrad_core::Tensor;
 
-use super::recurrent::{Recurrent, RecurrentCell, Rule, Step};
+use super::recurrent::{Recurrent, RecurrentKind, TimeStep};
+use super::recurrent_cell::RecurrentCell;
 
-/// Rule of an LSTM.
+/// The LSTM's [`RecurrentKind`].
 #[derive(Clone, Copy, Debug)]
-pub struct LstmRule;
+pub struct LstmKind;
 
-impl Rule for LstmRule {
+impl RecurrentKind for LstmKind {
     const NAME: &'static str = "lstm";
     const CELL: &'static str = "lstm_cell";
     const GATES: usize = 4;
-    const EARLY: usize = 4;
+    const SUMMED_BIASES: usize = 4;
     const STATES: usize = 2;
     const NONLINEAR: bool = false;
 
-    fn step(step: &Step, h: &Tensor, c: &Tensor) -> [Tensor; 2] {
+    fn step(step: &TimeStep, h: &Tensor, c: &Tensor) -> [Tensor; 2] {
         let gates = h.linear(&step.hh, None) + &step.x;
-        let [i, f, g, o] = [0, 1, 2, 3].map(|gate| Step::part(&gates, gate, 4));
+        let [i, f, g, o] = [0, 1, 2, 3].map(|gate| TimeStep::part(&gates, gate, 4));
         let c = f.sigmoid() * c + i.sigmoid() * g.tanh();
         let h = o.sigmoid() * c.tanh();
         [step.project(h), c]
     }
 }
 
-/// Long short-term memory: per step, with `x` the input and `h`, `c` the states before,
+/// Stacked long short-term memory (LSTM) layers; PyTorch's `LSTM`. For input `x` and previous states `h`, `c`:
 ///
 /// ```text
-/// i, f, o = σ(W_i x + b_i + U_i h + d_i), and alike for f and o
+/// i, f, o = σ(W_i x + b_i + U_i h + d_i), and the same for f and o
 /// g       = tanh(W_g x + b_g + U_g h + d_g)
-/// c'      = f·c + i·g        h' = o·tanh(c'), or W_r of it with `proj_size`
+/// c'      = f·c + i·g
+/// h'      = o·tanh(c'), or W_r · (o·tanh(c')) with `proj_size`
 /// ```
 ///
-/// Inputs are `[L, N, input_size]`, with `batch_first` `[N, L, input_size]`, or one sequence `[L, input_size]`; outputs
-/// alike, with `hidden_size` features (`proj_size`, if there is one) per direction. States are
-/// `[num_layers · directions, N, size]` in any case.
+/// Shapes: inputs are `[L, N, input_size]`, `[N, L, input_size]` with `batch_first`, or `[L, input_size]` for one
+/// sequence. Outputs have the same leading axes, and `hidden_size` features per direction, or `proj_size` if it is
+/// set. States are `[num_layers · directions, N, size]`, also with `batch_first`.
 ///
 /// Variables, as in PyTorch, for each layer `k`: `weight_ih_lk` `[4·hidden, inputs]` with the rows of i, f, g, o,
-/// `weight_hh_lk`, `bias_ih_lk`, `bias_hh_lk`, `weight_hr_lk` with `proj_size`, and the same with `_reverse` of the
-/// other direction. All begin uniform in ±`1/√hidden_size`.
+/// `weight_hh_lk`, `bias_ih_lk`, `bias_hh_lk`, with `proj_size` also `weight_hr_lk`, and the same with the suffix
+/// `_reverse` for the other direction. All are initially uniform in ±`1/√hidden_size`.
 ///
-/// The graph holds every step, so a length is a plan of its own; a step costs 4 dispatches, 16 with its gradients (a
-/// [`Gru`](super::Gru)'s 4 and 20, an [`Rnn`](super::Rnn)'s 3 and 7). Not here: packed sequences of several lengths.
+/// The graph contains every time step, so each sequence length needs its own graph. A time step takes 4 dispatches,
+/// 16 with gradients; for a [`Gru`](super::Gru) 4 and 20, for an [`Rnn`](super::Rnn) 3 and 7. There are no packed
+/// sequences of different lengths.
 ///
-/// Hochreiter, Schmidhuber: "Long short-term memory", 1997. Source: `torch.nn.LSTM`.
+/// Hochreiter, Schmidhuber: "Long short-term memory", 1997.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -57,11 +60,11 @@ impl Rule for LstmRule {
 /// assert_eq!(y.shape().dims(), [5, 3, 40]);
 /// assert_eq!((h.shape().dims(), c.shape().dims()), (&[4, 3, 20][..], &[4, 3, 20][..]));
 /// ```
-pub type Lstm = Recurrent<LstmRule>;
+pub type Lstm = Recurrent<LstmKind>;
 
-impl Recurrent<LstmRule> {
-    /// Returns the outputs of all steps, and the last hidden and cell states; `first` are the states before the first
-    /// step, zeros if none.
+impl Recurrent<LstmKind> {
+    /// Returns the outputs of all time steps and the last hidden and cell states. The initial states are `first`, or
+    /// zeros.
     #[track_caller]
     pub fn forward(&self, x: &Tensor, first: Option<(&Tensor, &Tensor)>) -> (Tensor, (Tensor, Tensor)) {
         let first = first.map(|(h, c)| [h, c]);
@@ -70,10 +73,11 @@ impl Recurrent<LstmRule> {
     }
 }
 
-/// One step of an [`Lstm`]: `x` is `[N, input_size]` or `[input_size]`, states are `[N, hidden_size]` or
-/// `[hidden_size]`.
+/// One time step of an [`Lstm`]; PyTorch's `LSTMCell`.
 ///
-/// Variables: `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`. Source: `torch.nn.LSTMCell`.
+/// Shapes: `x` is `[N, input_size]` or `[input_size]`; states are `[N, hidden_size]` or `[hidden_size]`.
+///
+/// Variables: `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -85,10 +89,10 @@ impl Recurrent<LstmRule> {
 /// let (h, _) = cell.forward(&x, Some((&h, &c)));
 /// assert_eq!(h.shape().dims(), [3, 20]);
 /// ```
-pub type LstmCell = RecurrentCell<LstmRule>;
+pub type LstmCell = RecurrentCell<LstmKind>;
 
-impl RecurrentCell<LstmRule> {
-    /// Returns the next hidden and cell state; zeros are the states before, if none.
+impl RecurrentCell<LstmKind> {
+    /// Returns the next hidden and cell states, from `states` or from zeros.
     #[track_caller]
     pub fn forward(&self, x: &Tensor, states: Option<(&Tensor, &Tensor)>) -> (Tensor, Tensor) {
         let states = states.map(|(h, c)| [h, c]);

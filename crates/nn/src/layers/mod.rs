@@ -1,15 +1,15 @@
 //! Layers: modules with PyTorch's options, defaults, initial values and variable names.
 //!
-//! One form serves all of them:
+//! All layers follow the same pattern:
 //!
-//! - A layer that declares something in [`Params`](wgrad_core::Params) is `X::new(&p, required…)` with PyTorch's defaults,
-//!   or `X::with(&p, required…, XOptions::new().stride(2).bias(false))`. The options are a struct whose setters are named
-//!   as PyTorch's keywords, and which says its defaults.
-//! - A layer without variables is its own options: `X::new(required…)` and setters, `MaxPool2d::new(3).stride(2)` or
-//!   `Elu::new().alpha(0.5)`. One without options is a word: `Relu`.
-//! - `forward` is the call. [`Module::forward`](crate::Module::forward) takes one tensor; layers that take more have a
-//!   `forward` of their own, with PyTorch's arguments ([`Lstm`], [`MultiheadAttention`], [`Bilinear`] …). As modules they
-//!   take what is left out as PyTorch's default: `Module::forward(&lstm, &x)`.
+//! - A layer with variables is created by `X::new(&p, required…)` with PyTorch's defaults, or by `X::with(&p,
+//!   required…, XOptions::new().stride(2).bias(false))`. The setters of its options have the names of PyTorch's
+//!   keyword arguments, and document the defaults.
+//! - A layer without variables is its own options: `X::new(required…)` with setters, such as
+//!   `MaxPool2d::new(3).stride(2)` or `Elu::new().alpha(0.5)`. A layer without options is a unit struct: `Relu`.
+//! - `forward` computes the output. [`Module::forward`](crate::Module::forward) takes one tensor; layers that take
+//!   more have their own `forward` with PyTorch's arguments ([`Lstm`], [`MultiheadAttention`], [`Bilinear`] …). As
+//!   modules, they use PyTorch's defaults for the other arguments: `Module::forward(&lstm, &x)`.
 //!
 //! ```
 //! use wgrad_core::{DType, Graph, Mode, Params};
@@ -44,6 +44,7 @@ mod lstm;
 mod multihead_attention;
 mod pool;
 mod recurrent;
+mod recurrent_cell;
 mod rms_norm;
 mod rnn;
 mod scaled_dot_product_attention;
@@ -78,7 +79,8 @@ pub use pool::{
     AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool, AdaptiveMaxPool1d, AdaptiveMaxPool2d,
     AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d,
 };
-pub use recurrent::{Nonlinearity, Recurrent, RecurrentCell, RecurrentCellOptions, RecurrentOptions};
+pub use recurrent::{Nonlinearity, Recurrent, RecurrentOptions};
+pub use recurrent_cell::{RecurrentCell, RecurrentCellOptions};
 pub use rms_norm::{RmsNorm, RmsNormOptions};
 pub use rnn::{Rnn, RnnCell};
 pub use scaled_dot_product_attention::{AttentionCall, scaled_dot_product_attention};

@@ -1,11 +1,11 @@
-//! Multi-head attention.
+//! The multi-head attention layer.
 
 use std::panic::Location;
 
 use wgrad_core::ops::cat;
 use wgrad_core::{DType, Init, InvalidArgument, Kind, Params, Shape, Tensor, Variable};
 
-use super::scaled_dot_product_attention::{Empty, Scores, attend};
+use super::scaled_dot_product_attention::{Empty, ScoreMasks, attend};
 use super::{Dropout, Linear, LinearOptions};
 use crate::{Module, init};
 
@@ -14,19 +14,19 @@ options! {
     #[derive(Clone, Copy, Debug, PartialEq)]
     #[allow(clippy::struct_excessive_bools, reason = "PyTorch's options")]
     pub struct MultiheadAttentionOptions {
-        /// Probability of dropout of the attention weights; 0 by default.
+        /// Dropout probability of the attention weights. Default: 0.
         dropout: f64 = 0.0,
-        /// Whether the projections have biases; by default they have.
+        /// If `false`, the projections have no biases. Default: `true`.
         bias: bool = true,
-        /// Whether to add a trained key and value to each sequence; by default none is added.
+        /// If `true`, a trainable key and value are added to each sequence. Default: `false`.
         add_bias_kv: bool = false,
-        /// Whether to add a key and a value of zeros to each sequence; by default none is added.
+        /// If `true`, a key and a value of zeros are added to each sequence. Default: `false`.
         add_zero_attn: bool = false,
-        /// Features of keys; by default those of queries.
+        /// Features of keys. Default: those of queries.
         kdim: Option<usize> as Option<usize> = None,
-        /// Features of values; by default those of queries.
+        /// Features of values. Default: those of queries.
         vdim: Option<usize> as Option<usize> = None,
-        /// Whether sequences are `[N, L, E]`; by default they are `[L, N, E]`.
+        /// If `true`, sequences are `[N, L, E]` instead of `[L, N, E]`. Default: `false`.
         batch_first: bool = false,
     }
 }
@@ -35,18 +35,18 @@ options! {
     /// Options of a call of [`MultiheadAttention::forward`].
     #[derive(Clone, Copy, Debug)]
     pub struct MultiheadAttentionCall<'a> {
-        /// Keys to leave out, none by default, `[N, S]` (`[S]` without a batch): nonzero `u32`, or floats that are
-        /// added to the scores.
+        /// Mask of keys, `[N, S]`, or `[S]` without a batch: a nonzero `u32` excludes the key; floats are added to
+        /// the scores. Default: none.
         key_padding_mask: Option<&'a Tensor> as Option<&'a Tensor> = None,
-        /// Pairs to leave out, none by default, `[L, S]` or `[N·heads, L, S]`: nonzero `u32`, or floats that are added
-        /// to the scores.
+        /// Mask of pairs of queries and keys, `[L, S]` or `[N·heads, L, S]`: a nonzero `u32` excludes the pair;
+        /// floats are added to the scores. Default: none.
         attn_mask: Option<&'a Tensor> as Option<&'a Tensor> = None,
-        /// Whether query `i` attends to the keys up to `i` only, by default to all. Other than in PyTorch it needs no
-        /// mask beside it.
+        /// If `true`, query `i` attends only to keys up to `i`. Unlike in PyTorch, this needs no `attn_mask`.
+        /// Default: `false`.
         is_causal: bool = false,
-        /// Whether to return the attention weights, too, as by default.
+        /// If `true`, the attention weights are returned, too. Default: `true`.
         need_weights: bool = true,
-        /// Whether the weights are the mean over the heads, as by default.
+        /// If `true`, the returned weights are the mean over the heads. Default: `true`.
         average_attn_weights: bool = true,
     }
 }
@@ -55,23 +55,26 @@ options! {
 enum Projections {
     /// One weight for queries, keys and values.
     One(Variable),
-    /// A weight for each.
+    /// A weight for each of queries, keys and values.
     Three([Variable; 3]),
 }
 
-/// Attention in several heads: `y = concat(head₁ … head_h) W_oᵀ + b_o`, and head `i` is
-/// `softmax(q_i k_iᵀ / √(E/h)) v_i` of the `i`-th parts of the projected queries, keys and values.
+/// Multi-head attention: `y = concat(head₁ … head_h) W_oᵀ + b_o` with `head_i = softmax(q_i k_iᵀ / √(E/h)) v_i`,
+/// where `q_i`, `k_i`, `v_i` are the `i`-th parts of the projected queries, keys and values; PyTorch's
+/// `MultiheadAttention`.
 ///
-/// Queries are `[L, N, E]`, keys `[S, N, kdim]`, values `[S, N, vdim]`; `[N, L, E]` and so on with `batch_first`; one
-/// sequence is `[L, E]` and so on. [`Module::forward`] is attention of a sequence to itself, without masks.
+/// Shapes: queries `[L, N, E]`, keys `[S, N, kdim]`, values `[S, N, vdim]`; with `batch_first` `[N, L, E]` and so on;
+/// for one sequence `[L, E]` and so on. [`Module::forward`] computes self-attention without masks.
 ///
-/// A query all of whose keys are masked: with `need_weights` its output and weights are NaN, without they come from a
-/// row of zeros. Both are what PyTorch 2.15 does.
+/// For a query whose keys are all masked, output and weights are NaN with `need_weights`; without, the attention
+/// result is 0. Both are as in PyTorch 2.15.
 ///
-/// Variables, as in PyTorch: `in_proj_weight` `[3E, E]` (or, where `kdim` or `vdim` differ, `q_proj_weight` `[E, E]`,
-/// `k_proj_weight` `[E, kdim]` and `v_proj_weight` `[E, vdim]`), `in_proj_bias` `[3E]`, `out_proj.weight`,
-/// `out_proj.bias`, `bias_k` and `bias_v`. Weights begin Xavier-uniform, `out_proj.weight` as in [`Linear`], biases as
-/// 0.
+/// Variables, as in PyTorch: `in_proj_weight` `[3E, E]` (or, if `kdim` or `vdim` differ from `E`, `q_proj_weight`
+/// `[E, E]`, `k_proj_weight` `[E, kdim]` and `v_proj_weight` `[E, vdim]`), `in_proj_bias` `[3E]`, `out_proj.weight`,
+/// `out_proj.bias`, `bias_k` and `bias_v`. Initially, weights are Xavier-uniform, `out_proj.weight` is as in
+/// [`Linear`], `bias_k` and `bias_v` are Xavier-normal, other biases 0.
+///
+/// Vaswani et al.: "Attention is all you need", 2017.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -100,18 +103,18 @@ pub struct MultiheadAttention {
 }
 
 impl MultiheadAttention {
-    /// Makes attention of `embed_dim` features in `num_heads` heads.
+    /// Creates attention of `embed_dim` features in `num_heads` heads.
     #[track_caller]
     pub fn new(params: &Params, embed_dim: usize, num_heads: usize) -> Self {
         Self::with(params, embed_dim, num_heads, MultiheadAttentionOptions::new())
     }
 
-    /// Makes attention with options.
+    /// Creates attention with options.
     #[track_caller]
     pub fn with(params: &Params, embed_dim: usize, num_heads: usize, options: MultiheadAttentionOptions) -> Self {
         let e = embed_dim;
         let (kdim, vdim) = (options.kdim.unwrap_or(e), options.vdim.unwrap_or(e));
-        // First, as PyTorch draws it; so does its bias draw, before it is set to zero.
+        // PyTorch draws this layer first, including its bias, which it then sets to 0.
         let out = Linear::with(&params.at("out_proj"), e, e, LinearOptions::new().bias(options.bias));
         let zeros = Init::Constant(0.0);
         if let Some(bias) = out.bias() {
@@ -138,11 +141,11 @@ impl MultiheadAttention {
         Self { scope, embed_dim, heads: num_heads, options, projections, in_bias, out, extra, dropout }
     }
 
-    /// Returns the output for queries, keys and values, and the attention weights if `call` asks for them: `[N, L, S]`,
-    /// or with `average_attn_weights(false)` `[N, heads, L, S]`; without `N` for one sequence. Weights are after
+    /// Returns the output for queries, keys and values, and the attention weights if `call` asks for them: `[N, L,
+    /// S]`, or `[N, heads, L, S]` with `average_attn_weights(false)`; without `N` for one sequence. Weights are after
     /// dropout.
     ///
-    /// The same tensor for several of the three costs one product for their projections.
+    /// If the same tensor is passed for several arguments, their projections are one product.
     #[track_caller]
     pub fn forward(
         &self,
@@ -167,14 +170,14 @@ impl MultiheadAttention {
         let [q, k, v] = self.project([query, key, value]);
         let (h, d) = (self.heads, self.embed_dim / self.heads);
         let (mut keys, mut k, mut v) = (s, k, v);
-        // Sequences are axis 0, or axis 1 where batches come first.
+        // Axis of the sequence: 1 if the batch is axis 0, otherwise 0.
         let axis = usize::from(batched && self.options.batch_first);
         if let Some(extra) = &self.extra {
-            [k, v] = [(&k, 0), (&v, 1)].map(|(x, i)| one_more(x, axis, &query.graph().variable(&extra[i])));
+            [k, v] = [(&k, 0), (&v, 1)].map(|(x, i)| append(x, axis, &query.graph().variable(&extra[i])));
             keys += 1;
         }
         if self.options.add_zero_attn {
-            [k, v] = [&k, &v].map(|x| one_more(x, axis, &x.number(0.0)));
+            [k, v] = [&k, &v].map(|x| append(x, axis, &x.number(0.0)));
             keys += 1;
         }
         // [N, L, E] or [L, N, E] to [N, heads, L, D].
@@ -204,7 +207,7 @@ impl MultiheadAttention {
         (y, weights)
     }
 
-    /// Queries, keys and values, projected; what is the same tensor is projected by one product.
+    /// Projects queries, keys and values; one product for arguments that are the same tensor.
     fn project(&self, [q, k, v]: [&Tensor; 3]) -> [Tensor; 3] {
         let (graph, e) = (q.graph(), self.embed_dim);
         let bias = self.in_bias.as_ref().map(|bias| graph.variable(bias));
@@ -233,28 +236,28 @@ impl MultiheadAttention {
         }
     }
 
-    /// The masks of a call, as they broadcast to `[N, heads, L, keys]`; keys that were added are never masked.
-    fn scores(&self, x: &Tensor, call: &MultiheadAttentionCall<'_>, sizes: &Sizes, keys: usize) -> Scores {
+    /// Returns the masks of a call, which broadcast to `[N, heads, L, keys]`. Added keys are never masked.
+    fn scores(&self, x: &Tensor, call: &MultiheadAttentionCall<'_>, sizes: &Sizes, keys: usize) -> ScoreMasks {
         let Sizes { n, l, s } = *sizes;
-        let mut scores = Scores::default();
-        let open = |mask: &Tensor| widen(mask, keys - s);
+        let mut scores = ScoreMasks::default();
+        let extended = |mask: &Tensor| append_zeros(mask, keys - s);
         if let Some(mask) = call.key_padding_mask {
-            scores.mask(open(mask).reshape([n, 1, 1, keys]));
+            scores.mask(extended(mask).reshape([n, 1, 1, keys]));
         }
         if let Some(mask) = call.attn_mask {
             let shape = if mask.shape().rank() == 3 { [n, self.heads, l, keys] } else { [1, 1, l, keys] };
-            scores.mask(open(mask).reshape(shape));
+            scores.mask(extended(mask).reshape(shape));
         }
         if call.is_causal {
-            let mut causal = Scores::default();
+            let mut causal = ScoreMasks::default();
             causal.causal(x, l, s);
-            causal.blocked.into_iter().for_each(|mask| scores.mask(open(&mask)));
+            causal.blocked.into_iter().for_each(|mask| scores.mask(extended(&mask)));
         }
         scores
     }
 }
 
-/// Batch, queries and keys.
+/// Batch size, number of queries and number of keys.
 struct Sizes {
     n: usize,
     l: usize,
@@ -292,10 +295,10 @@ impl MultiheadAttention {
             }
             if shape.rank() != rank {
                 return Err(InvalidArgument::new(format!("the query is {}, the {name} {shape}", inputs[0].shape()))
-                    .fix("give all three a batch, or none"));
+                    .fix("give all three a batch axis, or none"));
             }
         }
-        // Batch and length of a shape.
+        // Batch size and length of a sequence.
         let of = |x: &Tensor| match (x.shape().dims(), batch_first) {
             ([length, _], _) => [1, *length],
             ([n, length, _], true) | ([length, n, _], false) => [*n, *length],
@@ -304,9 +307,9 @@ impl MultiheadAttention {
         let ([n, l], [key_n, s], [value_n, values]) = (of(inputs[0]), of(inputs[1]), of(inputs[2]));
         if key_n != n || value_n != n || values != s {
             let [q, k, v] = inputs.map(Tensor::shape);
-            let what = format!("queries {q}, keys {k} and values {v} do not belong together");
+            let what = format!("queries {q}, keys {k} and values {v} do not match");
             return Err(InvalidArgument::new(what)
-                .fix("keys and values have one length, and all three one batch")
+                .fix("keys and values must have the same length, and all three the same batch size")
                 .fix(format!(
                     "`batch_first` is {batch_first}: sequences are {}",
                     if batch_first { "[N, length, features]" } else { "[length, N, features]" }
@@ -319,13 +322,15 @@ impl MultiheadAttention {
         if let Some(mask) = call.key_padding_mask.filter(|mask| mask.shape().dims() != of_padding) {
             let expected = Shape::from(of_padding);
             return Err(InvalidArgument::new(format!("key_padding_mask must be {expected}, not {}", mask.shape()))
-                .fix("one number per sequence and key; nonzero leaves the key out"));
+                .fix("one number per sequence and key; nonzero excludes the key"));
         }
         let (plain, per_head) = ([l, s], [n * h, l, s]);
         if let Some(mask) = call.attn_mask.filter(|m| m.shape().dims() != plain && m.shape().dims() != per_head) {
             let (plain, per_head) = (Shape::from(plain), Shape::from(per_head));
             return Err(InvalidArgument::new(format!("attn_mask must be {plain} or {per_head}, not {}", mask.shape()))
-                .fix("one number per query and key, for all heads or for each of N·num_heads; nonzero leaves out"));
+                .fix(
+                    "one number per query and key, for all heads or for each of N·num_heads; nonzero excludes the pair",
+                ));
         }
         Ok(Sizes { n, l, s })
     }
@@ -341,15 +346,15 @@ fn weight(params: &Params, name: &str, shape: [usize; 2]) -> Variable {
     params.variable(name, shape, Kind::Parameter, init::xavier_uniform(columns, rows, 1.0))
 }
 
-/// One element more along `axis`: `row` `[1, 1, E]`, or a number.
-fn one_more(x: &Tensor, axis: usize, row: &Tensor) -> Tensor {
+/// Appends one element along `axis`: `row` `[1, 1, E]`, or a scalar.
+fn append(x: &Tensor, axis: usize, row: &Tensor) -> Tensor {
     let shape = x.shape().with(axis, 1);
     let row = if row.shape().rank() > shape.rank() { row.squeeze(0) } else { row.clone() };
     cat(&[x, &row.expand(shape)], axis.cast_signed())
 }
 
-/// A mask whose last axis has `more` zeros behind.
-fn widen(mask: &Tensor, more: usize) -> Tensor {
+/// Appends `more` zeros along the last axis of a mask.
+fn append_zeros(mask: &Tensor, more: usize) -> Tensor {
     if more == 0 {
         return mask.clone();
     }

@@ -1,10 +1,12 @@
-//! Pooling layers: the options of the ops are the layers.
+//! Pooling layers. The options of the pooling ops are modules.
 
 use wgrad_core::ops::{AvgPool, MaxPool, OutputSizes};
 
-/// Max pooling of lines `[N, C, L]` or `[C, L]`: see [`Tensor::max_pool1d`](wgrad_core::Tensor::max_pool1d).
+/// Max pooling of sequences `[N, C, L]` or `[C, L]`; PyTorch's `MaxPool1d`. See
+/// [`Tensor::max_pool1d`](wgrad_core::Tensor::max_pool1d).
 pub type MaxPool1d = MaxPool<1>;
-/// Max pooling of images `[N, C, H, W]` or `[C, H, W]`: see [`Tensor::max_pool2d`](wgrad_core::Tensor::max_pool2d).
+/// Max pooling of images `[N, C, H, W]` or `[C, H, W]`; PyTorch's `MaxPool2d`. See
+/// [`Tensor::max_pool2d`](wgrad_core::Tensor::max_pool2d).
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -14,9 +16,11 @@ pub type MaxPool1d = MaxPool<1>;
 /// assert_eq!(MaxPool2d::new(3).stride(2).padding(1).forward(&x).shape().dims(), [8, 3, 14, 14]);
 /// ```
 pub type MaxPool2d = MaxPool<2>;
-/// Average pooling of lines `[N, C, L]` or `[C, L]`: see [`Tensor::avg_pool1d`](wgrad_core::Tensor::avg_pool1d).
+/// Average pooling of sequences `[N, C, L]` or `[C, L]`; PyTorch's `AvgPool1d`. See
+/// [`Tensor::avg_pool1d`](wgrad_core::Tensor::avg_pool1d).
 pub type AvgPool1d = AvgPool<1>;
-/// Average pooling of images `[N, C, H, W]` or `[C, H, W]`: see [`Tensor::avg_pool2d`](wgrad_core::Tensor::avg_pool2d).
+/// Average pooling of images `[N, C, H, W]` or `[C, H, W]`; PyTorch's `AvgPool2d`. See
+/// [`Tensor::avg_pool2d`](wgrad_core::Tensor::avg_pool2d).
 pub type AvgPool2d = AvgPool<2>;
 
 module!(MaxPool<1>, |pool, x| x.max_pool1d(*pool));
@@ -24,10 +28,10 @@ module!(MaxPool<2>, |pool, x| x.max_pool2d(*pool));
 module!(AvgPool<1>, |pool, x| x.avg_pool1d(*pool));
 module!(AvgPool<2>, |pool, x| x.avg_pool2d(*pool));
 
-/// Average pooling of lines to a given length: see
+/// Average pooling of sequences to a given length; PyTorch's `AdaptiveAvgPool1d`. See
 /// [`Tensor::adaptive_avg_pool1d`](wgrad_core::Tensor::adaptive_avg_pool1d).
 pub type AdaptiveAvgPool1d = AdaptiveAvgPool<1>;
-/// Average pooling of images to a given size: see
+/// Average pooling of images to a given size; PyTorch's `AdaptiveAvgPool2d`. See
 /// [`Tensor::adaptive_avg_pool2d`](wgrad_core::Tensor::adaptive_avg_pool2d).
 ///
 /// ```
@@ -38,10 +42,10 @@ pub type AdaptiveAvgPool1d = AdaptiveAvgPool<1>;
 /// assert_eq!(AdaptiveAvgPool2d::new([Some(7), None]).forward(&x).shape().dims(), [8, 3, 7, 28]);
 /// ```
 pub type AdaptiveAvgPool2d = AdaptiveAvgPool<2>;
-/// Max pooling of lines to a given length: see
+/// Max pooling of sequences to a given length; PyTorch's `AdaptiveMaxPool1d`. See
 /// [`Tensor::adaptive_max_pool1d`](wgrad_core::Tensor::adaptive_max_pool1d).
 pub type AdaptiveMaxPool1d = AdaptiveMaxPool<1>;
-/// Max pooling of images to a given size: see
+/// Max pooling of images to a given size; PyTorch's `AdaptiveMaxPool2d`. See
 /// [`Tensor::adaptive_max_pool2d`](wgrad_core::Tensor::adaptive_max_pool2d).
 pub type AdaptiveMaxPool2d = AdaptiveMaxPool<2>;
 
@@ -50,7 +54,7 @@ pub type AdaptiveMaxPool2d = AdaptiveMaxPool<2>;
 pub struct AdaptiveAvgPool<const D: usize>(OutputSizes<D>);
 
 impl<const D: usize> AdaptiveAvgPool<D> {
-    /// Takes the size of the result: a number, one per axis, or `None` for that of the input.
+    /// Creates a layer with the given output size: one number, one per axis, or `None` for the size of the input.
     pub fn new(output_size: impl Into<OutputSizes<D>>) -> Self {
         Self(output_size.into())
     }
@@ -61,7 +65,7 @@ impl<const D: usize> AdaptiveAvgPool<D> {
 pub struct AdaptiveMaxPool<const D: usize>(OutputSizes<D>);
 
 impl<const D: usize> AdaptiveMaxPool<D> {
-    /// Takes the size of the result: a number, one per axis, or `None` for that of the input.
+    /// Creates a layer with the given output size: one number, one per axis, or `None` for the size of the input.
     pub fn new(output_size: impl Into<OutputSizes<D>>) -> Self {
         Self(output_size.into())
     }

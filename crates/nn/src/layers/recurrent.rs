@@ -1,7 +1,8 @@
-//! Recurrent layers: what LSTM, GRU and plain RNN have in common.
+//! Recurrent layers: the parts that LSTM, GRU and RNN have in common.
 //!
-//! A layer is unrolled over time: each step is nodes of the graph. The products with the inputs of all steps are one;
-//! a step has one product with the hidden state, and what follows is pointwise.
+//! A layer is unrolled over time: the graph has nodes for each time step. One matrix product computes the
+//! contributions of the inputs of all steps; each step has one product with the hidden state, followed by pointwise
+//! ops.
 
 use std::marker::PhantomData;
 
@@ -11,7 +12,7 @@ use wgrad_core::{Init, InvalidArgument, Kind, Params, Shape, Tensor, Variable};
 use super::Dropout;
 use crate::Module;
 
-/// Activation of a plain recurrent layer.
+/// Activation of an RNN; PyTorch's `nonlinearity`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Nonlinearity {
     /// Hyperbolic tangent.
@@ -25,38 +26,27 @@ options! {
     /// Options of an [`Lstm`](super::Lstm), [`Gru`](super::Gru) or [`Rnn`](super::Rnn).
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct RecurrentOptions {
-        /// Number of layers, one upon the other's outputs; 1 by default.
+        /// Number of stacked layers. Default: 1.
         num_layers: usize = 1,
-        /// Whether there are biases; by default there are.
+        /// If `false`, the layers have no biases. Default: `true`.
         bias: bool = true,
-        /// Whether sequences are `[N, L, features]`; by default they are `[L, N, features]`.
+        /// If `true`, sequences are `[N, L, features]` instead of `[L, N, features]`. Default: `false`.
         batch_first: bool = false,
-        /// Probability of dropout of each layer's outputs but the last's; 0 by default.
+        /// Dropout probability of the outputs of each layer except the last. Default: 0.
         dropout: f64 = 0.0,
-        /// Whether there is a second direction, from the end to the start, whose outputs stand beside those of the
-        /// first; by default there is none.
+        /// If `true`, each layer also runs over the reversed sequence, and its outputs are concatenated. Default:
+        /// `false`.
         bidirectional: bool = false,
-        /// Size of the projected hidden state, for an [`Lstm`](super::Lstm) only; 0, the default, is no projection.
+        /// Size of the projected hidden state, for an [`Lstm`](super::Lstm) only; 0 for no projection. Default: 0.
         proj_size: usize = 0,
-        /// Activation, for an [`Rnn`](super::Rnn) only; by default the hyperbolic tangent.
-        nonlinearity: Nonlinearity = Nonlinearity::Tanh,
-    }
-}
-
-options! {
-    /// Options of an [`LstmCell`](super::LstmCell), [`GruCell`](super::GruCell) or [`RnnCell`](super::RnnCell).
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct RecurrentCellOptions {
-        /// Whether there are biases; by default there are.
-        bias: bool = true,
-        /// Activation, for an [`RnnCell`](super::RnnCell) only; by default the hyperbolic tangent.
+        /// Activation, for an [`Rnn`](super::Rnn) only. Default: [`Nonlinearity::Tanh`].
         nonlinearity: Nonlinearity = Nonlinearity::Tanh,
     }
 }
 
 /// Variables of one layer in one direction, or of a cell.
 #[derive(Clone, Debug)]
-struct Weights {
+pub(super) struct Weights {
     ih: Variable,
     hh: Variable,
     biases: Option<[Variable; 2]>,
@@ -66,7 +56,7 @@ struct Weights {
 impl Weights {
     /// Declares `weight_ih`, `weight_hh`, the biases and `weight_hr` with a suffix, uniform in ±`1/√hidden`.
     #[track_caller]
-    fn declare(params: &Params, suffix: &str, gates: usize, sizes: [usize; 3], bias: bool) -> Self {
+    pub fn declare(params: &Params, suffix: &str, gates: usize, sizes: [usize; 3], bias: bool) -> Self {
         let [inputs, hidden, projected] = sizes;
         let bound = if hidden > 0 { (hidden as f64).sqrt().recip() } else { 0.0 };
         let init = Init::Uniform(-bound, bound);
@@ -88,49 +78,49 @@ impl Weights {
     }
 }
 
-/// Kind of recurrent layer: an LSTM, a GRU or a plain one.
-pub trait Rule {
-    /// Name of a layer in errors.
+/// Kind of recurrent layer: LSTM, GRU or RNN.
+pub trait RecurrentKind {
+    /// Name of the layer in errors.
     const NAME: &'static str;
-    /// Name of a cell in errors.
+    /// Name of the cell in errors.
     const CELL: &'static str;
-    /// Rows of a weight per unit.
+    /// Number of gates: rows of a weight per hidden unit.
     const GATES: usize;
-    /// Number of parts of `bias_hh` that may be added beside `bias_ih`; the others are [`Step::late`].
-    const EARLY: usize;
-    /// Tensors of state: the hidden one, and perhaps that of a cell.
+    /// Number of gates whose `bias_hh` is added to `bias_ih`; those of the others are [`TimeStep::separate_bias`].
+    const SUMMED_BIASES: usize;
+    /// Number of states: the hidden state, and the cell state of an LSTM.
     const STATES: usize;
 
-    /// Whether the nonlinearity is an option.
+    /// `true` if the nonlinearity is an option.
     const NONLINEAR: bool;
 
-    /// Returns the next state. `h` and `c` are `[N, hidden]`; without cell state, `c` is `h` again.
-    fn step(step: &Step, h: &Tensor, c: &Tensor) -> [Tensor; 2];
+    /// Returns the next states. `h` and `c` are `[N, hidden]`; without a cell state, `c` is `h`.
+    fn step(step: &TimeStep, h: &Tensor, c: &Tensor) -> [Tensor; 2];
 }
 
-/// [`Rule`] of one state: that of a GRU or a plain layer.
-pub trait SingleState: Rule {}
+/// A [`RecurrentKind`] without a cell state: GRU or RNN.
+pub trait SingleState: RecurrentKind {}
 
-/// One step of one layer in one direction.
-pub struct Step {
-    /// The product of this step's input, with the early biases `[N, gates·hidden]`.
+/// One time step of one layer in one direction.
+pub struct TimeStep {
+    /// Contribution of the step's input, with the summed biases, `[N, gates·hidden]`.
     pub x: Tensor,
-    /// `weight_hh`.
+    /// Tensor of `weight_hh`.
     pub hh: Tensor,
-    /// The rest of `bias_hh`, `[(gates − early)·hidden]`.
-    pub late: Option<Tensor>,
-    /// The activation of a plain layer.
+    /// Remaining part of `bias_hh`, `[(gates − summed)·hidden]`.
+    pub separate_bias: Option<Tensor>,
+    /// Activation of an RNN.
     pub nonlinearity: Nonlinearity,
     hr: Option<Tensor>,
 }
 
-impl Step {
-    /// The projection of the hidden state, or itself.
+impl TimeStep {
+    /// Returns the projection of the hidden state, or the state if there is no projection.
     pub fn project(&self, h: Tensor) -> Tensor {
         if let Some(hr) = &self.hr { h.linear(hr, None) } else { h }
     }
 
-    /// Part `i` of `of` equal parts of the last axis.
+    /// Returns part `i` of `of` equal parts of the last axis.
     pub fn part(x: &Tensor, i: usize, of: usize) -> Tensor {
         let size = x.shape().dims().last().map_or(0, |all| all / of);
         x.slice(-1, i * size..(i + 1) * size)
@@ -138,70 +128,71 @@ impl Step {
 }
 
 /// Weights of one direction as tensors of a graph.
-struct Direction {
+pub(super) struct Direction {
     ih: Tensor,
     bias: Option<Tensor>,
-    step: Step,
+    pub step: TimeStep,
 }
 
 impl Direction {
-    fn new<R: Rule>(x: &Tensor, weights: &Weights, nonlinearity: Nonlinearity) -> Self {
+    pub fn new<R: RecurrentKind>(x: &Tensor, weights: &Weights, nonlinearity: Nonlinearity) -> Self {
         let graph = x.graph();
         let (ih, hh) = (graph.variable(&weights.ih), graph.variable(&weights.hh));
         let hr = weights.hr.as_ref().map(|hr| graph.variable(hr));
-        let (mut bias, mut late) = (None, None);
+        let (mut bias, mut separate_bias) = (None, None);
         if let Some([of_input, of_state]) = &weights.biases {
             let unit = of_state.shape().dims()[0] / R::GATES;
             let [of_input, of_state] = [of_input, of_state].map(|bias| graph.variable(bias));
-            let early = of_state.slice(0, ..R::EARLY * unit);
-            if R::EARLY < R::GATES {
-                let rest = early.number(0.0).expand([(R::GATES - R::EARLY) * unit]);
+            let early = of_state.slice(0, ..R::SUMMED_BIASES * unit);
+            if R::SUMMED_BIASES < R::GATES {
+                let rest = early.number(0.0).expand([(R::GATES - R::SUMMED_BIASES) * unit]);
                 bias = Some(of_input + cat(&[&early, &rest], 0));
-                late = Some(of_state.slice(0, R::EARLY * unit..));
+                separate_bias = Some(of_state.slice(0, R::SUMMED_BIASES * unit..));
             } else {
                 bias = Some(of_input + early);
             }
         }
-        Self { ih, bias, step: Step { x: x.clone(), hh, late, nonlinearity, hr } }
+        Self { ih, bias, step: TimeStep { x: x.clone(), hh, separate_bias, nonlinearity, hr } }
     }
 
-    /// The product of inputs `[…, inputs]`.
-    fn inputs(&self, x: &Tensor) -> Tensor {
+    /// Returns the contributions of inputs `[…, inputs]`.
+    pub fn inputs(&self, x: &Tensor) -> Tensor {
         x.linear(&self.ih, self.bias.as_ref())
     }
 }
 
-/// Why an option is not for the layers of a rule.
-fn nonlinearity_misfit<R: Rule>(nonlinearity: Nonlinearity) -> Option<InvalidArgument> {
+/// Returns an error if the nonlinearity is set for another kind than an RNN.
+pub(super) fn invalid_nonlinearity<R: RecurrentKind>(nonlinearity: Nonlinearity) -> Option<InvalidArgument> {
     (!R::NONLINEAR && nonlinearity != Nonlinearity::default()).then(|| {
-        InvalidArgument::new(format!("the nonlinearity {nonlinearity:?} is for an RNN")).fix("leave the option out")
+        InvalidArgument::new(format!("the nonlinearity {nonlinearity:?} is only for an RNN"))
+            .fix("leave the option out")
     })
 }
 
-/// Recurrent layers of any kind: [`Lstm`](super::Lstm), [`Gru`](super::Gru) or [`Rnn`](super::Rnn).
+/// Stacked recurrent layers: [`Lstm`](super::Lstm), [`Gru`](super::Gru) or [`Rnn`](super::Rnn).
 #[derive(Clone, Debug)]
 pub struct Recurrent<R> {
-    rule: PhantomData<R>,
+    kind: PhantomData<R>,
     scope: String,
     inputs: usize,
     hidden: usize,
     options: RecurrentOptions,
-    /// Layer by layer, the directions of each beside each other.
+    /// Weights by layer; the directions of a layer are adjacent.
     weights: Vec<Weights>,
     dropouts: Vec<Dropout>,
 }
 
-/// Outputs of a run: those of all steps, and the last states, one of [`Rule::STATES`] each.
+/// Outputs of all time steps, and the last states, [`RecurrentKind::STATES`] of them.
 type Outputs = (Tensor, Vec<Tensor>);
 
-impl<R: Rule> Recurrent<R> {
-    /// Makes one layer of `hidden_size` units for inputs of `input_size` features.
+impl<R: RecurrentKind> Recurrent<R> {
+    /// Creates one layer of `hidden_size` units for inputs of `input_size` features.
     #[track_caller]
     pub fn new(params: &Params, input_size: usize, hidden_size: usize) -> Self {
         Self::with(params, input_size, hidden_size, RecurrentOptions::new())
     }
 
-    /// Makes layers with options.
+    /// Creates layers with options.
     #[track_caller]
     pub fn with(params: &Params, input_size: usize, hidden_size: usize, options: RecurrentOptions) -> Self {
         let (inputs, hidden) = (input_size, hidden_size);
@@ -219,14 +210,14 @@ impl<R: Rule> Recurrent<R> {
         let between = options.num_layers.saturating_sub(1);
         let dropout = |i| Dropout::new(&params.at(format!("dropout_l{i}")), options.dropout);
         let dropouts = (0..between).map(dropout).collect();
-        Self { rule: PhantomData, scope: params.path().into(), inputs, hidden, options, weights, dropouts }
+        Self { kind: PhantomData, scope: params.path().into(), inputs, hidden, options, weights, dropouts }
     }
 
     fn directions(&self) -> usize {
         1 + usize::from(self.options.bidirectional)
     }
 
-    /// Sizes of the states: the hidden one is projected, that of the cell is not.
+    /// Returns the sizes of the hidden state, which may be projected, and of the cell state.
     fn state_sizes(&self) -> [usize; 2] {
         [if self.options.proj_size > 0 { self.options.proj_size } else { self.hidden }, self.hidden]
     }
@@ -236,18 +227,18 @@ impl<R: Rule> Recurrent<R> {
         let spec = x.spec();
         let dims = spec.shape.dims();
         if num_layers == 0 || self.hidden == 0 || self.inputs == 0 {
-            return Some(InvalidArgument::new("input_size, hidden_size and num_layers must be 1 at least"));
+            return Some(InvalidArgument::new("input_size, hidden_size and num_layers must be at least 1"));
         }
         if proj_size > 0 && (R::STATES != 2 || proj_size >= self.hidden) {
             return Some(
                 InvalidArgument::new(format!(
-                    "proj_size {proj_size} is for an LSTM, and below its hidden_size {}",
+                    "proj_size {proj_size} is only for an LSTM, and must be below its hidden_size {}",
                     self.hidden
                 ))
-                .fix("0 is no projection"),
+                .fix("0 means no projection"),
             );
         }
-        if let Some(invalid) = nonlinearity_misfit::<R>(self.options.nonlinearity) {
+        if let Some(invalid) = invalid_nonlinearity::<R>(self.options.nonlinearity) {
             return Some(invalid);
         }
         let batch = if batch_first { "[N, L, " } else { "[L, N, " };
@@ -277,7 +268,7 @@ impl<R: Rule> Recurrent<R> {
         None
     }
 
-    /// Runs the sequences `x`, from the states `first` or from zeros.
+    /// Runs the sequences `x` from the initial states `first`, or from zeros.
     #[track_caller]
     pub(super) fn run(&self, x: &Tensor, first: Option<&[&Tensor]>) -> Outputs {
         let caller = std::panic::Location::caller();
@@ -290,7 +281,7 @@ impl<R: Rule> Recurrent<R> {
             return (invalid.clone(), vec![invalid; R::STATES]);
         }
         let batched = x.shape().rank() == 3;
-        // [L, N, inputs], whatever came.
+        // [L, N, inputs] in all cases.
         let mut y = match (batched, self.options.batch_first) {
             (false, _) => x.unsqueeze(1),
             (true, true) => x.transpose(0, 1),
@@ -301,7 +292,7 @@ impl<R: Rule> Recurrent<R> {
             let mut outputs = vec![];
             for direction in 0..self.directions() {
                 let at = layer * self.directions() + direction;
-                let (output, states) = self.one(&y, at, direction == 1, given, batched);
+                let (output, states) = self.run_direction(&y, at, direction == 1, given, batched);
                 outputs.push(output);
                 last.iter_mut().zip(states).for_each(|(last, state)| last.push(state.unsqueeze(0)));
             }
@@ -322,8 +313,9 @@ impl<R: Rule> Recurrent<R> {
         (y, last.collect())
     }
 
-    /// One layer in one direction over `x` `[L, N, inputs]`: outputs `[L, N, size]` and the last states `[N, size]`.
-    fn one(&self, x: &Tensor, at: usize, reverse: bool, first: &[&Tensor], batched: bool) -> Outputs {
+    /// Runs one layer in one direction over `x` `[L, N, inputs]`. Returns the outputs `[L, N, size]` and the last
+    /// states `[N, size]`.
+    fn run_direction(&self, x: &Tensor, at: usize, reverse: bool, first: &[&Tensor], batched: bool) -> Outputs {
         let (length, n) = (x.shape().dims()[0], x.shape().dims()[1]);
         let state = |i: usize| {
             let size = self.state_sizes()[i];
@@ -354,8 +346,7 @@ impl<R: Rule> Recurrent<R> {
 }
 
 impl<R: SingleState> Recurrent<R> {
-    /// Returns the outputs of all steps, and the last states; `first` are the states before the first step, zeros if
-    /// none.
+    /// Returns the outputs of all time steps and the last hidden states. The initial states are `first`, or zeros.
     #[track_caller]
     pub fn forward(&self, x: &Tensor, first: Option<&Tensor>) -> (Tensor, Tensor) {
         let (y, last) = self.run(x, first.as_ref().map(std::slice::from_ref));
@@ -363,92 +354,9 @@ impl<R: SingleState> Recurrent<R> {
     }
 }
 
-impl<R: Rule> Module for Recurrent<R> {
+impl<R: RecurrentKind> Module for Recurrent<R> {
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
         self.run(x, None).0
-    }
-}
-
-/// One step of a recurrent layer of any kind: [`LstmCell`](super::LstmCell), [`GruCell`](super::GruCell) or
-/// [`RnnCell`](super::RnnCell).
-#[derive(Clone, Debug)]
-pub struct RecurrentCell<R> {
-    rule: PhantomData<R>,
-    scope: String,
-    options: RecurrentCellOptions,
-    inputs: usize,
-    hidden: usize,
-    weights: Weights,
-}
-
-impl<R: Rule> RecurrentCell<R> {
-    /// Makes a cell with biases.
-    #[track_caller]
-    pub fn new(params: &Params, input_size: usize, hidden_size: usize) -> Self {
-        Self::with(params, input_size, hidden_size, RecurrentCellOptions::new())
-    }
-
-    /// Makes a cell with options.
-    #[track_caller]
-    pub fn with(params: &Params, input_size: usize, hidden_size: usize, options: RecurrentCellOptions) -> Self {
-        let weights = Weights::declare(params, "", R::GATES, [input_size, hidden_size, 0], options.bias);
-        let scope = params.path().into();
-        Self { rule: PhantomData, scope, options, inputs: input_size, hidden: hidden_size, weights }
-    }
-
-    /// Returns the next states for `x` `[N, inputs]` or `[inputs]`, from `first` or from zeros.
-    #[track_caller]
-    pub(super) fn run(&self, x: &Tensor, first: Option<&[&Tensor]>) -> [Tensor; 2] {
-        let caller = std::panic::Location::caller();
-        let _scope = x.graph().scope_of_library(&self.scope, caller, crate::source());
-        let given = first.unwrap_or_default();
-        let invalid = if !x.is_valid() || given.iter().any(|state| !state.is_valid()) {
-            Some(InvalidArgument::default())
-        } else {
-            self.invalid(x, given)
-        };
-        if let Some(invalid) = invalid {
-            let invalid = x.invalid(R::CELL, given, invalid);
-            return [invalid.clone(), invalid];
-        }
-        let batched = x.shape().rank() == 2;
-        let rows = |x: &Tensor| if batched { x.clone() } else { x.unsqueeze(0) };
-        let x = rows(x);
-        let n = x.shape().dims()[0];
-        let state = |i: usize| given.get(i).map_or_else(|| x.number(0.0).expand([n, self.hidden]), |state| rows(state));
-        let h = state(0);
-        let c = if R::STATES > 1 { state(1) } else { h.clone() };
-        let mut direction = Direction::new::<R>(&x, &self.weights, self.options.nonlinearity);
-        direction.step.x = direction.inputs(&x);
-        R::step(&direction.step, &h, &c).map(|state| if batched { state } else { state.squeeze(0) })
-    }
-
-    fn invalid(&self, x: &Tensor, first: &[&Tensor]) -> Option<InvalidArgument> {
-        let (spec, inputs) = (x.spec(), self.inputs);
-        let dims = spec.shape.dims();
-        if !spec.dtype.is_float() || !matches!(dims.len(), 1 | 2) || dims.last() != Some(&inputs) {
-            return Some(
-                InvalidArgument::new(format!("expected [N, {inputs}] or [{inputs}], not {spec}"))
-                    .fix("a cell takes one step; for sequences use the layer"),
-            );
-        }
-        if let Some(invalid) = nonlinearity_misfit::<R>(self.options.nonlinearity) {
-            return Some(invalid);
-        }
-        let expected = spec.shape.with(dims.len() - 1, self.hidden);
-        first.iter().find(|state| state.shape() != expected || !state.dtype().is_float()).map(|state| {
-            InvalidArgument::new(format!("the first state must be f32{expected}, not {}", state.spec()))
-                .fix("states are [N, hidden_size], or [hidden_size] beside one input")
-        })
-    }
-}
-
-impl<R: SingleState> RecurrentCell<R> {
-    /// Returns the next state; zeros are the state before, if none.
-    #[track_caller]
-    pub fn forward(&self, x: &Tensor, state: Option<&Tensor>) -> Tensor {
-        let [h, _] = self.run(x, state.as_ref().map(std::slice::from_ref));
-        h
     }
 }

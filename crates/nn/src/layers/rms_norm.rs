@@ -1,26 +1,31 @@
-//! RMS norm: each sample is divided by the root of its mean square, whatever the mode.
+//! RMS norm: divides each sample by its root mean square, in training and evaluation.
 
 use wgrad_core::{Params, Shape};
 
 use super::affine::Affine;
 
-/// Smallest number that changes 1 when added to it, in `f32`: PyTorch's eps for an [`RmsNorm`] that has none.
+/// Machine epsilon of `f32`: PyTorch's default of an [`RmsNorm`]'s eps.
 const MACHINE_EPSILON: f64 = 1.192_092_895_507_812_5e-7;
 
 options! {
     /// Options of an [`RmsNorm`].
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct RmsNormOptions {
-        /// Number added to the mean square; `None`, the default, for the machine epsilon of `f32`, 1.1920929e-07.
+        /// Number added to the mean square; `None` for the machine epsilon of `f32`, 1.1920929e-07. Default: `None`.
         eps: Option<f64> as Option<f64> = None,
-        /// Whether to have a trained weight; by default it is there.
+        /// If `false`, the layer has no weight. Default: `true`.
         elementwise_affine: bool = true,
     }
 }
 
-/// RMS norm: `y = x / √(mean(x²) + eps) · weight`, with the mean over the last axes.
+/// RMS norm: `y = x / √(mean(x²) + eps) · weight`, with the mean over the last axes; PyTorch's `RMSNorm`.
 ///
-/// Variable: `weight`, of the shape that is normalised, beginning as 1. Other sizes of the last axes are errors.
+/// Shapes: `[…, normalized_shape…]`; the result has the same shape. Other sizes of the last axes are errors of the
+/// graph.
+///
+/// Variable: `weight`, initially 1, of the shape `normalized_shape`.
+///
+/// Zhang, Sennrich: "Root mean square layer normalization", 2019.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -40,13 +45,14 @@ pub struct RmsNorm {
 }
 
 impl RmsNorm {
-    /// Makes a norm over the last axes, of these sizes; declares its variable in `params`.
+    /// Creates a layer that normalizes over the last axes, which have the sizes `normalized_shape`. Its variable is
+    /// declared in `params`.
     #[track_caller]
     pub fn new(params: &Params, normalized_shape: impl Into<Shape>) -> Self {
         Self::with(params, normalized_shape, RmsNormOptions::new())
     }
 
-    /// Makes a norm with options.
+    /// Creates a layer with options.
     #[track_caller]
     pub fn with(params: &Params, normalized_shape: impl Into<Shape>, options: RmsNormOptions) -> Self {
         let shape = normalized_shape.into();
@@ -57,5 +63,5 @@ impl RmsNorm {
 
 module!(RmsNorm, |norm, x| {
     let eps = norm.options.eps.unwrap_or(MACHINE_EPSILON);
-    norm.affine.around(x, |weight, _| x.rms_norm(norm.shape.dims(), weight, eps))
+    norm.affine.apply(x, |weight, _| x.rms_norm(norm.shape.dims(), weight, eps))
 });

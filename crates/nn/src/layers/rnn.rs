@@ -1,22 +1,23 @@
-//! Plain recurrent layers.
+//! The RNN layer and cell.
 
 use wgrad_core::Tensor;
 
-use super::recurrent::{Nonlinearity, Recurrent, RecurrentCell, Rule, SingleState, Step};
+use super::recurrent::{Nonlinearity, Recurrent, RecurrentKind, SingleState, TimeStep};
+use super::recurrent_cell::RecurrentCell;
 
-/// Rule of a plain recurrent layer.
+/// The RNN's [`RecurrentKind`].
 #[derive(Clone, Copy, Debug)]
-pub struct RnnRule;
+pub struct RnnKind;
 
-impl Rule for RnnRule {
+impl RecurrentKind for RnnKind {
     const NAME: &'static str = "rnn";
     const CELL: &'static str = "rnn_cell";
     const GATES: usize = 1;
-    const EARLY: usize = 1;
+    const SUMMED_BIASES: usize = 1;
     const STATES: usize = 1;
     const NONLINEAR: bool = true;
 
-    fn step(step: &Step, h: &Tensor, _: &Tensor) -> [Tensor; 2] {
+    fn step(step: &TimeStep, h: &Tensor, _: &Tensor) -> [Tensor; 2] {
         let sum = h.linear(&step.hh, None) + &step.x;
         let h = match step.nonlinearity {
             Nonlinearity::Tanh => sum.tanh(),
@@ -26,12 +27,12 @@ impl Rule for RnnRule {
     }
 }
 
-impl SingleState for RnnRule {}
+impl SingleState for RnnKind {}
 
-/// Plain recurrent layers: `h' = tanh(W x + b + U h + d)`, or with `max(0, ·)`.
+/// Stacked RNN layers: `h' = tanh(W x + b + U h + d)`, or with ReLU in place of tanh; PyTorch's `RNN`.
 ///
-/// Shapes, options (without `proj_size`), initial values and the names of variables are those of [`Lstm`](super::Lstm);
-/// weights are `[hidden, …]`. Source: `torch.nn.RNN`.
+/// Shapes, options (except `proj_size`), initial values and variable names are those of [`Lstm`](super::Lstm);
+/// weights are `[hidden, …]`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -41,7 +42,7 @@ impl SingleState for RnnRule {}
 /// let (y, h) = rnn.forward(&graph.input("x", [5, 3, 10], DType::F32), None);
 /// assert_eq!((y.shape().dims(), h.shape().dims()), (&[5, 3, 20][..], &[1, 3, 20][..]));
 /// ```
-pub type Rnn = Recurrent<RnnRule>;
+pub type Rnn = Recurrent<RnnKind>;
 
-/// One step of an [`Rnn`]; shapes and variables are those of [`LstmCell`](super::LstmCell). Source: `torch.nn.RNNCell`.
-pub type RnnCell = RecurrentCell<RnnRule>;
+/// One time step of an [`Rnn`]; PyTorch's `RNNCell`. Shapes and variables are those of [`LstmCell`](super::LstmCell).
+pub type RnnCell = RecurrentCell<RnnKind>;

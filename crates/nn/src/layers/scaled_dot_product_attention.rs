@@ -1,61 +1,60 @@
-//! Attention: weighted means of values, with the weights computed from queries and keys.
+//! Scaled dot-product attention: means of values, weighted by a function of queries and keys.
 
 use wgrad_core::{Array, DType, InvalidArgument, Shape, Tensor};
 
 use super::Dropout;
 use crate::Module;
 
-/// Score of a masked key: finite, because WGSL has no infinities, and so low that its exponential is 0 beside any
-/// other.
+/// Score of a masked key: finite, because WGSL has no infinities, and so low that its exponential is 0 unless all
+/// keys are masked.
 const MASKED: f64 = -1e30;
 
-/// Result of a query that has no key to attend to.
+/// Result for a query whose keys are all masked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Empty {
     /// Zeros, as in `scaled_dot_product_attention`.
     Zeros,
-    /// NaN, as in `MultiheadAttention` with its weights.
+    /// NaN, as in `MultiheadAttention` with `need_weights`.
     Nan,
 }
 
-/// Masks of the keys that a query does not attend to, and numbers that are added to the scores; tensors broadcast to
-/// the scores.
+/// Masks for the scores of queries and keys. Their tensors broadcast to the scores.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Scores {
-    /// Masks `u32` of what is left out.
+pub(super) struct ScoreMasks {
+    /// Masks of type `u32`; nonzero excludes the key.
     pub blocked: Vec<Tensor>,
-    /// Numbers to add; −∞ leaves out.
+    /// Numbers that are added to the scores; −∞ excludes the key.
     pub added: Vec<Tensor>,
 }
 
-impl Scores {
-    /// Sorts a mask in by its type.
+impl ScoreMasks {
+    /// Adds a mask, by its type.
     pub fn mask(&mut self, mask: Tensor) {
         if mask.dtype() == DType::U32 { self.blocked.push(mask) } else { self.added.push(mask) }
     }
 
-    /// Lets query `i` attend to the keys up to `i` only, of `keys` keys.
+    /// Adds the mask that excludes keys after `i` for query `i`.
     pub fn causal(&mut self, x: &Tensor, queries: usize, keys: usize) {
-        // Numbered along the rows of a column and along the columns of a row.
+        // Indices along the column [queries, 1] and along the row [1, keys].
         let [row, column] = [[queries, 1], [1, keys]].map(|shape| x.graph().iota(shape).to_f32());
         self.blocked.push(column.gt(&row));
     }
 
-    /// Softmax over the last axis of the scores, with the masks applied.
+    /// Returns the softmax over the last axis of the masked scores.
     pub fn softmax(self, scores: &Tensor, empty: Empty) -> Tensor {
         let (mut scores, mut blocked) = (scores.clone(), self.blocked);
         for added in self.added {
-            // Half of it: between the lowest finite number and −∞ there is no literal to compare with.
+            // Halved, because WGSL has no literal between the lowest finite number and −∞ to compare with.
             blocked.push((&added * 0.5).lt(-1.75e38));
             scores = scores + added;
         }
         let Some(blocked) = blocked.into_iter().reduce(|a, b| a.logical_or(&b)) else { return scores.softmax(-1) };
         let weights = blocked.where_cond(MASKED, &scores).softmax(-1);
-        // A masked key gets a weight only where all are masked.
+        // A masked key has a positive weight only if all keys are masked.
         let zero = scores.number(0.0);
         let masked = match empty {
             Empty::Zeros => zero,
-            // As data: an expression that gives NaN is an error of WGSL.
+            // NaN is an input: WGSL rejects constant expressions that result in NaN.
             Empty::Nan => {
                 let nan = scores.graph().array(Array::scalar(f32::NAN));
                 weights.gt(&zero).where_cond(&nan, &zero)
@@ -65,10 +64,10 @@ impl Scores {
     }
 }
 
-/// Attention with its scores given: `softmax(scores) · v`, and the weights.
+/// Returns `softmax(scale · q kᵀ, masked) · v` and the attention weights.
 pub(super) fn attend(
     [q, k, v]: [&Tensor; 3],
-    scores: Scores,
+    scores: ScoreMasks,
     scale: f64,
     dropout: Option<&Dropout>,
     empty: Empty,
@@ -82,32 +81,32 @@ options! {
     /// Options of a call of [`scaled_dot_product_attention`].
     #[derive(Clone, Copy, Debug)]
     pub struct AttentionCall<'a> {
-        /// Mask, none by default, that broadcasts to the scores `[…, L, S]`: `u32`, nonzero for the keys that take
-        /// part, or floats that are added to the scores. (The masks of
-        /// [`MultiheadAttention`](super::MultiheadAttention) say the opposite: what is left out. Both are as in
-        /// PyTorch.)
+        /// Mask that broadcasts to the scores `[…, L, S]`: a nonzero `u32` includes the key; floats are added to the
+        /// scores. (The masks of [`MultiheadAttention`](super::MultiheadAttention) have the opposite meaning: nonzero
+        /// excludes. Both are as in PyTorch.) Default: none.
         attn_mask: Option<&'a Tensor> as Option<&'a Tensor> = None,
-        /// Dropout of the weights; none by default.
+        /// Dropout of the attention weights. Default: none.
         dropout: Option<&'a Dropout> as Option<&'a Dropout> = None,
-        /// Whether query `i` attends to the keys up to `i` only; by default to all.
+        /// If `true`, query `i` attends only to keys up to `i`. Default: `false`.
         is_causal: bool = false,
-        /// Factor of the scores; `1/√E` by default.
+        /// Factor of the scores. Default: `1/√E`.
         scale: Option<f64> as Option<f64> = None,
-        /// Whether several heads of queries share one of keys and values, which they do not by default: heads are the
-        /// axis before the last two, and those of `k` and `v` divide those of `q`.
+        /// If `true`, groups of query heads share one head of keys and values (grouped-query attention). Heads are
+        /// the axis before the last two; the number of heads of `k` and `v` must divide that of `q`. Default:
+        /// `false`.
         enable_gqa: bool = false,
     }
 }
 
-/// Returns `y = softmax(scale · q kᵀ + mask) v`: each query's mean of the values, weighted by how its key fits.
+/// Computes `y = softmax(scale · q kᵀ + mask) v`; PyTorch's `torch.nn.functional.scaled_dot_product_attention`.
 ///
-/// `q` is `[…, L, E]`, `k` `[…, S, E]`, `v` `[…, S, Ev]`, `y` `[…, L, Ev]`; leading axes broadcast. Scores that a mask
-/// leaves out, by 0 or by −∞, have weight 0. A query all of whose keys are left out gives zeros, as in PyTorch, without
-/// a gradient to `q` and `k`. With `is_causal` and a mask, both apply (PyTorch refuses that).
+/// Shapes: `q` `[…, L, E]`, `k` `[…, S, E]`, `v` `[…, S, Ev]` and `y` `[…, L, Ev]`; leading axes broadcast. Masked
+/// keys have weight 0. For a query whose keys are all masked the result is 0, as in PyTorch, without gradients of `q`
+/// and `k`. With `is_causal` and a mask both apply; PyTorch raises an error.
 ///
-/// The scores are held in memory: `L·S` numbers per head.
+/// The scores are stored in memory: `L·S` numbers per head.
 ///
-/// Source: `torch.nn.functional.scaled_dot_product_attention`.
+/// Invalid shapes and types are errors of the graph.
 ///
 /// ```
 /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -119,7 +118,7 @@ options! {
 /// let call = AttentionCall::new().is_causal(true);
 /// let y = scaled_dot_product_attention(&q, &k, &v, call);
 /// assert_eq!(y.shape().dims(), [8, 5, 4]);
-/// // The first query sees the first key only: it gets the first value.
+/// // The first query attends only to the first key: the result is the first value.
 /// let mut session = Session::new(CpuBackend::<f32>::new(), &Params::seeded(0))?;
 /// let step = session.compile(&graph, &[&y])?;
 /// let count = |n: usize| (0..n).map(|i| i as f32 * 0.01).collect::<Vec<_>>();
@@ -139,8 +138,8 @@ pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor, call: At
     if let Some(invalid) = invalid(q, k, v, &call) {
         return q.invalid("scaled_dot_product_attention", &others, invalid);
     }
-    let (queries, keys) = (last_but(&q.shape(), 2), last_but(&k.shape(), 2));
-    let mut scores = Scores::default();
+    let (queries, keys) = (size_from_end(&q.shape(), 2), size_from_end(&k.shape(), 2));
+    let mut scores = ScoreMasks::default();
     match call.attn_mask {
         Some(mask) if mask.dtype() == DType::U32 => scores.blocked.push(mask.logical_not()),
         Some(mask) => scores.added.push(mask.clone()),
@@ -149,19 +148,19 @@ pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor, call: At
     if call.is_causal {
         scores.causal(q, queries, keys);
     }
-    let scale = call.scale.unwrap_or_else(|| (last_but(&q.shape(), 1) as f64).sqrt().recip());
+    let scale = call.scale.unwrap_or_else(|| (size_from_end(&q.shape(), 1) as f64).sqrt().recip());
     attend([q, k, v], scores, scale, call.dropout, Empty::Zeros).0
 }
 
-/// Each head of keys or values as often as heads of queries share it; as it is where heads do not divide, which the
-/// leading axes then say.
+/// Repeats each head of keys or values for the query heads that share it. Returns `x` unchanged if its heads do not
+/// divide those of `q`; the check of the leading axes then reports the error.
 fn repeat_heads(x: &Tensor, q: &Tensor) -> Tensor {
     let (shape, queries) = (x.shape(), q.shape());
     let rank = shape.rank();
     if !x.is_valid() || rank < 3 || queries.rank() < 3 {
         return x.clone();
     }
-    let (heads, wanted) = (shape.dims()[rank - 3], last_but(&queries, 3));
+    let (heads, wanted) = (shape.dims()[rank - 3], size_from_end(&queries, 3));
     if heads == 0 || heads == wanted || !wanted.is_multiple_of(heads) {
         return x.clone();
     }
@@ -172,8 +171,8 @@ fn repeat_heads(x: &Tensor, q: &Tensor) -> Tensor {
     apart.expand(dims).reshape(shape.with(rank - 3, wanted))
 }
 
-/// The size of an axis, counted from the end.
-fn last_but(shape: &Shape, back: usize) -> usize {
+/// Returns the size of the axis at position `back`, counted from the end: 1 is the last axis.
+fn size_from_end(shape: &Shape, back: usize) -> usize {
     shape.dims()[shape.rank() - back]
 }
 
@@ -191,16 +190,24 @@ fn invalid(q: &Tensor, k: &Tensor, v: &Tensor, call: &AttentionCall<'_>) -> Opti
         }
     }
     let [q, k, v] = [q.shape, k.shape, v.shape];
-    if last_but(&q, 1) != last_but(&k, 1) || last_but(&q, 1) == 0 {
+    if size_from_end(&q, 1) != size_from_end(&k, 1) || size_from_end(&q, 1) == 0 {
         return Some(
-            InvalidArgument::new(format!("queries have {} features, keys {}", last_but(&q, 1), last_but(&k, 1)))
-                .fix("project both to the same number of features, one at least"),
+            InvalidArgument::new(format!(
+                "queries have {} features, keys {}",
+                size_from_end(&q, 1),
+                size_from_end(&k, 1)
+            ))
+            .fix("project both to the same number of features, at least one"),
         );
     }
-    if last_but(&k, 2) != last_but(&v, 2) || last_but(&k, 2) == 0 {
+    if size_from_end(&k, 2) != size_from_end(&v, 2) || size_from_end(&k, 2) == 0 {
         return Some(
-            InvalidArgument::new(format!("there are {} keys and {} values", last_but(&k, 2), last_but(&v, 2)))
-                .fix("give one value per key, and one at least"),
+            InvalidArgument::new(format!(
+                "there are {} keys and {} values",
+                size_from_end(&k, 2),
+                size_from_end(&v, 2)
+            ))
+            .fix("give one value per key, and at least one key"),
         );
     }
     let lead = |shape: &Shape| Shape::from(&shape.dims()[..shape.rank() - 2]);
@@ -211,7 +218,7 @@ fn invalid(q: &Tensor, k: &Tensor, v: &Tensor, call: &AttentionCall<'_>) -> Opti
                 .fix("sizes are aligned from the right and must be equal or 1"),
         );
     };
-    let scores = Shape::from([common.dims(), &[last_but(&q, 2), last_but(&k, 2)]].concat());
+    let scores = Shape::from([common.dims(), &[size_from_end(&q, 2), size_from_end(&k, 2)]].concat());
     let mask = call.attn_mask?.shape();
     (mask.broadcast(&scores).as_ref() != Some(&scores)).then(|| {
         InvalidArgument::new(format!("the mask {mask} does not broadcast to the scores {scores}"))

@@ -1,4 +1,4 @@
-//! Layers on the CPU backend: names, options and errors. Their values are compared with PyTorch's in `tests/golden.rs`.
+//! Tests of layers on the CPU backend: names, options and errors. `tests/golden.rs` compares values with PyTorch's.
 
 use wgrad_core::{Array, CpuBackend, DType, Error, Graph, Kind, Mode, Params, Session, Tensor, vjp};
 
@@ -69,7 +69,7 @@ fn convolutions_have_the_shapes_and_bounds_of_pytorch() {
     assert_eq!(conv.weight().shape().dims(), [400, 2, 2, 4]);
     assert_eq!((up.weight().shape().dims(), up.bias().unwrap().shape().dims()), (&[400, 4, 4][..], &[8][..]));
     assert!(bare.bias().is_none());
-    // 1/√(2·2·4) and 1/√(4·4): of both it is a quarter.
+    // 1/√(2·2·4) and 1/√(4·4) are both 1/4.
     for variable in [conv.weight(), conv.bias().unwrap(), up.weight()] {
         let largest = variable.value().unwrap().to_f64().iter().fold(0.0f64, |max, x| max.max(x.abs()));
         assert!(largest <= 0.25 && largest > 0.24, "{largest}");
@@ -99,7 +99,7 @@ fn a_direct_call_of_a_layer_is_reported_with_its_line() {
 }
 
 #[test]
-fn batch_norm_explains_inputs_that_do_not_fit() {
+fn batch_norm_rejects_invalid_shapes_with_a_fix() {
     let params = Params::seeded(0);
     let norm = BatchNorm1d::new(&params.at("bn"), 4);
     let of = |shape: &[usize]| {
@@ -130,9 +130,8 @@ fn an_evaluation_changes_no_statistics() {
     assert_eq!(params.get("bn.running_mean").unwrap().value().unwrap().to_f64(), [0.0; 2]);
 }
 
-/// Output and gradient of a dropout on ones, for `runs` runs.
 #[test]
-fn a_norm_called_twice_moves_its_statistics_twice() {
+fn a_norm_called_twice_updates_its_statistics_twice() {
     let batches = [Array::new([2, 1], vec![1.0, 3.0]).unwrap(), Array::new([2, 1], vec![10.0, 30.0]).unwrap()];
     let statistics = |momentum: Option<f64>, at_once: bool| {
         let params = Params::seeded(0);
@@ -159,6 +158,7 @@ fn a_norm_called_twice_moves_its_statistics_twice() {
     }
 }
 
+/// Returns outputs and gradients of a dropout on ones in each of `runs` runs.
 fn drop(params: &Params, dropout: &Dropout, n: usize, runs: usize) -> Vec<(Vec<f64>, Vec<f64>)> {
     let graph = Graph::new(Mode::Train);
     let x = graph.input("x", [n], DType::F32);
@@ -264,7 +264,7 @@ fn a_batch_norm_can_be_frozen_and_unfrozen() {
     let frozen = run(Mode::Train);
     assert_eq!(frozen, run(Mode::Evaluate));
     assert_eq!(frozen.2, [0.0, 0.0]);
-    // A gradient flows through it, as through any affine function.
+    // The gradient flows through a frozen norm as through any affine function.
     let scale = 1.0 / 1.00001f64.sqrt();
     assert!((frozen.1[0] - scale).abs() < 1e-15 && frozen.1[1..] == [0.0; 3], "{:?}", frozen.1);
     assert_eq!(params.counter("bn.num_batches_tracked").get(), 0);

@@ -1,4 +1,4 @@
-//! Transformer encoders.
+//! Transformer encoder layers.
 
 use std::panic::Location;
 
@@ -18,7 +18,7 @@ pub enum TransformerActivation {
     Relu,
     /// `x·Φ(x)`.
     Gelu,
-    /// Any other: `TransformerActivation::Other(Tensor::silu)`.
+    /// Any other function: `TransformerActivation::Other(Tensor::silu)`.
     Other(fn(&Tensor) -> Tensor),
 }
 
@@ -37,38 +37,40 @@ options! {
     /// Options of a [`TransformerEncoderLayer`].
     #[derive(Clone, Copy, Debug)]
     pub struct TransformerEncoderLayerOptions {
-        /// Features between the two linear layers; 2048 by default.
+        /// Features between the two linear layers. Default: 2048.
         dim_feedforward: usize = 2048,
-        /// Probability of dropout, at all four places; 0.1 by default.
+        /// Dropout probability of all four dropouts. Default: 0.1.
         dropout: f64 = 0.1,
-        /// Activation between the two linear layers; by default a rectifier.
+        /// Activation between the two linear layers. Default: [`TransformerActivation::Relu`].
         activation: TransformerActivation = TransformerActivation::Relu,
-        /// Number added to the variance in the norms; 1e−5 by default.
+        /// Number added to the variance in the norms. Default: 1e−5.
         layer_norm_eps: f64 = 1e-5,
-        /// Whether sequences are `[N, L, E]`; by default they are `[L, N, E]`.
+        /// If `true`, sequences are `[N, L, E]` instead of `[L, N, E]`. Default: `false`.
         batch_first: bool = false,
-        /// Whether norms come before attention and linear layers; by default they come after the sums.
+        /// If `true`, norms are before attention and linear layers instead of after the residual sums. Default:
+        /// `false`.
         norm_first: bool = false,
-        /// Whether linear layers, attention and norms have biases; by default they have.
+        /// If `false`, linear layers, attention and norms have no biases. Default: `true`.
         bias: bool = true,
     }
 }
 
 options! {
-    /// Masks of an encoder's call; those of [`MultiheadAttentionCall`] under other names.
+    /// Masks of a transformer encoder; those of [`MultiheadAttentionCall`] under PyTorch's names.
     #[derive(Clone, Copy, Debug)]
     pub struct EncoderMasks<'a> {
-        /// Pairs of positions to leave out, `[L, L]` or `[N·heads, L, L]`; none by default.
+        /// Mask of pairs of positions, `[L, L]` or `[N·heads, L, L]`: a nonzero `u32` excludes the pair. Default:
+        /// none.
         src_mask: Option<&'a Tensor> as Option<&'a Tensor> = None,
-        /// Positions to leave out, `[N, L]`; none by default.
+        /// Mask of positions, `[N, L]`: a nonzero `u32` excludes the position. Default: none.
         src_key_padding_mask: Option<&'a Tensor> as Option<&'a Tensor> = None,
-        /// Whether position `i` attends to the positions up to `i` only; by default to all.
+        /// If `true`, position `i` attends only to positions up to `i`. Default: `false`.
         is_causal: bool = false,
     }
 }
 
-/// Layer of a transformer's encoder: self-attention, then two linear layers, each with a sum around it and a
-/// [`LayerNorm`]:
+/// Transformer encoder layer: self-attention and two linear layers, each with a residual sum and a [`LayerNorm`];
+/// PyTorch's `TransformerEncoderLayer`.
 ///
 /// ```text
 /// x = norm1(x + drop(attention(x)))        with norm_first:  x + drop(attention(norm1(x)))
@@ -76,13 +78,13 @@ options! {
 /// feed(x) = drop(linear2(drop(activation(linear1(x)))))
 /// ```
 ///
-/// Sequences are `[L, N, E]`, with `batch_first` `[N, L, E]`, or one `[L, E]`. A position all of whose keys are masked
-/// gets nothing from attention but `out_proj.bias`. (PyTorch's layer does the same, except on the fast path of its
-/// evaluation.)
+/// Shapes: `[L, N, E]`, `[N, L, E]` with `batch_first`, or `[L, E]` for one sequence; the result has the same shape.
+/// For a position whose keys are all masked, the attention result is `out_proj.bias`, as in PyTorch, except on the
+/// fast path of its evaluation.
 ///
 /// Variables, as in PyTorch: those of `self_attn` ([`MultiheadAttention`]), `linear1`, `linear2`, `norm1` and `norm2`.
 ///
-/// Vaswani et al.: "Attention is all you need", 2017. Source: `torch.nn.TransformerEncoderLayer`.
+/// Vaswani et al.: "Attention is all you need", 2017.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -100,19 +102,19 @@ pub struct TransformerEncoderLayer {
     attention: MultiheadAttention,
     linear: [Linear; 2],
     norm: [LayerNorm; 2],
-    /// Between the linear layers, behind attention, behind the second linear layer.
+    /// Between the linear layers, after attention, after the second linear layer.
     dropout: [Dropout; 3],
     options: TransformerEncoderLayerOptions,
 }
 
 impl TransformerEncoderLayer {
-    /// Makes a layer of `d_model` features with attention in `nhead` heads.
+    /// Creates a layer of `d_model` features with attention in `nhead` heads.
     #[track_caller]
     pub fn new(params: &Params, d_model: usize, nhead: usize) -> Self {
         Self::with(params, d_model, nhead, TransformerEncoderLayerOptions::new())
     }
 
-    /// Makes a layer with options.
+    /// Creates a layer with options.
     #[track_caller]
     pub fn with(params: &Params, d_model: usize, nhead: usize, options: TransformerEncoderLayerOptions) -> Self {
         let TransformerEncoderLayerOptions { dim_feedforward, dropout, layer_norm_eps, batch_first, bias, .. } =
@@ -120,7 +122,7 @@ impl TransformerEncoderLayer {
         let attention = MultiheadAttentionOptions::new().dropout(dropout).bias(bias).batch_first(batch_first);
         let linear = LinearOptions::new().bias(bias);
         let norm = LayerNormOptions::new().eps(layer_norm_eps).bias(bias);
-        // In PyTorch's order, which a seed of PyTorch's needs.
+        // PyTorch's order, so that equal seeds draw equal numbers.
         let attention = MultiheadAttention::with(&params.at("self_attn"), d_model, nhead, attention);
         let linear1 = Linear::with(&params.at("linear1"), d_model, dim_feedforward, linear);
         let linear2 = Linear::with(&params.at("linear2"), dim_feedforward, d_model, linear);
@@ -136,7 +138,7 @@ impl TransformerEncoderLayer {
         }
     }
 
-    /// Returns the output for `x`, with masks.
+    /// Returns the output for `x` with the given masks.
     #[track_caller]
     pub fn forward(&self, x: &Tensor, masks: EncoderMasks<'_>) -> Tensor {
         let _scope = x.graph().scope_of_library(&self.scope, Location::caller(), crate::source());
@@ -171,16 +173,18 @@ options! {
     /// Options of a [`TransformerEncoder`].
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct TransformerEncoderOptions {
-        /// Options of a norm at the end, over the features of the layers; by default there is none.
+        /// Options of a final norm over the features of the layers. Default: none.
         norm: Option<LayerNormOptions> as Option<LayerNormOptions> = None,
     }
 }
 
-/// [`TransformerEncoderLayer`]s one after the other, and perhaps a norm at the end.
+/// Stack of [`TransformerEncoderLayer`]s, optionally with a final norm; PyTorch's `TransformerEncoder`.
 ///
-/// Variables, as in PyTorch: those of `layers.0`, `layers.1` and so on, and of `norm`. PyTorch begins all layers with
-/// the same values, copies of one layer's; here each has its own, but with [`Params::torch_seed`] they are PyTorch's
-/// copies. Nested tensors are not here: they change no result.
+/// Variables, as in PyTorch: those of `layers.0`, `layers.1` and so on, and of `norm`. In PyTorch all layers are
+/// copies of one layer and have equal initial values. Here each layer draws its own, except with
+/// [`Params::torch_seed`], which reproduces PyTorch's copies.
+///
+/// There are no nested tensors, which do not change results.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -204,13 +208,13 @@ pub struct TransformerEncoder {
 }
 
 impl TransformerEncoder {
-    /// Makes `num_layers` layers, each by `layer` in its scope.
+    /// Creates `num_layers` layers, each by calling `layer` with its scope.
     #[track_caller]
     pub fn new(params: &Params, num_layers: usize, layer: impl Fn(&Params) -> TransformerEncoderLayer) -> Self {
         Self::with(params, num_layers, layer, TransformerEncoderOptions::new())
     }
 
-    /// Makes layers and what the options add.
+    /// Creates layers with options.
     #[track_caller]
     pub fn with(
         params: &Params,
@@ -226,7 +230,7 @@ impl TransformerEncoder {
         let first = params.variables().split_off(before);
         layers.extend((1..num_layers).map(|i| layer(&at(i))));
         if let Some(drawn) = drawn {
-            // PyTorch's copies draw nothing.
+            // PyTorch copies the first layer without drawing random numbers.
             params.with_torch_random(|random| *random = drawn);
             let others = params.variables().split_off(before + first.len());
             for (copy, of) in others.iter().zip(first.iter().cycle()) {
@@ -247,12 +251,12 @@ impl TransformerEncoder {
         &self.layers
     }
 
-    /// Returns the output for `x`, with masks that all layers share.
+    /// Returns the output for `x`; all layers use the same masks.
     #[track_caller]
     pub fn forward(&self, x: &Tensor, masks: EncoderMasks<'_>) -> Tensor {
         let _scope = x.graph().scope_of_library(self.params.path(), Location::caller(), crate::source());
         if self.layers.is_empty() {
-            let invalid = InvalidArgument::new("the encoder has no layers").fix("num_layers is 1 at least");
+            let invalid = InvalidArgument::new("the encoder has no layers").fix("set num_layers to at least 1");
             return x.invalid("transformer_encoder", &[], invalid);
         }
         let mut y = x.clone();

@@ -6,17 +6,19 @@ use super::Loss;
 use crate::lints;
 
 options! {
-    /// Binary cross-entropy of probabilities: `−w · ( y·log x + (1−y)·log(1−x) )` for probabilities `x` and targets `y`
-    /// of the same shape; PyTorch's `BCELoss`.
+    /// Binary cross-entropy of probabilities: `−w · ( y·log x + (1−y)·log(1−x) )` for probabilities `x` and targets
+    /// `y` of the same shape; PyTorch's `BCELoss`.
     ///
-    /// For a model that ends in a sigmoid; without it, [`BceWithLogitsLoss`](super::BceWithLogitsLoss) on the logits
-    /// keeps the digits that a probability near 1 has lost, and has `pos_weight`. Logarithms are held at −100 and the
-    /// denominator of the gradient at 1e−12, so probabilities of exactly 0 and 1 give finite numbers: at most 100, and
-    /// gradients up to 1e12. Numbers outside [0, 1] (logits, say), which PyTorch refuses, make loss and gradient NaN.
+    /// It is for models that end in a sigmoid. [`BceWithLogitsLoss`](super::BceWithLogitsLoss) on logits is more
+    /// accurate for probabilities near 0 and 1, and has `pos_weight`. Logarithms are at least −100 and the
+    /// denominator of the gradient at least 1e−12, so loss and gradient are finite for probabilities of exactly 0 and
+    /// 1: at most 100 and 1e12. Inputs outside [0, 1], such as logits, make loss and gradient NaN; PyTorch raises an
+    /// error. Targets may be any number in [0, 1].
     ///
-    /// The mean divides by the number of elements, never by the weights. Targets may be soft.
+    /// Defaults: reduction by the mean, no weight. The mean divides by the number of elements, not by the sum of the
+    /// weights.
     ///
-    /// Shapes that differ and targets of `u32` leave an invalid tensor and an error.
+    /// Shapes that differ and targets of `u32` are errors of the graph.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};

@@ -6,11 +6,16 @@ use super::{Loss, Weights};
 use crate::lints;
 
 options! {
-    /// Binary cross-entropy of logits: `w · ( (1−y)·softplus(x) + p·y·softplus(−x) )` for logits `x` and targets `y` of
-    /// the same shape; PyTorch's `BCEWithLogitsLoss`.
+    /// Binary cross-entropy of logits: `w · ( (1−y)·softplus(x) + p·y·softplus(−x) )` for logits `x` and targets `y`
+    /// of the same shape; PyTorch's `BCEWithLogitsLoss`.
     ///
-    /// `p` is `pos_weight`: the number of negatives per positive evens out unbalanced classes. The mean divides by the
-    /// number of elements, never by the weights. Targets may be soft.
+    /// `p` is `pos_weight`; the number of negatives per positive balances the classes. Targets may be any number in
+    /// [0, 1].
+    ///
+    /// Defaults: reduction by the mean, no weight, no `pos_weight`. The mean divides by the number of elements, not
+    /// by the sum of the weights.
+    ///
+    /// Shapes that differ and targets of `u32` are errors of the graph.
     ///
     /// ```
     /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -28,7 +33,7 @@ options! {
     /// ```
     #[derive(Clone, Debug, PartialEq)]
     pub struct BceWithLogitsLoss: common[reduction, weight] {
-        /// Multiplies the positive side by `pos_weight`, which broadcasts to the logits; by default it does not.
+        /// Factor of the loss of positive targets, which broadcasts to the logits. Default: none.
         pos_weight: Option<Weights> as Weights = None,
     }
 }

@@ -1,13 +1,13 @@
-//! Options that losses share: their reduction, weights and the classes that they ignore.
+//! Options that losses share: reduction, weights and the ignored class index.
 
 use wgrad_core::{Array, Graph, InvalidArgument, Tensor};
 
-/// Types, defaults and setters of the options that several losses have, for `options!`.
+/// Types, defaults and setters of options that several losses share, for `options!`.
 macro_rules! common {
     (type reduction) => { $crate::losses::Reduction };
     (default reduction) => { $crate::losses::Reduction::Mean };
     (setter reduction) => {
-        /// What becomes of the losses of the elements, rows or pairs; by default their mean.
+        /// Reduction of the losses of elements, rows or pairs. Default: their mean.
         pub fn reduction(mut self, reduction: $crate::losses::Reduction) -> Self {
             self.reduction = reduction;
             self
@@ -16,7 +16,7 @@ macro_rules! common {
     (type weight) => { Option<$crate::losses::Weights> };
     (default weight) => { None };
     (setter weight) => {
-        /// Multiplies the losses by `weight`, which broadcasts to them; by default there is none.
+        /// Weights by which the losses are multiplied; they broadcast to the losses. Default: none.
         pub fn weight(mut self, weight: impl Into<$crate::losses::Weights>) -> Self {
             self.weight = Some(weight.into());
             self
@@ -25,7 +25,7 @@ macro_rules! common {
     (type class_weight) => { Option<$crate::losses::Weights> };
     (default class_weight) => { None };
     (setter class_weight) => {
-        /// Weight per class, `[C]`; none by default.
+        /// Weight per class, `[C]`. Default: none.
         pub fn weight(mut self, weight: impl Into<$crate::losses::Weights>) -> Self {
             self.class_weight = Some(weight.into());
             self
@@ -34,8 +34,8 @@ macro_rules! common {
     (type ignore_index) => { Option<u32> };
     (default ignore_index) => { Some($crate::losses::IGNORE) };
     (setter ignore_index) => {
-        /// Class index whose rows cost nothing and give no gradient, [`IGNORE`](crate::losses::IGNORE) by default;
-        /// `None` for no such index.
+        /// Class index whose rows have no loss and no gradient, or `None` for no such index. Default:
+        /// [`IGNORE`](crate::losses::IGNORE).
         pub fn ignore_index(mut self, index: impl Into<Option<u32>>) -> Self {
             self.ignore_index = index.into();
             self
@@ -44,7 +44,7 @@ macro_rules! common {
     (type gamma) => { f64 };
     (default gamma) => { 2.0 };
     (setter gamma) => {
-        /// Steepness with which the loss of good answers falls, 2 by default; 0 is plain cross-entropy.
+        /// Exponent by which the loss of well classified examples decreases; 0 is plain cross-entropy. Default: 2.
         pub fn gamma(mut self, gamma: f64) -> Self {
             self.gamma = gamma;
             self
@@ -52,15 +52,15 @@ macro_rules! common {
     };
 }
 
-/// How the losses of the elements become the result.
+/// Reduction of the losses of elements to the result; PyTorch's `reduction`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Reduction {
-    /// They stay apart.
+    /// No reduction: a loss per element, row or pair.
     None,
-    /// Their mean.
+    /// The mean of the losses.
     #[default]
     Mean,
-    /// Their sum.
+    /// The sum of the losses.
     Sum,
 }
 
@@ -74,8 +74,9 @@ impl Reduction {
         }
     }
 
-    /// The same for rows along the last axis, whose losses are the sums of their `terms`. What is reduced anyway is
-    /// reduced at once.
+    /// Reduces terms whose sums over the last axis are the losses of the rows.
+    ///
+    /// The sum over rows and the sum over terms are one reduction.
     #[track_caller]
     pub(super) fn rows(self, terms: &Tensor) -> Tensor {
         let shape = terms.shape();
@@ -83,13 +84,13 @@ impl Reduction {
         match self {
             Self::None => terms.sum([-1]),
             Self::Sum => terms.sum_all(),
-            // The message is that of the mean.
+            // `mean_all` reports the error about a mean of nothing.
             Self::Mean if rows == 0 => terms.mean_all(),
             Self::Mean => terms.sum_all() * (1.0 / rows as f64),
         }
     }
 
-    /// As [`Self::rows`], where a row's loss is the mean of its terms.
+    /// Reduces terms whose means over the last axis are the losses of the rows.
     #[track_caller]
     pub(super) fn row_means(self, terms: &Tensor) -> Tensor {
         match self {
@@ -100,12 +101,12 @@ impl Reduction {
     }
 }
 
-/// Weights of a loss: one number, or an array.
+/// Weights of a loss: one number or an array.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Weights {
-    /// The same everywhere.
+    /// One weight for all losses.
     Number(f64),
-    /// An array, as the loss says.
+    /// An array; the loss documents its shape.
     Array(Array),
 }
 
@@ -119,7 +120,8 @@ impl Weights {
         }
     }
 
-    /// The losses of a loss called `name`, each times its weight; `per` says what there is one loss of.
+    /// Returns each loss times its weight. `name` is the name of the loss, `[one, many]` that of its inputs in
+    /// singular and plural, for messages.
     #[track_caller]
     pub(super) fn scale(&self, name: &str, losses: &Tensor, [one, many]: [&str; 2]) -> Tensor {
         let weight = self.tensor(losses.graph());
@@ -132,7 +134,7 @@ impl Weights {
         losses * weight
     }
 
-    /// One weight per class, or what is wrong.
+    /// Returns an error unless there is one weight per class.
     pub(super) fn per_class(&self, classes: usize) -> Option<InvalidArgument> {
         let weights = match self {
             Self::Array(array) if array.shape().dims() != [classes] => array.shape().to_string(),
@@ -141,7 +143,7 @@ impl Weights {
         };
         Some(
             InvalidArgument::new(format!("the weight has one entry per class, [{classes}], not {weights}"))
-                .fix("`train.class_weights()` gives weights that even out the classes"),
+                .fix("`train.class_weights()` returns weights that balance the classes"),
         )
     }
 }

@@ -1,23 +1,24 @@
-//! Ordinal classes: CORAL.
+//! Loss of ordinal classes: CORAL.
 
 use wgrad_core::{InvalidArgument, Tensor};
 
-use super::nll::class_misfit;
+use super::nll::invalid_classes;
 use super::{Loss, Weights};
 use crate::lints;
 
 options! {
-    /// CORAL loss of ordered classes: `Σ_k w_k · BCE(x_k, y > k)` for the `K − 1` logits `x` of a row and its class `y`
-    /// of `K` ordered classes: each logit says whether the class is above `k`.
+    /// CORAL loss of ordered classes: `Σ_k w_k · BCE(x_k, y > k)` for `K − 1` logits `x` and the class `y` of `K`
+    /// ordered classes. Logit `k` is for the decision whether the class is above `k`.
     ///
-    /// Logits `[N, K−1]`, which a [`Coral`](crate::layers::Coral) layer gives, take `u32[N]` classes from 0 to `K − 1`.
-    /// The mean divides by the number of rows. `importance` gives each of the `K − 1` decisions a weight. A class that
-    /// does not exist makes the loss NaN.
+    /// Logits are `[N, K−1]`, the output of a [`Coral`](crate::layers::Coral) layer; classes are `u32[N]` from 0 to
+    /// `K − 1`. The importance `w` is a weight per decision. Where classes have an order (grades, ages, stars), this
+    /// loss penalizes large errors more than small ones.
     ///
-    /// Where classes have an order (grades, ages, stars), a loss that knows it makes small mistakes rather than large
-    /// ones. Cao, Mirjalili, Raschka: "Rank consistent ordinal regression for neural networks", 2020.
+    /// Defaults: reduction by the mean over the rows, no importance. A class index out of range makes the loss NaN.
     ///
-    /// Shapes and types that do not fit leave an invalid tensor and an error.
+    /// Invalid shapes and types are errors of the graph.
+    ///
+    /// Cao, Mirjalili, Raschka: "Rank consistent ordinal regression for neural networks", 2020.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -34,7 +35,7 @@ options! {
     /// ```
     #[derive(Clone, Debug, PartialEq)]
     pub struct CoralLoss: common[reduction] {
-        /// Weight per decision, `[K − 1]`; by default all are alike.
+        /// Weight per decision, `[K − 1]`. Default: all 1.
         importance: Option<Weights> as Weights = None,
     }
 }
@@ -62,10 +63,10 @@ impl CoralLoss {
         let &[_, decisions] = shape.dims() else {
             return Some(
                 InvalidArgument::new(format!("logits of K ordered classes are [N, K−1], not {shape}"))
-                    .fix("give the output of a `Coral` layer"),
+                    .fix("pass the output of a `Coral` layer"),
             );
         };
-        class_misfit(&logits.spec(), &target.spec(), "logits").or_else(|| match &self.importance {
+        invalid_classes(&logits.spec(), &target.spec(), "logits").or_else(|| match &self.importance {
             Some(Weights::Array(array)) if array.shape().dims() != [decisions] => {
                 let has = array.shape();
                 let invalid =

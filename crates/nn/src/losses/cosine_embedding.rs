@@ -1,18 +1,19 @@
-//! Cosine distance of pairs of vectors.
+//! Loss of the cosine similarity of pairs of vectors.
 
 use wgrad_core::{InvalidArgument, Tensor};
 
-use super::shapes::{option_misfit, vectors_misfit};
+use super::shapes::{invalid_option, invalid_vectors};
 
 options! {
     /// Cosine distance of pairs of vectors: `1 − cos(x₁, x₂)` where the target is 1, `max(0, cos(x₁, x₂) − margin)`
     /// where it is −1, for vectors along the last axis; PyTorch's `CosineEmbeddingLoss`.
     ///
-    /// Vectors `[N, D]` take targets `f32[N]`, vectors `[D]` a target without axes; a target that is neither costs 0.
-    /// `margin` is 0 by default, usually between 0 and ½. Squared lengths have 1e−12 added, as in PyTorch, so that a
-    /// vector of zeros has cosine 0.
+    /// Vectors are `[N, D]` and targets `f32[N]`, or `[D]` and a scalar. Other targets have the loss 0. 1e−12 is
+    /// added to squared lengths, as in PyTorch, so the cosine of a zero vector is 0.
     ///
-    /// Shapes and types that do not fit leave an invalid tensor and an error.
+    /// Defaults: reduction by the mean over the pairs, `margin` 0; 0 to 0.5 is usual.
+    ///
+    /// Invalid shapes and types are errors of the graph.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -33,17 +34,17 @@ options! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct CosineEmbeddingLoss: common[reduction] {
-        /// Cosine that unlike pairs may have; 0 by default.
+        /// Cosine up to which dissimilar pairs have no loss. Default: 0.
         margin: f64 = 0.0,
     }
 }
 
 impl CosineEmbeddingLoss {
-    /// The loss of the pairs of `first` and `second` against `targets`.
+    /// Returns the loss of the pairs of vectors `first` and `second` against `targets`.
     #[track_caller]
     pub fn forward(&self, first: &Tensor, second: &Tensor, targets: &Tensor) -> Tensor {
         let pairs = first.shape().dims().split_last().map(|(_, pairs)| pairs.to_vec()).unwrap_or_default();
-        let invalid = vectors_misfit(&[first, second])
+        let invalid = invalid_vectors(&[first, second])
             .or_else(|| {
                 (!targets.dtype().is_float()).then(|| {
                     InvalidArgument::new("targets are −1 or 1, f32, not u32")
@@ -63,7 +64,7 @@ impl CosineEmbeddingLoss {
                     invalid
                 })
             })
-            .or_else(|| option_misfit("the margin", self.margin, true, "a number"));
+            .or_else(|| invalid_option("the margin", self.margin, true, "a number"));
         if let Some(invalid) = invalid {
             return first.invalid("CosineEmbeddingLoss", &[second, targets], invalid);
         }

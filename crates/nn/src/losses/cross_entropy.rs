@@ -5,20 +5,23 @@ use wgrad_core::{DType, InvalidArgument, Tensor};
 use super::{Loss, Reduction};
 use crate::lints;
 
-/// The class index that is ignored by default: PyTorch's −100, as a `u32`.
+/// Default of the ignored class index: PyTorch's −100 as `u32`.
 ///
-/// Labels are unsigned here; `-100i64 as u32` is this number, so labels that mark rows with −100 convert by `as`.
+/// Labels are unsigned; `-100i64 as u32` is this number, so labels that mark rows by −100 can be converted by `as`.
 pub const IGNORE: u32 = -100i32 as u32;
 
 options! {
     /// Cross-entropy of logits over exclusive classes: `−Σ_c w_c · t_c · log softmax(x)_c` for logits `x` with the
     /// classes along axis 1; PyTorch's `CrossEntropyLoss`.
     ///
-    /// Logits `[N, C, d…]` (or `[C]`) take `u32[N, d…]` class indices, or `f32` probabilities of the logits' shape.
-    /// Label smoothing `ε` mixes the target with the uniform distribution: `t = (1−ε)·target + ε/C`.
+    /// Logits are `[N, C, d…]` (or `[C]`); targets are class indices `u32[N, d…]`, or probabilities `f32` of the
+    /// logits' shape. Label smoothing `ε` mixes the target with the uniform distribution: `t = (1−ε)·target + ε/C`.
     ///
-    /// The mean over class indices divides by the sum of the kept rows' class weights (NaN when nothing is kept), over
-    /// probabilities by the number of rows. A class index that does not exist makes the loss NaN.
+    /// Defaults: reduction by the mean, no weight, `ignore_index` [`IGNORE`], `label_smoothing` 0. With class
+    /// indices, the mean divides by the sum of the class weights of the rows that are not ignored (NaN if all are
+    /// ignored); with probabilities, by the number of rows. A class index out of range makes the loss NaN.
+    ///
+    /// Invalid shapes, types and options are errors of the graph.
     ///
     /// ```
     /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -35,7 +38,7 @@ options! {
     /// ```
     #[derive(Clone, Debug, PartialEq)]
     pub struct CrossEntropyLoss: common[reduction, class_weight, ignore_index] {
-        /// Spreads this fraction of the target over all classes, between 0 and 1; 0 by default.
+        /// Fraction of the target that is spread evenly over all classes, between 0 and 1. Default: 0.
         label_smoothing: f64 = 0.0,
     }
 }
@@ -50,15 +53,15 @@ impl Loss for CrossEntropyLoss {
         }
         lints::logits(logits, "CrossEntropyLoss");
         let weight = self.class_weight.as_ref().map(|weight| weight.tensor(logits.graph()));
-        // Only an index that was asked for is an error with probabilities.
+        // With probabilities, only an explicitly set index is an error.
         let ignore = self.ignore_index.filter(|&index| target.dtype() == DType::U32 || index != IGNORE);
         let (loss, row_weight) = logits.softmax_cross_entropy(target, weight.as_ref(), self.label_smoothing, ignore);
         match self.reduction {
             Reduction::None => loss,
             Reduction::Mean => match (target.dtype(), ignore, &weight) {
-                // Every row counts the same: the mean is one number over another, known when the graph is traced.
+                // All rows have equal weight: the number of rows is known when the graph is traced.
                 (DType::F32, ..) | (_, None, None) => loss.mean_all(),
-                // Which rows count depends on the labels alone, so that the gradient need not wait for the loss.
+                // The weights depend only on the labels, so the gradient does not have to wait for the loss.
                 (_, Some(index), None) => {
                     let kept = target.eq(target.graph().constant_u32(index)).logical_not().to_f32();
                     loss.sum_all() / divisor(&kept.sum_all())
@@ -72,7 +75,7 @@ impl Loss for CrossEntropyLoss {
 
 impl CrossEntropyLoss {
     fn invalid(&self, classes: usize) -> Option<InvalidArgument> {
-        let one_class = one_class_misfit(classes);
+        let one_class = invalid_class_count(classes);
         if one_class.is_some() {
             return one_class;
         }
@@ -86,17 +89,18 @@ impl CrossEntropyLoss {
     }
 }
 
-/// The sum of the row weights, but NaN where it is 0: then the smoothed part of the loss would be divided to infinity.
+/// Returns the sum of the row weights, or NaN if it is 0. Division by 0 would make the smoothed part of the loss
+/// infinite.
 #[track_caller]
 pub(super) fn divisor(sum: &Tensor) -> Tensor {
     sum + 0.0 / sum
 }
 
-/// What is wrong with a softmax over one class.
-pub(super) fn one_class_misfit(classes: usize) -> Option<InvalidArgument> {
+/// Returns an error for a softmax over one class.
+pub(super) fn invalid_class_count(classes: usize) -> Option<InvalidArgument> {
     (classes == 1).then(|| {
         InvalidArgument::new("a softmax over one class is always 1, so this loss is always 0")
-            .fix("one logit per row is a yes or no: use BceWithLogitsLoss with f32 targets of the same shape")
+            .fix("for a yes-or-no decision with one logit per row, use BceWithLogitsLoss with f32 targets of the same shape")
             .fix("or give the model's last layer one output per class")
     })
 }

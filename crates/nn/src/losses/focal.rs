@@ -1,27 +1,27 @@
-//! Focal losses: what is answered well already counts less.
+//! Focal losses: cross-entropy with less weight on well classified examples.
 
 use wgrad_core::{InvalidArgument, Tensor};
 
-use super::cross_entropy::{divisor, one_class_misfit};
-use super::nll::class_misfit;
-use super::shapes::option_misfit;
+use super::cross_entropy::{divisor, invalid_class_count};
+use super::nll::invalid_classes;
+use super::shapes::invalid_option;
 use super::{Loss, Reduction, Weights};
 use crate::lints;
 
 options! {
-    /// Focal loss of independent logits: `a·mᵞ·L` for logits `x` and targets `y` of the same shape, with `L` their
-    /// binary cross-entropy, `m` the probability of the other answer, `(1−y)·σ(x) + y·σ(−x)`, and `a = alpha·y +
+    /// Focal loss of independent logits: `a·mᵞ·L` for logits `x` and targets `y` of the same shape, where `L` is the
+    /// binary cross-entropy, `m = (1−y)·σ(x) + y·σ(−x)` the probability of the wrong class, and `a = alpha·y +
     /// (1−alpha)·(1−y)`; `torchvision.ops.sigmoid_focal_loss`.
     ///
-    /// `alpha` is 0.25 by default (`None` weighs both sides alike), `gamma` 2. The mean divides by the number of
-    /// elements; torchvision's function does not reduce by default ([`Reduction::None`]), and detectors divide the sum
-    /// by the number of positives. Loss and gradient are exact for all logits and every `gamma ≥ 0`. Targets may be
-    /// soft.
+    /// Loss and gradient are accurate for all logits and every `gamma ≥ 0`. Targets may be any number in [0, 1]. For
+    /// exclusive classes, see [`MultiClassFocalLoss`].
     ///
-    /// Lin et al.: "Focal loss for dense object detection", 2017. For exclusive classes see [`MultiClassFocalLoss`].
+    /// Defaults: reduction by the mean over the elements, `alpha` 0.25, `gamma` 2. The function of torchvision does
+    /// not reduce by default ([`Reduction::None`]); detectors divide the sum by the number of positives.
     ///
-    /// Shapes that differ, targets of `u32`, an `alpha` outside [0, 1] and a negative `gamma` leave an invalid tensor
-    /// and an error.
+    /// Shapes that differ, targets of `u32`, an `alpha` outside [0, 1] and a negative `gamma` are errors of the graph.
+    ///
+    /// Lin et al.: "Focal loss for dense object detection", 2017.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -39,7 +39,8 @@ options! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct FocalLoss: common[reduction, gamma] {
-        /// Weight of the positive side, 0.25 by default; the negative one has `1 − alpha`. `None` for no weights.
+        /// Weight of positive targets; negative ones have the weight `1 − alpha`. `None` for no weights. Default:
+        /// 0.25.
         alpha: Option<f64> as Option<f64> = Some(0.25),
     }
 }
@@ -49,8 +50,8 @@ impl Loss for FocalLoss {
     fn forward(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
         lints::logits(logits, "FocalLoss");
         let alpha = self.alpha.unwrap_or(0.5);
-        if let Some(invalid) = option_misfit("alpha", alpha, (0.0..=1.0).contains(&alpha), "between 0 and 1") {
-            let invalid = invalid.fix("0.25 is usual; `None` weighs positives and negatives alike");
+        if let Some(invalid) = invalid_option("alpha", alpha, (0.0..=1.0).contains(&alpha), "between 0 and 1") {
+            let invalid = invalid.fix("0.25 is usual; `None` weighs positives and negatives equally");
             return logits.invalid("FocalLoss", &[targets], invalid);
         }
         let losses = logits.focal(targets, self.gamma);
@@ -62,15 +63,17 @@ impl Loss for FocalLoss {
 }
 
 options! {
-    /// Focal loss of exclusive classes: `−a_y·(1 − p_y)ᵞ·log p_y` for logits with the classes along axis 1, `p` their
-    /// softmax, and class indices `y`.
+    /// Focal loss of exclusive classes: `−a_y·(1 − p_y)ᵞ·log p_y` for the softmax `p` of logits with the classes
+    /// along axis 1, and class indices `y`.
     ///
-    /// Logits `[N, C, d…]` (or `[C]`) take `u32[N, d…]` class indices. `gamma` is 2 by default; `alpha` gives each
-    /// class a weight, `[C]`, none by default. Rows whose index is `ignore_index`, [`IGNORE`](super::IGNORE) by
-    /// default, cost nothing; the mean divides by the number of rows that are kept (NaN when none is), never by
-    /// `alpha`. A class index that does not exist makes the loss NaN.
+    /// Logits are `[N, C, d…]` (or `[C]`), class indices `u32[N, d…]`. Rows with the class index `ignore_index` have
+    /// no loss.
     ///
-    /// Shapes, types and options that do not fit leave an invalid tensor and an error.
+    /// Defaults: reduction by the mean, `gamma` 2, no `alpha`, `ignore_index` [`IGNORE`](super::IGNORE). The mean
+    /// divides by the number of rows that are not ignored (NaN if all are), not by the sum of `alpha`. A class index
+    /// out of range makes the loss NaN.
+    ///
+    /// Invalid shapes, types and options are errors of the graph.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -88,7 +91,7 @@ options! {
     /// ```
     #[derive(Clone, Debug, PartialEq)]
     pub struct MultiClassFocalLoss: common[reduction, gamma, ignore_index] {
-        /// Weight per class, `[C]`; none by default.
+        /// Weight per class, `[C]`. Default: none.
         alpha: Option<Weights> as Weights = None,
     }
 }
@@ -121,8 +124,8 @@ impl MultiClassFocalLoss {
         let shape = logits.shape();
         let classes = shape.dims().get(usize::from(shape.rank() > 1)).copied();
         let of_classes = |classes| {
-            one_class_misfit(classes).or_else(|| self.alpha.as_ref().and_then(|alpha| alpha.per_class(classes)))
+            invalid_class_count(classes).or_else(|| self.alpha.as_ref().and_then(|alpha| alpha.per_class(classes)))
         };
-        classes.and_then(of_classes).or_else(|| class_misfit(&logits.spec(), &target.spec(), "logits"))
+        classes.and_then(of_classes).or_else(|| invalid_classes(&logits.spec(), &target.spec(), "logits"))
     }
 }

@@ -1,21 +1,23 @@
-//! Negative log-likelihood of numbers with a variance.
+//! Negative log-likelihood of numbers under normal distributions.
 
 use std::f64::consts::TAU;
 
 use wgrad_core::{InvalidArgument, Tensor};
 
-use super::shapes::{invalid, option_misfit};
+use super::shapes::{invalid, invalid_option};
 
 options! {
-    /// Negative log-likelihood of numbers under normal distributions: `½·(log v + (x − y)² / v)` for means `x`, targets
-    /// `y` and variances `v`; PyTorch's `GaussianNLLLoss`.
+    /// Negative log-likelihood of numbers under normal distributions: `½·(log v + (x − y)² / v)` for means `x`,
+    /// targets `y` and variances `v`; PyTorch's `GaussianNLLLoss`.
     ///
-    /// Variances have the shape of the means, or miss the last axis, or have one axis of size 1: then they are shared
-    /// along it. Those below `eps`, 1e−6 by default, count as `eps`, but get the gradient that they would have there,
-    /// as in PyTorch (which refuses negative ones; make variances positive by `exp` or `softplus`). `full` adds `½·log
-    /// 2π`.
+    /// Means and targets have the same shape. Variances have the shape of the means, or lack the last axis, or have
+    /// size 1 in one axis, and then broadcast along it. Variances below `eps` are replaced by `eps`, and their
+    /// gradient is the one at `eps`, as in PyTorch. Negative variances are an error there; make variances positive by
+    /// `exp` or `softplus`.
     ///
-    /// Shapes that do not fit, targets of `u32` and an `eps` that is not above 0 leave an invalid tensor and an error.
+    /// Defaults: reduction by the mean, `full` `false`, `eps` 1e−6.
+    ///
+    /// Invalid shapes, targets of `u32` and an `eps` that is not positive are errors of the graph.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -31,15 +33,15 @@ options! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct GaussianNllLoss: common[reduction] {
-        /// Whether to add the constant `½·log 2π`; by default it is left out.
+        /// If `true`, adds the constant `½·log 2π`. Default: `false`.
         full: bool = false,
-        /// Smallest variance; 1e−6 by default.
+        /// Smallest variance. Default: 1e−6.
         eps: f64 = 1e-6,
     }
 }
 
 impl GaussianNllLoss {
-    /// The loss of means `x` and variances `var` against targets `y`.
+    /// Returns the loss of means `x` and variances `var` against targets `y`.
     #[track_caller]
     pub fn forward(&self, x: &Tensor, y: &Tensor, var: &Tensor) -> Tensor {
         let (shape, own) = (x.shape(), var.shape());
@@ -50,7 +52,7 @@ impl GaussianNllLoss {
             vec![0]
         };
         let invalid = invalid(x, y, "means")
-            .or_else(|| option_misfit("eps", self.eps, self.eps > 0.0, "a number above 0"))
+            .or_else(|| invalid_option("eps", self.eps, self.eps > 0.0, "a number above 0"))
             .or_else(|| {
                 (!shared && !off.is_empty() && off != [1]).then(|| {
                     InvalidArgument::new(format!("variances {own} do not fit means {shape}")).fix(format!(

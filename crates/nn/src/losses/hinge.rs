@@ -3,16 +3,18 @@
 use wgrad_core::Tensor;
 
 use super::Loss;
-use super::shapes::signs_misfit;
+use super::shapes::invalid_signs;
 
 options! {
-    /// Hinge loss of scores: `max(0, 1 − y·x)` for scores `x` and targets `y` of −1 or 1 of the same shape: what a
-    /// support vector machine minimises. `squared` takes the square of it.
+    /// Hinge loss of scores: `max(0, 1 − y·x)` for scores `x` and targets `y` of −1 or 1 of the same shape, the loss
+    /// of a support vector machine. With `squared`, the square of it.
     ///
-    /// PyTorch has no such loss (its `HingeEmbeddingLoss` is [another one](super::HingeEmbeddingLoss)); Keras calls them
-    /// `hinge` and `squared_hinge`. The gradient is `−y` where `y·x < 1`, else 0.
+    /// The gradient is `−y` where `y·x < 1`, otherwise 0. Keras has these losses as `hinge` and `squared_hinge`;
+    /// PyTorch has only the different [`HingeEmbeddingLoss`](super::HingeEmbeddingLoss).
     ///
-    /// Shapes that differ and targets of `u32` leave an invalid tensor and an error.
+    /// Defaults: reduction by the mean, not squared.
+    ///
+    /// Shapes that differ and targets of `u32` are errors of the graph.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -29,7 +31,7 @@ options! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct HingeLoss: common[reduction] {
-        /// Whether to square each loss; by default it is not squared.
+        /// If `true`, squares each loss. Default: `false`.
         squared: bool = false,
     }
 }
@@ -37,7 +39,7 @@ options! {
 impl Loss for HingeLoss {
     #[track_caller]
     fn forward(&self, x: &Tensor, targets: &Tensor) -> Tensor {
-        if let Some(invalid) = signs_misfit(x, targets, "scores") {
+        if let Some(invalid) = invalid_signs(x, targets, "scores") {
             return x.invalid("HingeLoss", &[targets], invalid);
         }
         let losses = (1.0 - x * targets).relu();

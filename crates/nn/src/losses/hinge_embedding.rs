@@ -3,15 +3,17 @@
 use wgrad_core::Tensor;
 
 use super::Loss;
-use super::shapes::{option_misfit, signs_misfit};
+use super::shapes::{invalid_option, invalid_signs};
 
 options! {
     /// Hinge loss of distances: `x` where the target is 1, `max(0, margin − x)` where it is −1, for distances `x`;
     /// PyTorch's `HingeEmbeddingLoss`.
     ///
-    /// `margin` is 1 by default. A target that is neither gets the sum of both, as in PyTorch.
+    /// Targets have the shape of the distances. Any other target has the sum of both losses, as in PyTorch.
     ///
-    /// Shapes that differ and targets of `u32` leave an invalid tensor and an error.
+    /// Defaults: reduction by the mean, `margin` 1.
+    ///
+    /// Shapes that differ and targets of `u32` are errors of the graph.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -28,7 +30,7 @@ options! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct HingeEmbeddingLoss: common[reduction] {
-        /// Distance that unlike pairs shall have; 1 by default.
+        /// Distance from which dissimilar pairs have no loss. Default: 1.
         margin: f64 = 1.0,
     }
 }
@@ -36,8 +38,8 @@ options! {
 impl Loss for HingeEmbeddingLoss {
     #[track_caller]
     fn forward(&self, x: &Tensor, targets: &Tensor) -> Tensor {
-        let option = || option_misfit("the margin", self.margin, true, "a number");
-        if let Some(invalid) = signs_misfit(x, targets, "distances").or_else(option) {
+        let option = || invalid_option("the margin", self.margin, true, "a number");
+        if let Some(invalid) = invalid_signs(x, targets, "distances").or_else(option) {
             return x.invalid("HingeEmbeddingLoss", &[targets], invalid);
         }
         let zero = &x.number(0.0);

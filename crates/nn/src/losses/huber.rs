@@ -3,11 +3,12 @@
 use wgrad_core::Tensor;
 
 use super::Loss;
-use super::shapes::{invalid, option_misfit};
+use super::shapes::{invalid, invalid_option};
 
-/// `½d²` where `|d| < delta`, `delta·(|d| − ½delta)` beyond, with `c = d` held within ±delta: `c·(d − ½c)`.
+/// Returns `½d²` where `|d| < delta`, and `delta·(|d| − ½delta)` elsewhere, computed as `c·(d − ½c)` with `c =
+/// clamp(d, −delta, delta)`.
 ///
-/// The parts of the gradient that go through `c` cancel exactly, so that it is `c`.
+/// The terms of the gradient through `c` cancel exactly, so the gradient is `c`.
 #[track_caller]
 pub(super) fn huber(d: &Tensor, delta: f64) -> Tensor {
     let c = d.clamp(-delta, delta);
@@ -15,14 +16,17 @@ pub(super) fn huber(d: &Tensor, delta: f64) -> Tensor {
 }
 
 options! {
-    /// Huber loss: `½d²` where `d = x − y` is below `delta` in size, `delta·(|d| − ½delta)` beyond; PyTorch's
+    /// Huber loss: `½d²` where `|d| < delta` for `d = x − y`, and `delta·(|d| − ½delta)` elsewhere; PyTorch's
     /// `HuberLoss`.
     ///
-    /// `delta` is 1 by default. It is `delta` times [`SmoothL1Loss`](super::SmoothL1Loss) with `beta = delta`; the
-    /// gradient is `d` within, `delta` times its sign beyond.
+    /// Predictions `x` and targets `y` have the same shape. The loss is `delta` times
+    /// [`SmoothL1Loss`](super::SmoothL1Loss) with `beta = delta`. The gradient is `d` where `|d| < delta`, otherwise
+    /// `delta · sign(d)`.
     ///
-    /// Shapes are compared, not broadcast, and targets are `f32`; other ones, and a `delta` that is not above 0, leave
-    /// an invalid tensor and an error.
+    /// Defaults: reduction by the mean, `delta` 1.
+    ///
+    /// Shapes that differ (they do not broadcast), targets of `u32` and a `delta` that is not positive are errors of
+    /// the graph.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -39,7 +43,7 @@ options! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct HuberLoss: common[reduction] {
-        /// Distance up to which the loss is quadratic, above 0; 1 by default.
+        /// Distance up to which the loss is quadratic; must be positive. Default: 1.
         delta: f64 = 1.0,
     }
 }
@@ -47,7 +51,7 @@ options! {
 impl Loss for HuberLoss {
     #[track_caller]
     fn forward(&self, x: &Tensor, y: &Tensor) -> Tensor {
-        let option = || option_misfit("delta", self.delta, self.delta > 0.0, "a number above 0");
+        let option = || invalid_option("delta", self.delta, self.delta > 0.0, "a number above 0");
         if let Some(invalid) = invalid(x, y, "predictions").or_else(option) {
             return x.invalid("HuberLoss", &[y], invalid);
         }

@@ -5,12 +5,13 @@ use wgrad_core::Tensor;
 use super::shapes::invalid;
 use super::{Loss, Reduction};
 
-/// How the terms of a [`KlDivLoss`] become the result; a [`Reduction`] converts.
+/// Reduction of the terms of a [`KlDivLoss`]; a [`Reduction`] converts into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KlDivReduction {
-    /// As for every loss. The mean divides by the number of *elements*, which is not the divergence.
+    /// Reduction over the elements, as in other losses. Its mean divides by the number of *elements*, so it is not
+    /// the divergence.
     Of(Reduction),
-    /// The sum over the size of the first axis: the mean divergence of the rows.
+    /// The sum divided by the size of the first axis: the mean divergence of the rows.
     BatchMean,
 }
 
@@ -21,13 +22,15 @@ impl From<Reduction> for KlDivReduction {
 }
 
 options! {
-    /// Kullback-Leibler divergence: `y·(log y − x)`, 0 where `y = 0`, for log-probabilities `x` and probabilities `y`
-    /// of the same shape; PyTorch's `KLDivLoss`. With `log_target`, `y` are log-probabilities, too: `eʸ·(y − x)`.
+    /// Kullback-Leibler divergence: `y·(log y − x)`, or 0 where `y = 0`, for log-probabilities `x` and probabilities
+    /// `y` of the same shape; PyTorch's `KLDivLoss`. With `log_target`, `y` are log-probabilities: `eʸ·(y − x)`.
     ///
-    /// The sum over a row is the divergence of the prediction from the target. The default reduction is PyTorch's, the
-    /// mean over all *elements*; what is usually wanted is [`KlDivReduction::BatchMean`].
+    /// The sum over a row is the divergence of the prediction from the target.
     ///
-    /// Shapes that differ and targets of `u32` leave an invalid tensor and an error.
+    /// Defaults: reduction by the mean over all *elements*, as in PyTorch, `log_target` `false`. The usual choice of
+    /// reduction is [`KlDivReduction::BatchMean`].
+    ///
+    /// Shapes that differ and targets of `u32` are errors of the graph.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -44,9 +47,9 @@ options! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct KlDivLoss {
-        /// Whether the targets are logarithms of probabilities; by default they are probabilities.
+        /// If `true`, targets are log-probabilities. Default: `false`.
         log_target: bool = false,
-        /// What becomes of the terms: a [`Reduction`] or [`KlDivReduction::BatchMean`]. By default their mean.
+        /// Reduction of the terms: a [`Reduction`] or [`KlDivReduction::BatchMean`]. Default: their mean.
         reduction: KlDivReduction as KlDivReduction = Reduction::Mean.into(),
     }
 }
@@ -60,13 +63,13 @@ impl Loss for KlDivLoss {
         let losses = if self.log_target {
             targets.exp() * (targets - x)
         } else {
-            // Where the target is 0, its logarithm must be a number for the product to be 0.
+            // Avoids log 0 where the target is 0, so that the product is 0 instead of NaN.
             let nothing = targets.eq(0.0);
             targets * (nothing.where_cond(1.0, targets).log() - x)
         };
         match self.reduction {
             KlDivReduction::Of(reduction) => reduction.apply(losses),
-            // A single number is its own divergence; without rows there is no mean, and the message is that of the mean.
+            // A scalar is its own divergence. Without rows, `mean_all` reports the error about a mean of nothing.
             KlDivReduction::BatchMean => match x.shape().dims().first() {
                 None => losses,
                 Some(0) => losses.mean_all(),

@@ -6,10 +6,11 @@ use super::Loss;
 use super::shapes::invalid;
 
 options! {
-    /// Mean absolute error: `|x − y|` for predictions `x` and targets `y` of the same shape; PyTorch's `L1Loss`. The
-    /// gradient is 0 where they are equal.
+    /// Mean absolute error: `|x − y|` for predictions `x` and targets `y` of the same shape; PyTorch's `L1Loss`.
     ///
-    /// Shapes are compared, not broadcast, and targets are `f32`; other ones leave an invalid tensor and an error.
+    /// The gradient is 0 where they are equal. Default: reduction by the mean.
+    ///
+    /// Shapes that differ (they do not broadcast) and targets of `u32` are errors of the graph.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};

@@ -1,16 +1,16 @@
-//! Ranking of two scores.
+//! Loss of the order of two scores.
 
 use wgrad_core::Tensor;
 
-use super::shapes::{option_misfit, signs_misfit};
+use super::shapes::{invalid_option, invalid_signs};
 
 options! {
-    /// Ranking loss of two scores: `max(0, −y·(x₁ − x₂) + margin)`: for targets 1 the first score shall be the higher
-    /// one, for −1 the second; PyTorch's `MarginRankingLoss`.
+    /// Ranking loss of two scores: `max(0, −y·(x₁ − x₂) + margin)`, where the target `y` is 1 if the first score
+    /// should be the higher one, and −1 if the second should; PyTorch's `MarginRankingLoss`.
     ///
-    /// `margin` is 0 by default. All three have the same shape (PyTorch broadcasts).
+    /// Scores and targets have the same shape. Defaults: reduction by the mean, `margin` 0.
     ///
-    /// Shapes that differ and targets of `u32` leave an invalid tensor and an error.
+    /// Shapes that differ (PyTorch broadcasts) and targets of `u32` are errors of the graph.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -30,17 +30,17 @@ options! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct MarginRankingLoss: common[reduction] {
-        /// Distance by which the one score shall be above the other; 0 by default.
+        /// Difference of the scores from which there is no loss. Default: 0.
         margin: f64 = 0.0,
     }
 }
 
 impl MarginRankingLoss {
-    /// The loss of scores `first` and `second` against `targets`.
+    /// Returns the loss of scores `first` and `second` against `targets`.
     #[track_caller]
     pub fn forward(&self, first: &Tensor, second: &Tensor, targets: &Tensor) -> Tensor {
-        let option = || option_misfit("the margin", self.margin, true, "a number");
-        let invalid = signs_misfit(first, targets, "scores").or_else(|| signs_misfit(second, targets, "scores"));
+        let option = || invalid_option("the margin", self.margin, true, "a number");
+        let invalid = invalid_signs(first, targets, "scores").or_else(|| invalid_signs(second, targets, "scores"));
         if let Some(invalid) = invalid.or_else(option) {
             return first.invalid("MarginRankingLoss", &[second, targets], invalid);
         }

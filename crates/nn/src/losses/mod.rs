@@ -1,13 +1,13 @@
-//! Losses: PyTorch's options, defaults and reductions.
+//! Loss functions, with PyTorch's options, defaults and reductions.
 //!
-//! | the model gives | the targets are | loss |
+//! | model output | targets | loss |
 //! |---|---|---|
 //! | one logit per row, `[N, 1]` | `f32[N, 1]`, 0 or 1 (or between) | [`BceWithLogitsLoss`] |
 //! | `K` independent logits, `[N, K]` | `f32[N, K]` | [`BceWithLogitsLoss`], [`MultiLabelSoftMarginLoss`] |
-//! | the same, and most rows are easy negatives | `f32[N, K]` | [`FocalLoss`] |
+//! | the same, if most rows are easy negatives | `f32[N, K]` | [`FocalLoss`] |
 //! | `C` logits, one per exclusive class, `[N, C]` | `u32[N]`, the class | [`CrossEntropyLoss`], [`MultiClassFocalLoss`], [`MultiMarginLoss`] |
 //! | the same | `f32[N, C]`, probabilities | [`CrossEntropyLoss`] |
-//! | `K − 1` logits of a [`Coral`](crate::layers::Coral) layer, for `K` classes in an order | `u32[N]`, the class | [`CoralLoss`] |
+//! | `K − 1` logits of a [`Coral`](crate::layers::Coral) layer, for `K` ordered classes | `u32[N]`, the class | [`CoralLoss`] |
 //! | probabilities (after a sigmoid) | `f32` of the same shape | [`BceLoss`] |
 //! | log-probabilities (after a log-softmax), `[N, C]` | `u32[N]`, the class | [`NllLoss`] |
 //! | the same | `f32[N, C]`, a distribution | [`KlDivLoss`] |
@@ -16,13 +16,13 @@
 //! | means and variances | `f32` | [`GaussianNllLoss`] |
 //! | scores | `f32`, −1 or 1 | [`HingeLoss`], [`SoftMarginLoss`] |
 //! | distances | `f32`, −1 or 1 | [`HingeEmbeddingLoss`] |
-//! | two scores | `f32`: 1 if the first shall be higher, −1 if lower | [`MarginRankingLoss`] |
-//! | two vectors per row | `f32[N]`: 1 if alike, −1 if not | [`CosineEmbeddingLoss`] |
+//! | two scores | `f32`: 1 if the first should be higher, −1 if lower | [`MarginRankingLoss`] |
+//! | two vectors per row | `f32[N]`: 1 if similar, −1 if not | [`CosineEmbeddingLoss`] |
 //! | three vectors per row: anchor, positive, negative | none | [`TripletMarginLoss`] |
 //!
-//! Where a loss takes logits, the model ends without sigmoid or softmax: the loss has it inside, in a form that keeps
-//! its digits. Shapes are compared, never broadcast: `[64]` against `[64, 1]` is an error here, where PyTorch would
-//! make 64 by 64 differences of it.
+//! For a loss of logits, the model ends without sigmoid or softmax: the loss contains it in a numerically stable
+//! form. Shapes do not broadcast: `[64]` against `[64, 1]` is an error, where PyTorch would compute 64 × 64
+//! differences.
 
 #[macro_use]
 mod common;
@@ -76,13 +76,13 @@ pub use triplet_margin::TripletMarginLoss;
 
 use wgrad_core::Tensor;
 
-/// A loss of predictions against targets: traces its ops onto the graph of the predictions.
+/// A loss of predictions against targets; traces its ops onto the graph of the predictions.
 ///
-/// A closure `|input: &Tensor, target: &Tensor| …` is a loss, too. Losses of other arguments have a `forward` of their
-/// own: [`CosineEmbeddingLoss::forward`], [`GaussianNllLoss::forward`], [`MarginRankingLoss::forward`],
+/// Every closure `|input: &Tensor, target: &Tensor| …` is a loss. Losses with other arguments have their own
+/// `forward`: [`CosineEmbeddingLoss::forward`], [`GaussianNllLoss::forward`], [`MarginRankingLoss::forward`],
 /// [`TripletMarginLoss::forward`].
 ///
-/// Errors name the line that calls `forward`, except through `dyn Loss`.
+/// Errors name the source line that calls `forward`, except through `dyn Loss`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -93,7 +93,8 @@ use wgrad_core::Tensor;
 /// assert!(losses.iter().all(|loss| loss.forward(&x, &y).shape().rank() == 0));
 /// ```
 pub trait Loss {
-    /// Returns the loss of `input`, a model's output, against `target`: a number, or as many as the reduction leaves.
+    /// Returns the loss of a model's output `input` against `target`: a scalar, or the shape that the reduction
+    /// leaves.
     fn forward(&self, input: &Tensor, target: &Tensor) -> Tensor;
 }
 

@@ -8,7 +8,9 @@ use super::shapes::invalid;
 options! {
     /// Mean squared error: `(x − y)²` for predictions `x` and targets `y` of the same shape; PyTorch's `MSELoss`.
     ///
-    /// Shapes are compared, not broadcast, and targets are `f32`; other ones leave an invalid tensor and an error.
+    /// Default: reduction by the mean.
+    ///
+    /// Shapes that differ (they do not broadcast) and targets of `u32` are errors of the graph.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};

@@ -6,13 +6,15 @@ use super::Loss;
 use super::shapes::invalid;
 
 options! {
-    /// Mean binary cross-entropy of the labels of a row: The mean binary cross-entropy of the `C` logits of a row, `[…,
-    /// C]`, against targets of the same shape; PyTorch's `MultiLabelSoftMarginLoss`.
+    /// Mean binary cross-entropy of the labels of a row: the mean over the last axis for `C` logits per row, `[…,
+    /// C]`, and targets of the same shape; PyTorch's `MultiLabelSoftMarginLoss`.
     ///
-    /// It is [`BceWithLogitsLoss`](super::BceWithLogitsLoss) with the mean over the last axis taken first, so that
-    /// [`Reduction::None`](super::Reduction::None) gives a loss per row. `weight` is one per class, `[C]`.
+    /// It is [`BceWithLogitsLoss`](super::BceWithLogitsLoss) with the mean over the last axis taken first, so
+    /// [`Reduction::None`](super::Reduction::None) returns a loss per row.
     ///
-    /// Shapes that differ and targets of `u32` leave an invalid tensor and an error.
+    /// Defaults: reduction by the mean, no weight.
+    ///
+    /// Shapes that differ and targets of `u32` are errors of the graph.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -34,9 +36,8 @@ options! {
 impl Loss for MultiLabelSoftMarginLoss {
     #[track_caller]
     fn forward(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
-        let invalid = invalid(logits, targets, "logits").or_else(|| {
-            (logits.shape().rank() == 0).then(|| InvalidArgument::new("a single number has no axis of classes"))
-        });
+        let invalid = invalid(logits, targets, "logits")
+            .or_else(|| (logits.shape().rank() == 0).then(|| InvalidArgument::new("a scalar has no class axis")));
         if let Some(invalid) = invalid {
             return logits.invalid("MultiLabelSoftMarginLoss", &[targets], invalid);
         }

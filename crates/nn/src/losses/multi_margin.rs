@@ -3,17 +3,17 @@
 use wgrad_core::{Array, InvalidArgument, Tensor};
 
 use super::Loss;
-use super::nll::class_misfit;
-use super::shapes::option_misfit;
+use super::nll::invalid_classes;
+use super::shapes::invalid_option;
 
 options! {
     /// Margin loss of exclusive classes: `Σ_{c≠y} w_y · max(0, margin − x_y + x_c)ᵖ / C` for scores `x` `[N, C]` (or
     /// `[C]`) and class indices `y` `u32[N]`; PyTorch's `MultiMarginLoss`.
     ///
-    /// `p` is 1 by default and may be 2; `margin` is 1; `weight` is one per class, `[C]`. The mean divides by the
-    /// number of rows, never by the weights. A class index that does not exist makes the loss NaN.
+    /// Defaults: reduction by the mean, `p` 1, `margin` 1, no weight. The mean divides by the number of rows, not by
+    /// the sum of the weights. A class index out of range makes the loss NaN.
     ///
-    /// Shapes, types and options that do not fit leave an invalid tensor and an error.
+    /// Invalid shapes, types and options are errors of the graph.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -30,9 +30,9 @@ options! {
     /// ```
     #[derive(Clone, Debug, PartialEq)]
     pub struct MultiMarginLoss: common[reduction, class_weight] {
-        /// Power of each term: 1, which is the default, or 2.
+        /// Exponent of each term, 1 or 2. Default: 1.
         p: u32 = 1,
-        /// Distance that the score of the right class shall have from the others; 1 by default.
+        /// Difference between the scores of the right class and another one from which there is no loss. Default: 1.
         margin: f64 = 1.0,
     }
 }
@@ -42,12 +42,12 @@ impl Loss for MultiMarginLoss {
     fn forward(&self, x: &Tensor, target: &Tensor) -> Tensor {
         let shape = x.shape();
         let classes = shape.dims().last().copied().unwrap_or(1);
-        let invalid = class_misfit(&x.spec(), &target.spec(), "scores")
+        let invalid = invalid_classes(&x.spec(), &target.spec(), "scores")
             .or_else(|| {
                 (shape.rank() > 2).then(|| InvalidArgument::new(format!("scores are [N, C] or [C], not {shape}")))
             })
-            .or_else(|| option_misfit("p", self.p.into(), matches!(self.p, 1 | 2), "1 or 2"))
-            .or_else(|| option_misfit("the margin", self.margin, true, "a number"))
+            .or_else(|| invalid_option("p", self.p.into(), matches!(self.p, 1 | 2), "1 or 2"))
+            .or_else(|| invalid_option("the margin", self.margin, true, "a number"))
             .or_else(|| self.class_weight.as_ref().and_then(|weight| weight.per_class(classes)));
         if let Some(invalid) = invalid {
             return x.invalid("MultiMarginLoss", &[target], invalid);
@@ -56,7 +56,7 @@ impl Loss for MultiMarginLoss {
         let own = index.eq(x.graph().array(Array::vector((0..classes as u32).collect())));
         let terms = (x - x.gather(-1, &index) + self.margin).relu();
         let terms = if self.p == 2 { terms.square() } else { terms };
-        // The right class gets nothing, unless it does not exist: then every term is NaN.
+        // The term of the right class is 0. If the class is out of range, every term stays NaN.
         let terms = own.where_cond(0.0, &terms);
         self.reduction.row_means(&match &self.class_weight {
             Some(weight) => terms * weight.tensor(x.graph()).embedding(&index),

@@ -10,15 +10,15 @@ options! {
     /// Negative log-likelihood of classes: `−w_y · x_y` for log-probabilities `x` with the classes along axis 1 and
     /// class indices `y`; PyTorch's `NLLLoss`.
     ///
-    /// Log-probabilities `[N, C, d…]` (or `[C]`), as [`log_softmax`](wgrad_core::Tensor::log_softmax) gives them,
-    /// take `u32[N, d…]` class indices. On logits, [`CrossEntropyLoss`](super::CrossEntropyLoss) does both steps in one
-    /// kernel.
+    /// Log-probabilities, the result of [`log_softmax`](wgrad_core::Tensor::log_softmax), are `[N, C, d…]` (or
+    /// `[C]`), class indices `u32[N, d…]`. Rows with the class index `ignore_index` have no loss. For logits,
+    /// [`CrossEntropyLoss`](super::CrossEntropyLoss) computes both in one kernel.
     ///
-    /// Rows whose index is `ignore_index`, [`IGNORE`](super::IGNORE) by default, cost nothing. The mean divides by the
-    /// sum of the kept rows' class weights (NaN when nothing is kept). A class index that does not exist makes the loss
-    /// NaN.
+    /// Defaults: reduction by the mean, no weight, `ignore_index` [`IGNORE`](super::IGNORE). The mean divides by the
+    /// sum of the class weights of the rows that are not ignored (NaN if all are). A class index out of range makes
+    /// the loss NaN.
     ///
-    /// Shapes and types that do not fit leave an invalid tensor and an error.
+    /// Invalid shapes and types are errors of the graph.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -73,15 +73,16 @@ impl Loss for NllLoss {
 
 impl NllLoss {
     fn invalid(&self, x: &Tensor, target: &Tensor) -> Option<InvalidArgument> {
-        class_misfit(&x.spec(), &target.spec(), "log-probabilities").or_else(|| {
+        invalid_classes(&x.spec(), &target.spec(), "log-probabilities").or_else(|| {
             let classes = x.shape().dims()[usize::from(x.shape().rank() > 1)];
             self.class_weight.as_ref().and_then(|weight| weight.per_class(classes))
         })
     }
 }
 
-/// What is wrong with class indices `target` for `x`, whose classes lie along axis 1 (0 if there is no other).
-pub(super) fn class_misfit(x: &wgrad_core::Spec, target: &wgrad_core::Spec, what: &str) -> Option<InvalidArgument> {
+/// Returns an error if class indices `target` do not fit `x`, whose classes are along axis 1, or along axis 0 if it
+/// has one axis. `what` names `x` in the message, such as "logits".
+pub(super) fn invalid_classes(x: &wgrad_core::Spec, target: &wgrad_core::Spec, what: &str) -> Option<InvalidArgument> {
     if !x.dtype.is_float() {
         return Some(
             InvalidArgument::new(format!("{what} are f32, not u32"))
@@ -107,7 +108,10 @@ pub(super) fn class_misfit(x: &wgrad_core::Spec, target: &wgrad_core::Spec, what
     if *shape == x.shape {
         return Some(
             InvalidArgument::new(format!("this loss takes a class per row, u32{rows}, not {target}"))
-                .fix(format!("one-hot or class probabilities: `.argmax({})` gives the class", dims.len().min(2) - 1))
+                .fix(format!(
+                    "for one-hot targets or class probabilities, `.argmax({})` returns the class",
+                    dims.len().min(2) - 1
+                ))
                 .fix("or, for soft targets, use CrossEntropyLoss on logits or KlDivLoss on log-probabilities"),
         );
     }
@@ -121,7 +125,7 @@ pub(super) fn class_misfit(x: &wgrad_core::Spec, target: &wgrad_core::Spec, what
         );
     }
     Some(
-        InvalidArgument::new(format!("{what} {} of {classes} classes do not go with the target {target}", x.shape))
+        InvalidArgument::new(format!("{what} {} of {classes} classes do not match the target {target}", x.shape))
             .fix(format!("give one class index per row: u32{rows}")),
     )
 }

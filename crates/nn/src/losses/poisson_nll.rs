@@ -5,16 +5,18 @@ use std::f64::consts::TAU;
 use wgrad_core::Tensor;
 
 use super::Loss;
-use super::shapes::{invalid, option_misfit};
+use super::shapes::{invalid, invalid_option};
 
 options! {
-    /// Negative log-likelihood of counts under a Poisson distribution: `eˣ − y·x` for the logarithm `x` of a rate and
-    /// counts `y` of the same shape; PyTorch's `PoissonNLLLoss`.
+    /// Negative log-likelihood of counts under a Poisson distribution: `eˣ − y·x` for log-rates `x` and counts `y` of
+    /// the same shape; PyTorch's `PoissonNLLLoss`.
     ///
-    /// Without `log_input`, `x` is the rate itself: `x − y·log(x + eps)`, `eps` 1e−8 by default. `full` adds Stirling's
-    /// formula for `log y!` where `y > 1`: `y·log y − y + ½·log(2π·y)`; the gradient of the prediction does not change.
+    /// Without `log_input`, `x` is the rate itself: `x − y·log(x + eps)`. `full` adds Stirling's approximation of
+    /// `log y!` where `y > 1`: `y·log y − y + ½·log(2π·y)`, which does not change the gradient of the prediction.
     ///
-    /// Shapes that differ, targets of `u32` and an `eps` that is not above 0 leave an invalid tensor and an error.
+    /// Defaults: reduction by the mean, `log_input` `true`, `full` `false`, `eps` 1e−8.
+    ///
+    /// Shapes that differ, targets of `u32` and an `eps` that is not positive are errors of the graph.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -31,11 +33,11 @@ options! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct PoissonNllLoss: common[reduction] {
-        /// Whether the predictions are logarithms of rates; by default they are.
+        /// If `true`, predictions are logarithms of rates; if `false`, rates. Default: `true`.
         log_input: bool = true,
-        /// Whether to add the approximation of `log y!`; by default it is left out.
+        /// If `true`, adds the approximation of `log y!`. Default: `false`.
         full: bool = false,
-        /// Number added to a rate before its logarithm is taken; 1e−8 by default.
+        /// Number that is added to a rate before its logarithm is taken. Default: 1e−8.
         eps: f64 = 1e-8,
     }
 }
@@ -43,7 +45,7 @@ options! {
 impl Loss for PoissonNllLoss {
     #[track_caller]
     fn forward(&self, x: &Tensor, y: &Tensor) -> Tensor {
-        let option = || option_misfit("eps", self.eps, self.eps > 0.0, "a number above 0");
+        let option = || invalid_option("eps", self.eps, self.eps > 0.0, "a number above 0");
         if let Some(invalid) = invalid(x, y, "predictions").or_else(option) {
             return x.invalid("PoissonNllLoss", &[y], invalid);
         }

@@ -1,8 +1,9 @@
-//! What is wrong with the inputs of losses that compare numbers.
+//! Checks of the arguments of losses that compare numbers.
 
 use wgrad_core::{InvalidArgument, Tensor};
 
-/// What is wrong with targets `y` for `x`, whose shapes must be equal; `x` are called `what`, as in "predictions".
+/// Returns an error unless predictions `x` and targets `y` are `f32` of the same shape. `what` names `x` in the
+/// message, such as "predictions".
 pub(super) fn invalid(x: &Tensor, y: &Tensor, what: &str) -> Option<InvalidArgument> {
     let (own, targets) = (x.shape(), y.shape());
     if !x.dtype().is_float() {
@@ -21,28 +22,29 @@ pub(super) fn invalid(x: &Tensor, y: &Tensor, what: &str) -> Option<InvalidArgum
             ([n], [m, 1]) if n == m => invalid
                 .fix("drop the last axis of the targets: `.squeeze(1)`")
                 .fix(format!("or give the {what} the shape {targets}: `.unsqueeze(1)`")),
-            _ => invalid.fix("shapes are compared, not broadcast; if it is meant, `.expand(…)` one side"),
+            _ => invalid
+                .fix("shapes must be equal, they do not broadcast; if broadcasting is intended, `.expand(…)` one side"),
         });
     }
     (!y.dtype().is_float())
         .then(|| InvalidArgument::new("targets are numbers, f32, not u32").fix("cast with `.to_f32()`"))
 }
 
-/// As [`invalid`], for targets that are −1 or 1.
-pub(super) fn signs_misfit(x: &Tensor, y: &Tensor, what: &str) -> Option<InvalidArgument> {
+/// Performs the checks of [`invalid`] for targets that are −1 or 1.
+pub(super) fn invalid_signs(x: &Tensor, y: &Tensor, what: &str) -> Option<InvalidArgument> {
     invalid(x, y, what).map(|invalid| {
         let zero_or_one = invalid.message.contains("not u32");
         if zero_or_one { invalid.fix("labels 0 and 1 become −1 and 1 by `y.to_f32() * 2.0 - 1.0`") } else { invalid }
     })
 }
 
-/// What is wrong with an option that must be a number of a range.
-pub(super) fn option_misfit(name: &str, value: f64, fits: bool, range: &str) -> Option<InvalidArgument> {
+/// Returns an error unless the option `name` is finite and `fits`. `range` describes the permitted numbers.
+pub(super) fn invalid_option(name: &str, value: f64, fits: bool, range: &str) -> Option<InvalidArgument> {
     (!fits || !value.is_finite()).then(|| InvalidArgument::new(format!("{name} must be {range}, not {value}")))
 }
 
-/// What is wrong with vectors that shall have one shape, `[N, D]` or `[D]`.
-pub(super) fn vectors_misfit(vectors: &[&Tensor]) -> Option<InvalidArgument> {
+/// Returns an error unless the vectors are `f32` of the same shape, `[N, D]` or `[D]`.
+pub(super) fn invalid_vectors(vectors: &[&Tensor]) -> Option<InvalidArgument> {
     let shape = vectors[0].shape();
     if vectors.iter().any(|x| !x.dtype().is_float()) {
         return Some(InvalidArgument::new("vectors are f32, not u32").fix("cast with `.to_f32()`"));
@@ -50,8 +52,8 @@ pub(super) fn vectors_misfit(vectors: &[&Tensor]) -> Option<InvalidArgument> {
     if let Some(other) = vectors.iter().map(|x| x.shape()).find(|other| *other != shape) {
         return Some(
             InvalidArgument::new(format!("all vectors must have the same shape, not {shape} and {other}"))
-                .fix("shapes are compared, not broadcast; if it is meant, `.expand(…)` one side"),
+                .fix("shapes must be equal, they do not broadcast; if broadcasting is intended, `.expand(…)` one side"),
         );
     }
-    (shape.rank() == 0).then(|| InvalidArgument::new("a single number is no vector").fix("give vectors [N, D] or [D]"))
+    (shape.rank() == 0).then(|| InvalidArgument::new("a scalar is not a vector").fix("give vectors [N, D] or [D]"))
 }

@@ -1,20 +1,21 @@
-//! Absolute error, squared near 0.
+//! Absolute error, quadratic near 0.
 
 use wgrad_core::Tensor;
 
 use super::Loss;
 use super::huber::huber;
-use super::shapes::{invalid, option_misfit};
+use super::shapes::{invalid, invalid_option};
 
 options! {
-    /// Absolute error that is squared near 0: `½d²/beta` where `d = x − y` is below `beta` in size, `|d| − ½beta`
-    /// beyond; PyTorch's `SmoothL1Loss`.
+    /// Absolute error that is quadratic near 0: `½d²/beta` where `|d| < beta` for `d = x − y`, and `|d| − ½beta`
+    /// elsewhere; PyTorch's `SmoothL1Loss`.
     ///
-    /// `beta` is 1 by default; with 0 it is [`L1Loss`](super::L1Loss). The gradient is `d/beta` within, the sign of `d`
-    /// beyond.
+    /// Predictions `x` and targets `y` have the same shape. With `beta` 0 it is [`L1Loss`](super::L1Loss). The
+    /// gradient is `d/beta` where `|d| < beta`, otherwise `sign(d)`.
     ///
-    /// Shapes are compared, not broadcast, and targets are `f32`; other ones, and a negative `beta`, leave an invalid
-    /// tensor and an error.
+    /// Defaults: reduction by the mean, `beta` 1.
+    ///
+    /// Shapes that differ (they do not broadcast), targets of `u32` and a negative `beta` are errors of the graph.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -31,7 +32,7 @@ options! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct SmoothL1Loss: common[reduction] {
-        /// Distance up to which the loss is quadratic, not negative; 1 by default.
+        /// Distance up to which the loss is quadratic; must not be negative. Default: 1.
         beta: f64 = 1.0,
     }
 }
@@ -39,7 +40,7 @@ options! {
 impl Loss for SmoothL1Loss {
     #[track_caller]
     fn forward(&self, x: &Tensor, y: &Tensor) -> Tensor {
-        let option = || option_misfit("beta", self.beta, self.beta >= 0.0, "a number that is not negative");
+        let option = || invalid_option("beta", self.beta, self.beta >= 0.0, "a number that is not negative");
         if let Some(invalid) = invalid(x, y, "predictions").or_else(option) {
             return x.invalid("SmoothL1Loss", &[y], invalid);
         }

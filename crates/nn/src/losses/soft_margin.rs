@@ -3,16 +3,18 @@
 use wgrad_core::Tensor;
 
 use super::Loss;
-use super::shapes::signs_misfit;
+use super::shapes::invalid_signs;
 
 options! {
     /// Logistic loss of scores: `log(1 + e^(−y·x))` for scores `x` and targets `y` of −1 or 1 of the same shape;
     /// PyTorch's `SoftMarginLoss`.
     ///
-    /// It is the binary cross-entropy of logits with other labels. Computed as a softplus, it is exact at both ends,
-    /// where PyTorch's overflows below −709 (in `f32`, below −88).
+    /// It is the binary cross-entropy of logits with labels −1 and 1. It is computed as a softplus, which is accurate
+    /// for all scores; PyTorch's overflows for `y·x` below −709 (in `f32`, −88).
     ///
-    /// Shapes that differ and targets of `u32` leave an invalid tensor and an error.
+    /// Default: reduction by the mean.
+    ///
+    /// Shapes that differ and targets of `u32` are errors of the graph.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -34,7 +36,7 @@ options! {
 impl Loss for SoftMarginLoss {
     #[track_caller]
     fn forward(&self, x: &Tensor, targets: &Tensor) -> Tensor {
-        match signs_misfit(x, targets, "scores") {
+        match invalid_signs(x, targets, "scores") {
             Some(invalid) => x.invalid("SoftMarginLoss", &[targets], invalid),
             None => self.reduction.apply((-(x * targets)).softplus()),
         }

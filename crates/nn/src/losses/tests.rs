@@ -1,4 +1,4 @@
-//! What the losses say about options and shapes. Their values are compared with PyTorch's in `tests/golden.rs`.
+//! Tests of the errors about options and shapes. `tests/golden.rs` compares values with PyTorch's.
 
 use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session, Tensor};
 
@@ -48,7 +48,7 @@ fn weights_that_do_not_fit_are_errors() {
 }
 
 #[test]
-fn a_cross_entropy_that_cannot_be_meant_is_an_error_with_a_fix() {
+fn invalid_cross_entropies_are_errors_with_a_fix() {
     let text = error(|g| CrossEntropyLoss::new().forward(&f32s(g, &[64, 1]), &u32s(g, &[64])));
     assert!(text.contains("this loss is always 0") && text.contains("use BceWithLogitsLoss"), "{text}");
     assert!(text.contains("losses/tests.rs"), "{text}");
@@ -78,7 +78,7 @@ fn the_labels_that_pytorch_ignores_are_ignored() {
     assert_eq!(ignored, IGNORE);
     assert!((value(&loss, &[0, ignored]) - value(&loss, &[0])).abs() < 1e-15);
     assert!(value(&loss, &[ignored]).is_nan());
-    assert!(value(&loss, &[0, 7]).is_nan(), "a class that does not exist");
+    assert!(value(&loss, &[0, 7]).is_nan(), "a class index out of range");
     assert!(value(&loss.ignore_index(None), &[0, ignored]).is_nan());
 }
 

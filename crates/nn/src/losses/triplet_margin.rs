@@ -1,18 +1,21 @@
-//! Distances of triplets: anchor, positive, negative.
+//! Margin loss of triplets: anchor, positive, negative.
 
 use wgrad_core::Tensor;
 
-use super::shapes::{option_misfit, vectors_misfit};
+use super::shapes::{invalid_option, invalid_vectors};
 
 options! {
     /// Margin loss of triplets of vectors: `max(0, d(a, p) − d(a, n) + margin)` for an anchor, a positive and a
     /// negative vector along the last axis; PyTorch's `TripletMarginLoss`.
     ///
-    /// `d(a, b) = (Σ |a − b + eps|ᵖ)^(1/p)`, with `p` 2 and `eps` 1e−6 by default; `margin` is 1. With `swap`, the
-    /// negative's distance is the smaller one of those from anchor and positive. The gradient of a distance of 0 is 0.
+    /// The three have the same shape, `[N, D]` or `[D]`. The distance is `d(a, b) = (Σ |a − b + eps|ᵖ)^(1/p)`; `p`
+    /// may be infinite. With `swap`, `d(p, n)` replaces `d(a, n)` where it is smaller. The gradient of a distance of
+    /// 0 is 0.
     ///
-    /// Shapes that differ, a margin that is not above 0 and a `p` below 1 (no distance; PyTorch takes it) leave an
-    /// invalid tensor and an error. `p` may be infinite.
+    /// Defaults: reduction by the mean, `margin` 1, `p` 2, `eps` 1e−6, `swap` `false`.
+    ///
+    /// Shapes that differ, a margin that is not positive and a `p` below 1 (which PyTorch accepts, but is no norm)
+    /// are errors of the graph.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -32,27 +35,28 @@ options! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct TripletMarginLoss: common[reduction] {
-        /// Distance by which the negative shall be farther away, above 0; 1 by default.
+        /// Difference of the distances from which there is no loss; must be positive. Default: 1.
         margin: f64 = 1.0,
-        /// Norm: 1, 2, which is the default, any number between or above, or infinity.
+        /// Exponent of the norm: at least 1, may be infinite. Default: 2.
         p: f64 = 2.0,
-        /// Number added to each difference; 1e−6 by default.
+        /// Number that is added to each difference. Default: 1e−6.
         eps: f64 = 1e-6,
-        /// Whether to take the negative's distance from the positive where it is the smaller one; by default it is not.
+        /// If `true`, uses the distance between positive and negative where it is smaller than that between anchor
+        /// and negative. Default: `false`.
         swap: bool = false,
     }
 }
 
 impl TripletMarginLoss {
-    /// The loss of the triplets.
+    /// Returns the loss of the triplets.
     #[track_caller]
     pub fn forward(&self, anchor: &Tensor, positive: &Tensor, negative: &Tensor) -> Tensor {
-        let invalid = vectors_misfit(&[anchor, positive, negative])
-            .or_else(|| option_misfit("the margin", self.margin, self.margin > 0.0, "a number above 0"))
-            .or_else(|| option_misfit("eps", self.eps, true, "a number"))
+        let invalid = invalid_vectors(&[anchor, positive, negative])
+            .or_else(|| invalid_option("the margin", self.margin, self.margin > 0.0, "a number above 0"))
+            .or_else(|| invalid_option("eps", self.eps, true, "a number"))
             .or_else(|| {
                 let p = if self.p == f64::INFINITY { 1.0 } else { self.p };
-                option_misfit("p", p, p >= 1.0, "at least 1")
+                invalid_option("p", p, p >= 1.0, "at least 1")
             });
         if let Some(invalid) = invalid {
             return anchor.invalid("TripletMarginLoss", &[positive, negative], invalid);
@@ -74,7 +78,8 @@ impl TripletMarginLoss {
         }
         let terms = if (self.p - 2.0).abs() == 0.0 { d.square() } else { d.abs().pow(self.p) };
         let sum = &terms.sum([-1]);
-        // The root is steep at 0. There the sum itself has the same value, and the gradient 0; and if it is NaN, it stays.
+        // The root has an infinite derivative at 0. There the sum is used, which has the same value and the gradient
+        // 0; a NaN stays NaN.
         let none = sum.eq(0.0);
         none.where_cond(sum, none.where_cond(1.0, sum).pow(1.0 / self.p))
     }

@@ -1,4 +1,4 @@
-//! Whole models under the names of their published weights.
+//! Complete models, with the variable names of their published weights.
 
 mod resnet;
 

@@ -1,4 +1,4 @@
-//! Residual networks for images, named and initialised as torchvision's.
+//! Residual networks for images, with torchvision's names and initial values.
 
 use std::panic::Location;
 
@@ -10,60 +10,62 @@ use crate::{Module, init};
 /// Layers of a residual network before its blocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stem {
-    /// A convolution of 7 × 7 with stride 2 and max pooling with stride 2: a quarter of the size is left, as in the published
-    /// networks for images of 224 × 224.
+    /// A 7 × 7 convolution and max pooling, both with stride 2, which reduce the size to a quarter, as in the
+    /// published networks for images of 224 × 224.
     #[default]
     Large,
-    /// A convolution of 3 × 3 and no pooling: for images of 8 × 8 to 64 × 64.
+    /// A 3 × 3 convolution without pooling, for images of 8 × 8 to 64 × 64.
     Small,
 }
 
 options! {
-    /// Options of a [`ResNet`]; by default those of the published network of 18 layers, for `ImageNet`.
+    /// Options of a [`ResNet`]. The defaults are those of the published 18-layer network for `ImageNet`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct ResNetOptions {
-        /// Number of blocks of each of the four layers; 2 by default.
+        /// Number of blocks of each of the four layers. Default: 2 each.
         blocks: [usize; 4] = [2, 2, 2, 2],
-        /// Outputs of the head `fc`; 1000 by default.
+        /// Outputs of the head `fc`. Default: 1000.
         num_classes: usize = 1000,
-        /// Channels of an image; 3 by default.
+        /// Channels of an image. Default: 3.
         channels: usize = 3,
-        /// Channels of the first layer, which each further layer doubles; 64 by default.
+        /// Channels of the first layer; each further layer doubles the number. Default: 64.
         width: usize = 64,
-        /// Layers before the blocks; by default those for large images.
+        /// Layers before the blocks. Default: [`Stem::Large`].
         stem: Stem = Stem::Large,
-        /// Whether the last batch norm of each block begins with a weight of 0, so that the block begins as the identity;
-        /// by default it does not.
+        /// If `true`, the weight of the last batch norm of each block is initially 0, so that the block is initially
+        /// the identity. Default: `false`.
         zero_init_residual: bool = false,
     }
 }
 
 impl ResNetOptions {
-    /// Takes the published network of 18 layers, for `ImageNet`: the default.
+    /// Returns the options of the published 18-layer network for `ImageNet`, which are the defaults.
     pub fn resnet18() -> Self {
         Self::new()
     }
 
-    /// Takes the published network of 34 layers, for `ImageNet`.
+    /// Returns the options of the published 34-layer network for `ImageNet`.
     pub fn resnet34() -> Self {
         Self::new().blocks([3, 4, 6, 3])
     }
 }
 
-/// Residual network (He, Zhang, Ren, Sun: "Deep residual learning for image recognition", CVPR 2016) over images
-/// `[N, channels, H, W]`: a stem, four layers of blocks, the mean over the pixels, and a linear head `fc`.
+/// Residual network for images `[N, channels, H, W]`: a stem, four layers of blocks, the mean over the pixels, and a
+/// linear head `fc`; torchvision's `ResNet`.
 ///
-/// Names, shapes and initial values are those of torchvision's `resnet18` and `resnet34` (blocks of two convolutions of
-/// 3 × 3), so its weights load as they are, once they are a safetensors file.
+/// Names, shapes and initial values are those of torchvision's `resnet18` and `resnet34`, whose blocks have two 3 × 3
+/// convolutions, so their weights load directly from a safetensors file.
 ///
-/// To adapt a trained network: load it without its head, freeze what was loaded, train the head.
+/// To fine-tune a pretrained network: load it without its head, freeze what was loaded, and train the head.
+///
+/// He, Zhang, Ren, Sun: "Deep residual learning for image recognition", CVPR 2016.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
 /// use wgrad_nn::{Load, Module, StateDict, models::{ResNet, ResNetOptions, Stem}};
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("resnet.safetensors");
-/// // Narrow here; ResNetOptions::resnet18() alone is the published network.
+/// // A narrow network for the example; `ResNetOptions::resnet18()` is the published one.
 /// let options = ResNetOptions::resnet18().width(4).stem(Stem::Small);
 /// # let pretrained = Params::seeded(1);
 /// # let _ = ResNet::with(&pretrained, options);
@@ -90,13 +92,13 @@ pub struct ResNet {
 }
 
 impl ResNet {
-    /// Makes the published network of 18 layers; declares its variables in `params`.
+    /// Creates the published 18-layer network. Its variables are declared in `params`.
     #[track_caller]
     pub fn new(params: &Params) -> Self {
         Self::with(params, ResNetOptions::new())
     }
 
-    /// Makes a network with options.
+    /// Creates a network with options.
     #[track_caller]
     pub fn with(params: &Params, options: ResNetOptions) -> Self {
         let ResNetOptions { width, stem, .. } = options;
@@ -117,7 +119,7 @@ impl ResNet {
             (0..options.blocks[i]).map(block).collect::<Vec<_>>()
         });
         let fc = Linear::new(&params.at("fc"), inputs, options.num_classes);
-        // Drawn anew after all layers were made: with PyTorch's seeds, these are torchvision's bits.
+        // torchvision redraws the convolutions after all layers are created; with a PyTorch seed, the bits are equal.
         let blocks = || layers.iter().flatten();
         for conv in std::iter::once(&conv1).chain(blocks().flat_map(Block::convolutions)) {
             let dims = conv.weight().shape().dims();
@@ -137,7 +139,7 @@ impl ResNet {
         &self.fc
     }
 
-    /// Returns what the head sees: the mean over the pixels of the last layer, `[N, channels]`.
+    /// Returns the input of the head: the mean over the pixels of the last layer, `[N, channels]`.
     #[track_caller]
     pub fn features(&self, x: &Tensor) -> Tensor {
         let _scope = x.graph().scope_of_library("", Location::caller(), crate::source());
@@ -160,7 +162,8 @@ impl Module for ResNet {
     }
 }
 
-/// `relu(bn2(conv2(relu(bn1(conv1(x))))) + x)`, where `x` is brought to the same shape if it has another one.
+/// Residual block: `relu(bn2(conv2(relu(bn1(conv1(x))))) + x)`. If the shape changes, `downsample` is applied to the
+/// added `x`.
 #[derive(Debug)]
 struct Block {
     conv1: Conv2d,

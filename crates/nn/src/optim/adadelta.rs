@@ -3,14 +3,19 @@
 use wgrad_core::{InvalidArgument, Tensor};
 
 use super::rule::not_negative;
-use super::{Descent, LearningRate, Rule, Slot};
+use super::{Descent, LearningRate, ParamUpdate, UpdateRule};
 
-/// Adadelta: steps as large as the last ones were, for gradients of the size of the last ones; PyTorch's `Adadelta`.
+/// Adadelta: steps scaled by the ratio of the root mean squares of past steps and past gradients; PyTorch's
+/// `Adadelta`.
 ///
-/// With `g = ∇ + weight_decay · p` and `s = ρ·s + (1−ρ)·g²`: `Δ = √(d + eps) / √(s + eps) · g`, then
-/// `d = ρ·d + (1−ρ)·Δ²` and `p −= lr · Δ`. Zeiler: "ADADELTA: an adaptive learning rate method", 2012.
+/// With `g = ∇ + weight_decay · p` and `s = ρ·s + (1−ρ)·g²`: `Δ = √(d + eps) / √(s + eps) · g`, then `d = ρ·d +
+/// (1−ρ)·Δ²` and `p −= lr · Δ`.
 ///
-/// State: `optim.<parameter>.square_avg` and `acc_delta`. PyTorch's own learning rate is 1.
+/// Defaults: `rho` 0.9, `eps` 1e-6, `weight_decay` 0. PyTorch's default learning rate is 1.
+///
+/// State: `optim.<parameter>.square_avg` and `acc_delta`.
+///
+/// Zeiler: "ADADELTA: an adaptive learning rate method", 2012.
 ///
 /// ```
 /// use wgrad_nn::optim::Adadelta;
@@ -18,7 +23,7 @@ use super::{Descent, LearningRate, Rule, Slot};
 /// ```
 pub type Adadelta = Descent<AdadeltaRule>;
 
-/// The rule of [`Adadelta`].
+/// Update rule of [`Adadelta`].
 #[derive(Clone, Debug)]
 pub struct AdadeltaRule {
     rho: f64,
@@ -26,25 +31,25 @@ pub struct AdadeltaRule {
 }
 
 impl Adadelta {
-    /// With PyTorch's defaults for everything but the learning rate.
+    /// Creates Adadelta with PyTorch's defaults for everything but the learning rate.
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(AdadeltaRule { rho: 0.9, eps: 1e-6 }, lr)
     }
 
-    /// How much of the past means is kept; 0.9 if not set.
+    /// Sets the decay factor of both running averages. Default: 0.9.
     pub fn rho(mut self, rho: f64) -> Self {
         self.rule.rho = rho;
         self
     }
 
-    /// Added below both roots; 1e-6 if not set.
+    /// Sets the number that is added under both roots. Default: 1e-6.
     pub fn eps(mut self, eps: f64) -> Self {
         self.rule.eps = eps;
         self
     }
 }
 
-impl Rule for AdadeltaRule {
+impl UpdateRule for AdadeltaRule {
     const NAME: &'static str = "Adadelta";
 
     fn invalid(&self) -> Option<InvalidArgument> {
@@ -55,7 +60,7 @@ impl Rule for AdadeltaRule {
             .or_else(|| not_negative("eps", self.eps))
     }
 
-    fn update(&self, at: &Slot<'_>) -> Tensor {
+    fn update(&self, at: &ParamUpdate<'_>) -> Tensor {
         let (g, rho, eps) = (at.decayed_gradient(), self.rho, self.eps);
         let square = at.state("square_avg") * rho + &g * &g * (1.0 - rho);
         let steps = at.state("acc_delta");

@@ -3,14 +3,19 @@
 use wgrad_core::{InvalidArgument, Tensor};
 
 use super::rule::not_negative;
-use super::{Descent, LearningRate, Rule, Slot};
+use super::{Descent, LearningRate, ParamUpdate, UpdateRule};
 
 /// Adagrad: gradients divided by the root of the sum of their squares so far; PyTorch's `Adagrad`.
 ///
-/// With `g = ∇ + weight_decay · p` and `s += g²` in step `t`, from 1:
-/// `p −= lr / (1 + (t−1)·lr_decay) · g / (√s + eps)`. Duchi, Hazan, Singer: "Adaptive subgradient methods", 2011.
+/// With `g = ∇ + weight_decay · p` and `s += g²`, step `t`, from 1, is `p −= lr / (1 + (t−1)·lr_decay) · g / (√s +
+/// eps)`.
 ///
-/// State: `optim.<parameter>.sum`. PyTorch's own learning rate is 0.01.
+/// Defaults: `lr_decay` 0, `initial_accumulator_value` 0, `eps` 1e-10, `weight_decay` 0. PyTorch's default learning
+/// rate is 0.01.
+///
+/// State: `optim.<parameter>.sum`.
+///
+/// Duchi, Hazan, Singer: "Adaptive subgradient methods for online learning and stochastic optimization", 2011.
 ///
 /// ```
 /// use wgrad_nn::optim::Adagrad;
@@ -18,7 +23,7 @@ use super::{Descent, LearningRate, Rule, Slot};
 /// ```
 pub type Adagrad = Descent<AdagradRule>;
 
-/// The rule of [`Adagrad`].
+/// Update rule of [`Adagrad`].
 #[derive(Clone, Debug)]
 pub struct AdagradRule {
     lr_decay: f64,
@@ -27,31 +32,31 @@ pub struct AdagradRule {
 }
 
 impl Adagrad {
-    /// With PyTorch's defaults for everything but the learning rate.
+    /// Creates Adagrad with PyTorch's defaults for everything but the learning rate.
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(AdagradRule { lr_decay: 0.0, initial: 0.0, eps: 1e-10 }, lr)
     }
 
-    /// How fast the learning rate falls; 0 if not set.
+    /// Sets the decay of the learning rate: step `t` has the rate `lr / (1 + (t−1)·lr_decay)`. Default: 0.
     pub fn lr_decay(mut self, lr_decay: f64) -> Self {
         self.rule.lr_decay = lr_decay;
         self
     }
 
-    /// Where the sum of squares begins; 0 if not set.
+    /// Sets the initial sum of squares. Default: 0.
     pub fn initial_accumulator_value(mut self, value: f64) -> Self {
         self.rule.initial = value;
         self
     }
 
-    /// Added to the root; 1e-10 if not set.
+    /// Sets the number that is added to the denominator. Default: 1e-10.
     pub fn eps(mut self, eps: f64) -> Self {
         self.rule.eps = eps;
         self
     }
 }
 
-impl Rule for AdagradRule {
+impl UpdateRule for AdagradRule {
     const NAME: &'static str = "Adagrad";
 
     fn invalid(&self) -> Option<InvalidArgument> {
@@ -60,7 +65,7 @@ impl Rule for AdagradRule {
             .or_else(|| not_negative("eps", self.eps))
     }
 
-    fn update(&self, at: &Slot<'_>) -> Tensor {
+    fn update(&self, at: &ParamUpdate<'_>) -> Tensor {
         let (g, lr_decay) = (at.decayed_gradient(), self.lr_decay);
         let sum = at.state_from("sum", self.initial) + &g * &g;
         at.keep("sum", &sum);

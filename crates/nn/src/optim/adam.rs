@@ -3,15 +3,19 @@
 use wgrad_core::{InvalidArgument, Tensor};
 
 use super::rule::{betas, not_negative};
-use super::{Descent, LearningRate, Rule, Setting, Slot};
+use super::{Descent, Hyperparameter, LearningRate, ParamUpdate, UpdateRule};
 
-/// Adam: gradients scaled by a running estimate of their size; PyTorch's `Adam`.
+/// Adam; PyTorch's `Adam`.
 ///
-/// With `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)` and `v = β₂·v + (1−β₂)·g²` in step `t`, from 1:
-/// `p −= lr / (1−β₁ᵗ) · m / (√v / √(1−β₂ᵗ) + eps)`. Kingma, Ba: "Adam: a method for stochastic optimization", 2015.
+/// With `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)` and `v = β₂·v + (1−β₂)·g²`, step `t`, from 1, is `p −= lr /
+/// (1−β₁ᵗ) · m / (√v / √(1−β₂ᵗ) + eps)`.
 ///
-/// State: `optim.<parameter>.exp_avg`, `exp_avg_sq` and, for amsgrad, `max_exp_avg_sq`. No weight decay if not set;
-/// [`AdamW`] decays better.
+/// Defaults: betas 0.9 and 0.999, `eps` 1e-8, `weight_decay` 0, `amsgrad` `false`. For weight decay, [`AdamW`]
+/// usually generalises better.
+///
+/// State: `optim.<parameter>.exp_avg`, `exp_avg_sq` and, with amsgrad, `max_exp_avg_sq`.
+///
+/// Kingma, Ba: "Adam: a method for stochastic optimization", 2015.
 ///
 /// ```
 /// use wgrad_nn::optim::Adam;
@@ -19,16 +23,18 @@ use super::{Descent, LearningRate, Rule, Setting, Slot};
 /// ```
 pub type Adam = Descent<AdamRule<false>>;
 
-/// Adam with decoupled weight decay, 0.01 if not set; PyTorch's `AdamW`.
+/// Adam with decoupled weight decay; PyTorch's `AdamW`.
 ///
-/// As [`Adam`], but the decay is no part of the gradient: `p −= lr · weight_decay · p` with the old `p`.
+/// Same as [`Adam`], but the weight decay is not part of the gradient: `p −= lr · weight_decay · p`, with `p` before
+/// the step. Default: `weight_decay` 0.01, the others as for `Adam`.
+///
 /// Loshchilov, Hutter: "Decoupled weight decay regularization", 2019.
 pub type AdamW = Descent<AdamRule<true>>;
 
-/// The rule of [`Adam`] and, with its decay decoupled from the gradient, of [`AdamW`].
+/// Update rule of [`Adam`] and, if `DECOUPLED`, of [`AdamW`].
 #[derive(Clone, Debug)]
 pub struct AdamRule<const DECOUPLED: bool> {
-    betas: (Setting, f64),
+    betas: (Hyperparameter, f64),
     eps: f64,
     amsgrad: bool,
 }
@@ -40,55 +46,55 @@ impl<const DECOUPLED: bool> AdamRule<DECOUPLED> {
 }
 
 impl Adam {
-    /// With PyTorch's defaults for everything but the learning rate.
+    /// Creates Adam with PyTorch's defaults for everything but the learning rate, which is 0.001 there.
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(AdamRule::new(), lr)
     }
 }
 
 impl AdamW {
-    /// With PyTorch's defaults for everything but the learning rate.
+    /// Creates `AdamW` with PyTorch's defaults for everything but the learning rate, which is 0.001 there.
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(AdamRule::new(), lr).weight_decay(1e-2)
     }
 }
 
 impl<const DECOUPLED: bool> Descent<AdamRule<DECOUPLED>> {
-    /// How much of the past averages of the gradient and of its square is kept; 0.9 and 0.999 if not set.
-    pub fn betas(mut self, first: impl Into<Setting>, second: f64) -> Self {
+    /// Sets the decay factors of the running averages of the gradient and of its square. Default: 0.9 and 0.999.
+    pub fn betas(mut self, first: impl Into<Hyperparameter>, second: f64) -> Self {
         self.rule.betas = (first.into(), second);
         self
     }
 
-    /// Added to the root of the squared gradient's average; 1e-8 if not set.
+    /// Sets the number that is added to the denominator. Default: 1e-8.
     pub fn eps(mut self, eps: f64) -> Self {
         self.rule.eps = eps;
         self
     }
 
-    /// Whether to divide by the largest average so far instead of the present one.
+    /// If `true`, uses the maximum of all running averages of the squared gradient so far (`AMSGrad`). Default: `false`.
     pub fn amsgrad(mut self, amsgrad: bool) -> Self {
         self.rule.amsgrad = amsgrad;
         self
     }
 }
 
-impl<const DECOUPLED: bool> Rule for AdamRule<DECOUPLED> {
+impl<const DECOUPLED: bool> UpdateRule for AdamRule<DECOUPLED> {
     const NAME: &'static str = if DECOUPLED { "AdamW" } else { "Adam" };
 
     fn invalid(&self) -> Option<InvalidArgument> {
         betas(self.betas.0.get(), self.betas.1).or_else(|| not_negative("eps", self.eps))
     }
 
-    fn momentum(&mut self) -> Option<&mut Setting> {
+    fn momentum(&mut self) -> Option<&mut Hyperparameter> {
         Some(&mut self.betas.0)
     }
 
-    fn update(&self, at: &Slot<'_>) -> Tensor {
+    fn update(&self, at: &ParamUpdate<'_>) -> Tensor {
         let (first, b2) = (&self.betas.0, self.betas.1);
         let g = if DECOUPLED { at.gradient().clone() } else { at.decayed_gradient() };
         let old = at.state("exp_avg");
-        let mean = &old + (&g - &old) * at.of(first, "1 - b1", |b1| 1.0 - b1);
+        let mean = &old + (&g - &old) * at.derived(first, "1 - b1", |b1| 1.0 - b1);
         let mut square = at.state("exp_avg_sq") * b2 + &g * &g * (1.0 - b2);
         at.keep("exp_avg", &mean);
         at.keep("exp_avg_sq", &square);

@@ -1,17 +1,17 @@
-//! Clipping of gradients, for optimizers and for those who call `gradients` themselves.
+//! Gradient clipping, for optimizers and for code that calls `gradients` directly.
 
 use wgrad_core::{InvalidArgument, Tensor};
 
 use super::rule::not_negative;
 
-/// Scales gradients so that their norm, taken over all of them as one, is at most `max_norm`; PyTorch's
-/// `clip_grad_norm_`. Gives the gradients and the norm that they had.
+/// Scales gradients so that the norm of all of them, as one vector, is at most `max_norm`; PyTorch's
+/// `clip_grad_norm_`. Returns the scaled gradients and the norm before scaling.
 ///
-/// `norm = (Σ |g|^p)^(1/p)`, the largest `|g|` for `p = ∞`, and each gradient is multiplied by
-/// `min(1, max_norm / (norm + 1e-6))`, always. So a norm that is NaN makes every gradient NaN, and an infinite one makes
-/// finite gradients 0. An empty list gives no gradients, and the norm is none.
+/// `norm = (Σ |g|^p)^(1/p)`, or the largest `|g|` for `p = ∞`; each gradient is multiplied by `min(1, max_norm /
+/// (norm + 1e-6))`. A NaN norm makes all gradients NaN; an infinite norm makes finite gradients 0. For an empty list,
+/// the norm is `None`.
 ///
-/// A `max_norm` below 0 and a `p` that is not above 0 are errors of the graph.
+/// A negative `max_norm` and a `p` that is not positive are errors of the graph.
 ///
 /// ```
 /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -29,7 +29,7 @@ use super::rule::not_negative;
 #[track_caller]
 pub fn clip_grad_norm(gradients: &[Tensor], max_norm: f64, p: f64) -> (Vec<Tensor>, Option<Tensor>) {
     let Some(first) = gradients.first() else { return (vec![], None) };
-    if let Some(invalid) = norm_misfit(max_norm, p) {
+    if let Some(invalid) = invalid_norm(max_norm, p) {
         let invalid = first.invalid("clip_grad_norm", &[], invalid);
         return (vec![invalid.clone(); gradients.len()], Some(invalid));
     }
@@ -39,7 +39,9 @@ pub fn clip_grad_norm(gradients: &[Tensor], max_norm: f64, p: f64) -> (Vec<Tenso
     (gradients.iter().map(|gradient| gradient * &factor).collect(), Some(norm))
 }
 
-/// Clamps gradients to `[-max, max]`; PyTorch's `clip_grad_value_`.
+/// Clamps each element of the gradients to `[-max, max]`; PyTorch's `clip_grad_value_`.
+///
+/// A negative `max` is an error of the graph.
 ///
 /// ```
 /// use wgrad_core::{CpuBackend, Graph, Mode, Params, Session};
@@ -62,8 +64,8 @@ pub fn clip_grad_value(gradients: &[Tensor], max: f64) -> Vec<Tensor> {
     gradients.iter().map(|gradient| gradient.clamp(-max, max)).collect()
 }
 
-/// What is wrong with a largest norm or its kind.
-pub(super) fn norm_misfit(max_norm: f64, p: f64) -> Option<InvalidArgument> {
+/// Returns an error if the largest norm or `p` is invalid.
+pub(super) fn invalid_norm(max_norm: f64, p: f64) -> Option<InvalidArgument> {
     not_negative("the largest norm of the gradients", max_norm).or_else(|| {
         let fits = p > 0.0;
         (!fits).then(|| {
@@ -73,8 +75,8 @@ pub(super) fn norm_misfit(max_norm: f64, p: f64) -> Option<InvalidArgument> {
     })
 }
 
-/// `(Σ |g|^p)^(1/p)` over all elements of all tensors.
-#[allow(clippy::float_cmp, reason = "the norms that have kernels of their own are exactly these")]
+/// Returns `(Σ |g|^p)^(1/p)` over all elements of all tensors.
+#[allow(clippy::float_cmp, reason = "exactly these values of `p` have their own kernels")]
 fn total_norm(gradients: &[Tensor], p: f64) -> Tensor {
     if p == 2.0 {
         return wgrad_core::ops::total_norm(gradients);

@@ -1,24 +1,24 @@
-//! What all optimizers share: settings, groups, clipping, accumulation, and adding it all to a graph.
+//! The optimizer of an update rule: settings, parameter groups, clipping, accumulation, and tracing of the updates.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use wgrad_core::{Graph, Init, InvalidArgument, Kind, Mode, Owner, Tensor, Variable, gradients};
 
-use super::clip::{clip_grad_norm, clip_grad_value, norm_misfit};
-use super::rule::{Numbers, Rule, Slot, not_negative};
+use super::clip::{clip_grad_norm, clip_grad_value, invalid_norm};
+use super::rule::{Numbers, ParamUpdate, UpdateRule, not_negative};
 use super::{Handles, LearningRate, Optimizer, Select};
 
-/// An optimizer: the parameters of a loss move by a rule. [`Sgd`](super::Sgd), [`Adam`](super::Adam) and the others
-/// are this with a rule each.
+/// An optimizer that updates parameters by the rule `R`; [`Sgd`](super::Sgd), [`Adam`](super::Adam) and the others
+/// are aliases of this type.
 ///
-/// Of a parameter that the loss does not depend on, and of one that is frozen
-/// ([`Params::set_trainable`](wgrad_core::Params::set_trainable)), nothing changes: no update, no decay, no state.
-/// State is named `optim.<parameter>.<state>`. Steps are counted in `optim.@step`, those before a parameter's first
-/// step in `optim.<parameter>.@begin`, so that one that is unfrozen later begins with step 1.
+/// A parameter that is frozen ([`Params::set_trainable`](wgrad_core::Params::set_trainable)), or that the loss does
+/// not depend on, does not change: no update, no weight decay, no state. State is named `optim.<parameter>.<state>`.
+/// The counter `optim.@step` counts the steps; `optim.<parameter>.@begin` is its value before the parameter's first
+/// step, so a parameter that is unfrozen later begins with step 1.
 ///
-/// Two optimizers over one [`Params`](wgrad_core::Params) at the same time, as in a GAN, need a [`Self::scope`] each, and
-/// [`Self::over`] says which parameters each of them moves:
+/// Two optimizers of one [`Params`](wgrad_core::Params), as in a GAN, need different [scopes](Self::scope);
+/// [`Self::over`] selects the parameters that each one updates:
 ///
 /// ```
 /// use wgrad_core::{CpuBackend, DType, Graph, Mode, Params, Session};
@@ -47,25 +47,25 @@ pub struct Descent<R> {
     lr: LearningRate,
     weight_decay: f64,
     maximize: bool,
-    /// Other settings for some parameters.
+    /// Parameter groups with their settings.
     groups: Vec<(Select, Descent<R>)>,
-    /// What holds for all groups.
+    /// Clipping of the gradients; applies to all groups.
     clip: Option<Clip>,
     scope: String,
-    /// The parameters that move; all if none.
+    /// The parameters to update; all if `None`.
     over: Option<Select>,
-    /// Who the state belongs to; clones are the same.
+    /// Owner of the state's scope; clones have the same one.
     owner: Owner,
 }
 
-/// What is done about large gradients.
+/// Clipping of gradients.
 #[derive(Clone, Copy, Debug)]
 enum Clip {
     Norm(f64, f64),
     Value(f64),
 }
 
-impl<R: Rule> fmt::Debug for Descent<R> {
+impl<R: UpdateRule> fmt::Debug for Descent<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rule, lr, weight_decay, maximize, groups, clip, scope, over, owner: _ } = self;
         f.debug_struct(R::NAME)
@@ -81,16 +81,16 @@ impl<R: Rule> fmt::Debug for Descent<R> {
     }
 }
 
-/// What becomes of the gradients.
+/// Use of the gradients in a graph.
 #[derive(Clone, Copy, PartialEq)]
-enum Use {
+enum GradientUse {
     Update,
     Accumulate,
     UpdateWithAccumulated,
 }
 
-impl<R: Rule> Descent<R> {
-    /// An optimizer of a rule.
+impl<R: UpdateRule> Descent<R> {
+    /// Creates an optimizer of an update rule, with no weight decay.
     pub fn by(rule: R, lr: impl Into<LearningRate>) -> Self {
         let lr = lr.into();
         Self {
@@ -106,52 +106,57 @@ impl<R: Rule> Descent<R> {
         }
     }
 
-    /// Another learning rate: a number, or a handle that others turn.
+    /// Sets the learning rate: a number, or a handle through which it can be changed between runs.
     pub fn lr(self, lr: impl Into<LearningRate>) -> Self {
         Self { lr: lr.into(), ..self }
     }
 
-    /// Weight decay, as the rule has it: most add `weight_decay · p` to the gradient; [`AdamW`](super::AdamW) and
-    /// [`Lion`](super::Lion) take `lr · weight_decay · p` from the parameter instead. 0 if not set, but 0.01 for `AdamW`.
+    /// Sets the weight decay. Default: 0, and 0.01 for [`AdamW`](super::AdamW).
+    ///
+    /// Most rules add `weight_decay · p` to the gradient; `AdamW` and [`Lion`](super::Lion) subtract `lr ·
+    /// weight_decay · p` from the parameter instead.
     pub fn weight_decay(self, weight_decay: f64) -> Self {
         Self { weight_decay, ..self }
     }
 
-    /// Whether the loss shall grow instead; false if not set.
+    /// If `true`, maximizes the loss instead of minimizing it. Default: `false`.
     pub fn maximize(self, maximize: bool) -> Self {
         Self { maximize, ..self }
     }
 
-    /// Scales all gradients by `min(1, max_norm / (norm + 1e-6))`, with the norm taken over all of them as one: what
-    /// `torch.nn.utils.clip_grad_norm_` does, in two dispatches. See [`Self::minimize_with_norm`] for the norm itself.
+    /// Multiplies all gradients by `min(1, max_norm / (norm + 1e-6))`, where `norm` is the 2-norm of all gradients as
+    /// one vector; PyTorch's `torch.nn.utils.clip_grad_norm_`, in two dispatches.
+    ///
+    /// [`Self::minimize_with_norm`] returns the norm. Default: no clipping.
     pub fn clip_grad_norm(self, max_norm: f64) -> Self {
         self.clip_grad_norm_of(max_norm, 2.0)
     }
 
-    /// [`Self::clip_grad_norm`] with another norm, `(Σ |g|^p)^(1/p)`; `p` may be infinite.
+    /// Performs [`Self::clip_grad_norm`] with the p-norm `(Σ |g|^p)^(1/p)`; `p` may be infinite.
     pub fn clip_grad_norm_of(self, max_norm: f64, p: f64) -> Self {
         Self { clip: Some(Clip::Norm(max_norm, p)), ..self }
     }
 
-    /// Clamps every gradient to `[-max, max]`, as `torch.nn.utils.clip_grad_value_`.
+    /// Clamps each element of each gradient to `[-max, max]`; PyTorch's `torch.nn.utils.clip_grad_value_`.
     pub fn clip_grad_value(self, max: f64) -> Self {
         Self { clip: Some(Clip::Value(max)), ..self }
     }
 
-    /// Another learning rate and weight decay for some parameters; the other settings are those made so far.
+    /// Adds a parameter group with its own learning rate and weight decay. Its other settings are those set before
+    /// this call.
     pub fn group(self, select: impl Into<Select>, lr: impl Into<LearningRate>, weight_decay: f64) -> Self {
         self.group_with(select, |group| group.lr(lr).weight_decay(weight_decay))
     }
 
-    /// Other settings for some parameters: `settings` changes those made so far.
+    /// Adds a parameter group; `settings` changes a copy of the settings made before this call.
     ///
     /// ```
     /// use wgrad_nn::optim::AdamW;
     /// let optimizer = AdamW::new(1e-3).group_with("encoder", |group| group.lr(1e-4).betas(0.8, 0.99));
     /// ```
     ///
-    /// What concerns all parameters at once (clipping, the scope of the state, which of them move) belongs to the optimizer:
-    /// in a group it has no effect. Neither has a group in a group.
+    /// Settings of the whole optimizer (clipping, [`Self::scope`], [`Self::over`]) and nested groups have no effect
+    /// in a group.
     pub fn group_with(mut self, select: impl Into<Select>, settings: impl FnOnce(Self) -> Self) -> Self {
         let mut group = Self { groups: vec![], lr: LearningRate::new(self.lr.get()), ..self.clone() };
         if let Some(momentum) = group.rule.momentum() {
@@ -161,42 +166,44 @@ impl<R: Rule> Descent<R> {
         self
     }
 
-    /// The scope of the state, `optim` if not set: two optimizers of one [`Params`](wgrad_core::Params) need two.
+    /// Sets the scope of the optimizer's state. Default: `optim`. Two optimizers of one
+    /// [`Params`](wgrad_core::Params) need different scopes.
     ///
-    /// While an optimizer or a graph that it is traced in exists, another one by another rule or over other parameters in the
-    /// same scope is an error of its graph: both would count each other's steps. The same optimizer may be traced in many graphs.
+    /// While an optimizer, or a graph that it was traced in, exists, another optimizer with the same scope is an
+    /// error of its graph, because both would count each other's steps. The same optimizer may be traced in many
+    /// graphs.
     pub fn scope(self, scope: impl Into<String>) -> Self {
         Self { scope: scope.into(), ..self }
     }
 
-    /// Moves only the parameters that `select` names, all trainable ones if not set; the others stay as they are, and
-    /// gradients flow through them. As `torch.optim.Adam(generator.parameters())`.
+    /// Updates only the parameters that `select` selects; the others do not change, and gradients flow through them.
+    /// Default: all trainable parameters. Same as `torch.optim.Adam(generator.parameters())`.
     pub fn over(self, select: impl Into<Select>) -> Self {
-        // A clone over other parameters is another optimizer.
+        // A clone that updates other parameters is a different optimizer.
         Self { over: Some(select.into()), owner: Owner::default(), ..self }
     }
 
-    /// The learning rate of the parameters that are in no group, to be changed between runs.
+    /// Returns the handle of the learning rate of the parameters in no group, for changing it between runs.
     pub fn lr_handle(&self) -> LearningRate {
         self.lr.clone()
     }
 
-    /// [`Optimizer::minimize`], and the norm of all gradients before they were clipped: the norm that clips, or else
-    /// the 2-norm. None for a graph with an error.
+    /// Performs [`Optimizer::minimize`] and returns the norm of all gradients before clipping: the norm by which they
+    /// are clipped, or otherwise the 2-norm. `None` if the graph has an error.
     #[track_caller]
     pub fn minimize_with_norm(&self, loss: &Tensor) -> Option<Tensor> {
-        self.trace(loss, Use::Update, true)
+        self.trace(loss, GradientUse::Update, true)
     }
 
     #[track_caller]
-    fn trace(&self, loss: &Tensor, what: Use, norm: bool) -> Option<Tensor> {
+    fn trace(&self, loss: &Tensor, what: GradientUse, norm: bool) -> Option<Tensor> {
         let graph = loss.graph();
         if !loss.is_valid() {
             return None;
         }
-        let trainable: Vec<_> = graph.variables().into_iter().filter(|variable| self.moves(variable)).collect();
-        let dealt = match self.deal(loss, &trainable) {
-            Ok(dealt) => dealt,
+        let trainable: Vec<_> = graph.variables().into_iter().filter(|variable| self.trains(variable)).collect();
+        let groups = match self.assign_groups(loss, &trainable) {
+            Ok(groups) => groups,
             Err(invalid) => {
                 let _ = loss.invalid(R::NAME, &[], invalid);
                 return None;
@@ -209,7 +216,7 @@ impl<R: Rule> Descent<R> {
                 None => (String::new(), "or undo `set_trainable(false)` for what shall be trained"),
                 Some(over) => (
                     format!(" selected by `over` ({})", over.name),
-                    "or let `over` select others; a scope is named from the top",
+                    "or let `over` select others; scope names start at the root",
                 ),
             };
             let invalid = InvalidArgument::new(format!("the loss depends on no trainable parameter{of}"))
@@ -218,36 +225,36 @@ impl<R: Rule> Descent<R> {
                 .fix("nothing flows back through `detach`, comparisons and integers");
             let _ = loss.invalid(R::NAME, &[], invalid);
         }
-        let rows = trainable.into_iter().zip(values).zip(dealt).zip(gradients);
-        let rows = rows.filter_map(|(((variable, value), group), gradient)| {
-            Some(Row { variable, value, group, gradient: gradient? })
+        let trained = trainable.into_iter().zip(values).zip(groups).zip(gradients);
+        let trained = trained.filter_map(|(((variable, value), group), gradient)| {
+            Some(Trained { variable, value, group, gradient: gradient? })
         });
-        let mut rows: Vec<Row> = rows.collect();
-        if let Some(invalid) = self.claim(graph, &rows) {
+        let mut trained: Vec<Trained> = trained.collect();
+        if let Some(invalid) = self.claim(graph, &trained) {
             let _ = loss.invalid(R::NAME, &[], invalid);
             return None;
         }
-        if what != Use::Update {
-            self.add_up(graph, &mut rows, what);
+        if what != GradientUse::Update {
+            self.add_accumulated(graph, &mut trained, what);
         }
-        if what == Use::Accumulate || rows.is_empty() {
+        if what == GradientUse::Accumulate || trained.is_empty() {
             return None;
         }
-        let norm = self.clip(&mut rows, norm);
-        self.update(graph, rows);
+        let norm = self.clip(&mut trained, norm);
+        self.update(graph, trained);
         norm
     }
 
-    /// Returns whether the optimizer moves a variable, if the loss depends on it.
-    fn moves(&self, variable: &Variable) -> bool {
-        let selected = self.over.as_ref().is_none_or(|over| (over.rule)(variable));
+    /// Returns whether the optimizer updates a variable if the loss depends on it.
+    fn trains(&self, variable: &Variable) -> bool {
+        let selected = self.over.as_ref().is_none_or(|over| (over.predicate)(variable));
         selected && variable.kind() == Kind::Parameter && variable.is_trainable()
     }
 
-    /// Claims the scope of the state; or says whose it is.
-    fn claim(&self, graph: &Graph, rows: &[Row]) -> Option<InvalidArgument> {
-        let params = rows.first()?.variable.params();
-        let names: Vec<&str> = rows.iter().map(|row| row.variable.name()).collect();
+    /// Claims the scope of the state for this optimizer; returns an error if another optimizer has claimed it.
+    fn claim(&self, graph: &Graph, trained: &[Trained]) -> Option<InvalidArgument> {
+        let params = trained.first()?.variable.params();
+        let names: Vec<&str> = trained.iter().map(|param| param.variable.name()).collect();
         if graph.claim(&params.at(&self.scope), &self.owner, &format!("{} of {names:?}", R::NAME)) {
             return None;
         }
@@ -258,29 +265,29 @@ impl<R: Rule> Descent<R> {
             ))
             .fix(format!("give this one a scope of its own: `.scope(\"{scope}2\")`"))
             .fix("or let one optimizer do both, with `.group(…)` for parameters with other settings")
-            .fix("or, to go on where the other one ends, drop it and the graphs and steps that it is in before"),
+            .fix("or, to continue with the other one's state, first drop it and the graphs and steps that use it"),
         )
     }
 
-    /// Adds what was accumulated to the gradients, and keeps the sums or, if they are used now, zeros.
+    /// Adds the accumulated gradients to the gradients, and stores the sums, or zeros if this graph uses them.
     #[track_caller]
-    fn add_up(&self, graph: &Graph, rows: &mut [Row], what: Use) {
-        for row in rows {
-            let _scope = graph.scope(format!("gradient of {}", row.variable.name()));
-            let scope = row.variable.params().at(&self.scope).at(row.variable.name());
-            let sum = scope.variable("grad", row.variable.shape(), Kind::State, Init::Constant(0.0));
-            row.gradient = graph.variable(&sum) + &row.gradient;
+    fn add_accumulated(&self, graph: &Graph, trained: &mut [Trained], what: GradientUse) {
+        for param in trained {
+            let _scope = graph.scope(format!("gradient of {}", param.variable.name()));
+            let scope = param.variable.params().at(&self.scope).at(param.variable.name());
+            let sum = scope.variable("grad", param.variable.shape(), Kind::State, Init::Constant(0.0));
+            param.gradient = graph.variable(&sum) + &param.gradient;
             let kept = match what {
-                Use::Accumulate => row.gradient.clone(),
-                _ => graph.constant(0.0).expand(row.variable.shape()),
+                GradientUse::Accumulate => param.gradient.clone(),
+                _ => graph.constant(0.0).expand(param.variable.shape()),
             };
             graph.update(&sum, &kept);
         }
     }
 
     #[track_caller]
-    fn clip(&self, rows: &mut [Row], norm: bool) -> Option<Tensor> {
-        let all: Vec<Tensor> = rows.iter().map(|row| row.gradient.clone()).collect();
+    fn clip(&self, trained: &mut [Trained], norm: bool) -> Option<Tensor> {
+        let all: Vec<Tensor> = trained.iter().map(|param| param.gradient.clone()).collect();
         let (clipped, norm) = match self.clip {
             Some(Clip::Norm(max, p)) => clip_grad_norm(&all, max, p),
             Some(Clip::Value(max)) => {
@@ -289,21 +296,21 @@ impl<R: Rule> Descent<R> {
             None if norm => (all.clone(), clip_grad_norm(&all, 0.0, 2.0).1),
             None => return None,
         };
-        rows.iter_mut().zip(clipped).for_each(|(row, gradient)| row.gradient = gradient);
+        trained.iter_mut().zip(clipped).for_each(|(param, gradient)| param.gradient = gradient);
         norm
     }
 
     #[track_caller]
-    fn update(&self, graph: &Graph, rows: Vec<Row>) {
+    fn update(&self, graph: &Graph, trained: Vec<Trained>) {
         let numbers: Vec<Numbers> = (0..=self.groups.len()).map(|_| Numbers::default()).collect();
-        // All share one store, so the first one's is that of all.
-        let params = rows[0].variable.params().at(&self.scope);
+        // All parameters belong to one store.
+        let params = trained[0].variable.params().at(&self.scope);
         let steps = params.counter("@step");
         graph.advance(&steps);
         let all = params.parameters();
-        graph.declare_trained(all.iter().filter(|parameter| self.moves(parameter)));
+        graph.declare_trained(all.iter().filter(|parameter| self.trains(parameter)));
         let known: HashMap<_, _> = params.counters().into_iter().collect();
-        for Row { variable, value, gradient, group } in rows {
+        for Trained { variable, value, gradient, group } in trained {
             let settings = self.settings(group);
             let _scope = graph.scope(format!("{} of {}", R::NAME, variable.name()));
             let begin = params.at(variable.name());
@@ -313,7 +320,7 @@ impl<R: Rule> Descent<R> {
                 begin.set(steps.get());
             }
             let gradient = if settings.maximize { -gradient } else { gradient };
-            let slot = Slot {
+            let slot = ParamUpdate {
                 value,
                 gradient,
                 scope: &self.scope,
@@ -328,7 +335,7 @@ impl<R: Rule> Descent<R> {
         }
     }
 
-    /// The settings of a group; 0 is the rest.
+    /// Returns the settings of a group; 0 means the parameters in no group.
     fn settings(&self, group: usize) -> &Self {
         group.checked_sub(1).map_or(self, |group| &self.groups[group].1)
     }
@@ -341,7 +348,7 @@ impl<R: Rule> Descent<R> {
             );
         }
         let clip = self.clip.and_then(|clip| match clip {
-            Clip::Norm(max, p) => norm_misfit(max, p),
+            Clip::Norm(max, p) => invalid_norm(max, p),
             Clip::Value(max) => not_negative("the largest gradient", max),
         });
         clip.or_else(|| {
@@ -355,25 +362,25 @@ impl<R: Rule> Descent<R> {
         })
     }
 
-    /// The number of each parameter's group; or what is wrong with the settings, the graph or the groups.
-    fn deal(&self, loss: &Tensor, trainable: &[Variable]) -> Result<Vec<usize>, InvalidArgument> {
+    /// Returns the number of each parameter's group, or an error if the settings, the graph or the groups are invalid.
+    fn assign_groups(&self, loss: &Tensor, trainable: &[Variable]) -> Result<Vec<usize>, InvalidArgument> {
         if let Some(invalid) = self.invalid(loss) {
             return Err(invalid);
         }
-        let dealt: Vec<_> = trainable.iter().map(|variable| self.group_of(variable)).collect::<Result<_, _>>()?;
-        match (1..=self.groups.len()).find(|group| !dealt.contains(group)) {
+        let groups: Vec<_> = trainable.iter().map(|variable| self.group_of(variable)).collect::<Result<_, _>>()?;
+        match (1..=self.groups.len()).find(|group| !groups.contains(group)) {
             Some(group) => Err(InvalidArgument::new(format!(
                 "the group {} selects no trainable parameter of this graph",
                 self.name(group)
             ))
-            .fix("names are dotted paths from the top, such as `encoder.fc1`")),
-            None => Ok(dealt),
+            .fix("names are dotted paths from the root, such as `encoder.fc1`")),
+            None => Ok(groups),
         }
     }
 
     fn group_of(&self, variable: &Variable) -> Result<usize, InvalidArgument> {
-        let mut found = (1..=self.groups.len()).filter(|&group| (self.groups[group - 1].0.rule)(variable));
-        match (found.next(), found.next()) {
+        let mut selecting = (1..=self.groups.len()).filter(|&group| (self.groups[group - 1].0.predicate)(variable));
+        match (selecting.next(), selecting.next()) {
             (Some(one), Some(two)) => Err(InvalidArgument::new(format!(
                 "`{}` is in two groups: {} and {}",
                 variable.name(),
@@ -390,25 +397,25 @@ impl<R: Rule> Descent<R> {
     }
 }
 
-/// A parameter that moves.
-struct Row {
+/// A parameter to update, with its gradient and the number of its group.
+struct Trained {
     variable: Variable,
     value: Tensor,
     gradient: Tensor,
     group: usize,
 }
 
-impl<R: Rule> Optimizer for Descent<R> {
+impl<R: UpdateRule> Optimizer for Descent<R> {
     fn minimize(&self, loss: &Tensor) {
-        self.trace(loss, Use::Update, false);
+        self.trace(loss, GradientUse::Update, false);
     }
 
     fn accumulate(&self, loss: &Tensor) {
-        self.trace(loss, Use::Accumulate, false);
+        self.trace(loss, GradientUse::Accumulate, false);
     }
 
     fn minimize_accumulated(&self, loss: &Tensor) {
-        self.trace(loss, Use::UpdateWithAccumulated, false);
+        self.trace(loss, GradientUse::UpdateWithAccumulated, false);
     }
 
     fn handles(&self) -> Vec<Handles> {

@@ -1,4 +1,4 @@
-//! Averages of the weights.
+//! Moving averages of the weights.
 
 #[cfg(not(target_arch = "wasm32"))]
 use std::path::Path;
@@ -16,10 +16,13 @@ pub struct NoAverage;
 /// An average of the weights over the steps, which often generalises better than the last ones; PyTorch's
 /// `AveragedModel`.
 ///
-/// The first update copies the weights. Then, `avg += (1 − decay) · (p − avg)` ([`Self::new`], `get_ema_multi_avg_fn`)
-/// or `avg += (p − avg) / (n + 1)` ([`Self::equal`], stochastic weight averaging). Buffers such as running statistics
-/// are those of the model, unless [`Self::use_buffers`]; counters always are. The averages are state, `ema.<name>`, and are
-/// computed in the plan of the step.
+/// The first update copies the weights. Afterwards:
+///
+/// - [`Self::new`]: `avg += (1 − decay) · (p − avg)`, an exponential moving average (`get_ema_multi_avg_fn`);
+/// - [`Self::equal`]: `avg += (p − avg) / (n + 1)`, stochastic weight averaging.
+///
+/// Counters, and buffers such as running statistics, are the model's own; [`Self::use_buffers`] averages buffers,
+/// too. The averages are state, `ema.<name>`, and are computed by the compiled step.
 ///
 /// ```
 /// use wgrad_core::{CpuBackend, Graph, Init, Kind, Mode, Params, Session};
@@ -44,34 +47,35 @@ pub struct NoAverage;
 #[must_use]
 pub struct Ema {
     params: Params,
-    /// None for equal shares.
+    /// `None` for equal weights.
     decay: Option<f64>,
     buffers: bool,
     scope: String,
 }
 
 impl Ema {
-    /// An exponential average of the parameters in `params`: each update keeps `decay` of what was, 0.999 is usual.
+    /// Creates an exponential moving average of the parameters in `params` with the decay factor `decay`; 0.999 is
+    /// usual.
     pub fn new(params: &Params, decay: f64) -> Self {
         Self { params: params.clone(), decay: Some(decay), buffers: false, scope: "ema".into() }
     }
 
-    /// The average of the parameters in `params` over all updates.
+    /// Creates the equally weighted average of the parameters in `params` over all updates.
     pub fn equal(params: &Params) -> Self {
         Self { decay: None, ..Self::new(params, 0.0) }
     }
 
-    /// Whether buffers are averaged, too; false if not set.
+    /// If `true`, buffers are averaged, too. Default: `false`.
     pub fn use_buffers(self, buffers: bool) -> Self {
         Self { buffers, ..self }
     }
 
-    /// The scope of the averages, `ema` if not set: two averages of one model need two.
+    /// Sets the scope of the averages. Default: `ema`. Two averages of one model need different scopes.
     pub fn scope(self, scope: impl Into<String>) -> Self {
         Self { scope: scope.into(), ..self }
     }
 
-    /// The variables that are averaged.
+    /// Returns the variables that are averaged.
     fn variables(&self) -> Vec<Variable> {
         let path = self.params.path();
         let inside = |name: &str| path.is_empty() || name.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
@@ -87,10 +91,10 @@ impl Ema {
         of.params().at(&self.scope).variable(of.name(), of.shape(), Kind::State, Init::Constant(0.0))
     }
 
-    /// Adds to the graph of a training step the averages of the parameters as they will be after it. Call it after the
-    /// optimizer.
+    /// Adds the update of the averages to the graph of a training step. Call it after the optimizer: the averages
+    /// include the updated parameters.
     ///
-    /// A decay that is not between 0 and 1, and an evaluation graph, are errors of the graph.
+    /// A decay outside `[0, 1]` and an evaluation graph are errors of the graph.
     #[track_caller]
     pub fn update(&self, graph: &Graph) {
         if let Some(decay) = self.decay.filter(|decay| !(0.0..=1.0).contains(decay)) {
@@ -107,7 +111,7 @@ impl Ema {
         };
         let (count, decay) = (self.counter(first), self.decay);
         graph.advance(&count);
-        let share = graph.scheduled("share of the average", DType::F32, move || match (count.get(), decay) {
+        let weight = graph.scheduled("weight of the new value", DType::F32, move || match (count.get(), decay) {
             (0, _) => 1.0,
             (_, Some(decay)) => 1.0 - decay,
             (n, None) => 1.0 / (n as f64 + 1.0),
@@ -116,21 +120,23 @@ impl Ema {
             let _scope = graph.scope(format!("average of {}", variable.name()));
             let average = self.average(&variable);
             let old = graph.variable(&average);
-            graph.update(&average, &(&old + (graph.latest(&variable) - &old) * &share));
+            graph.update(&average, &(&old + (graph.latest(&variable) - &old) * &weight));
         }
     }
 
-    /// Exchanges the averages and the weights, on the host: the model then evaluates and saves with the averages. A second
-    /// call changes them back, and must come before the next training step. After a run, call `session.sync()` first.
+    /// Exchanges the averages and the weights on the host, so that the model evaluates and saves with the averages.
+    ///
+    /// A second call exchanges them back; it must come before the next training step. Call `session.sync()` first if
+    /// a step has run.
     ///
     /// # Errors
-    /// When a session's device is ahead, or nothing was averaged yet.
+    /// Returns an error if a session has newer values than the host, or if nothing was averaged yet.
     pub fn swap(&self) -> Result<()> {
         let pairs: Vec<_> = self.variables().into_iter().map(|v| (self.average(&v), v)).collect();
         if pairs.first().is_none_or(|(_, variable)| self.counter(variable).get() == 0) {
             return Err(Error::Other(NoAverage.into()));
         }
-        // All are read before any is set, so that an error changes nothing.
+        // Reads all values before it sets any, so that an error changes nothing.
         let values: Vec<_> = pairs.iter().map(|(a, v)| Ok((a.value()?, v.value()?))).collect::<Result<_>>()?;
         for ((average, variable), (averaged, weight)) in pairs.iter().zip(values) {
             average.set((*weight).clone())?;
@@ -139,10 +145,10 @@ impl Ema {
         Ok(())
     }
 
-    /// Sets the weights to the averages, which stay as they are.
+    /// Sets the weights to the averages. The averages do not change.
     ///
     /// # Errors
-    /// As [`Self::swap`].
+    /// Returns an error in the same cases as [`Self::swap`].
     pub fn apply(&self) -> Result<()> {
         self.swap()?;
         for variable in self.variables() {
@@ -155,7 +161,7 @@ impl Ema {
     /// [`StateDict::save`](crate::StateDict::save).
     ///
     /// # Errors
-    /// As [`Self::swap`] and [`StateDict::save`](crate::StateDict::save).
+    /// Returns an error in the same cases as [`Self::swap`] and [`StateDict::save`](crate::StateDict::save).
     #[cfg(not(target_arch = "wasm32"))]
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.swap()?;

@@ -1,8 +1,8 @@
-//! Optimizers: they add the gradients and the updates of the parameters to the graph.
+//! Optimizers: they add gradients and parameter updates to the graph of a loss; PyTorch's `torch.optim`.
 //!
-//! The rules are PyTorch's, to the last option. A parameter that the loss does not depend on is skipped entirely.
-//! Numbers that change from step to step, such as the learning rate and Adam's bias corrections, are computed on the
-//! host in `f64` before each run, so they change without compiling anything again.
+//! The update rules and their options are PyTorch's. A parameter that the loss does not depend on is skipped
+//! entirely. Numbers that change from step to step, such as the learning rate and Adam's bias corrections, are
+//! computed on the host in `f64` before each run, so changing them compiles nothing again.
 //!
 //! ```
 //! use wgrad_core::{CpuBackend, DType, Graph, Init, Kind, Mode, Params, Session};
@@ -31,6 +31,8 @@ mod adamax;
 mod clip;
 mod descent;
 mod ema;
+#[cfg(test)]
+mod ema_tests;
 mod lion;
 mod nadam;
 mod radam;
@@ -56,36 +58,37 @@ pub use lion::{Lion, LionRule};
 pub use nadam::{NAdam, NAdamRule};
 pub use radam::{RAdam, RAdamRule};
 pub use rms_prop::{RmsProp, RmsPropRule};
-pub use rule::{Now, Rule, Slot};
+pub use rule::{ParamUpdate, StepInfo, UpdateRule};
 pub use select::Select;
-pub use setting::{LearningRate, Setting};
+pub use setting::{Hyperparameter, LearningRate};
 pub use sgd::{Sgd, SgdRule};
 
 use wgrad_core::{InvalidArgument, Tensor};
 
-/// What schedules turn in one group of parameters.
+/// Handles for changing the learning rate and momentum of one parameter group; schedules use them.
 #[derive(Clone, Debug)]
 pub struct Handles {
     /// The learning rate.
     pub lr: LearningRate,
-    /// The momentum or the first beta, if the optimizer has such a thing.
-    pub momentum: Option<Setting>,
+    /// The momentum or the first beta, if the optimizer has one.
+    pub momentum: Option<Hyperparameter>,
 }
 
-/// Makes a loss smaller.
+/// An optimizer: adds the updates that minimize a loss to its graph.
 pub trait Optimizer {
-    /// Adds to the loss's graph the gradients of its trainable parameters, and their updates.
+    /// Adds the gradients of the loss's trainable parameters, and the updates of these parameters, to the loss's
+    /// graph.
     ///
-    /// `loss` has one element. Options that make no sense, a loss that depends on no parameter and graphs that do not
-    /// train are errors of the graph, which `compile` reports.
+    /// `loss` has one element. Invalid options, a loss that depends on no parameter and a graph that is not in
+    /// training mode are errors of the graph, which `compile` reports.
     #[track_caller]
     fn minimize(&self, loss: &Tensor);
 
-    /// Adds to the loss's graph the gradients of its trainable parameters, and their sums with what earlier runs have
-    /// accumulated; PyTorch's `backward` without a step. Parameters stay as they are.
+    /// Adds the gradients of the loss's trainable parameters to the loss's graph, and sums them with those
+    /// accumulated in earlier runs; PyTorch's `backward` without a step. The parameters do not change.
     ///
-    /// The sums are state, `optim.<parameter>.grad`. `n` batches of one size give the gradient of all their rows' mean loss
-    /// when each one's loss is divided by `n`:
+    /// The sums are state, `optim.<parameter>.grad`. To get the gradient of the mean loss over `n` batches of equal
+    /// size, divide the loss of each batch by `n`:
     ///
     /// ```
     /// use wgrad_core::{Array, CpuBackend, DType, Graph, Init, Kind, Mode, Params, Session};
@@ -112,26 +115,26 @@ pub trait Optimizer {
     /// ```
     #[track_caller]
     fn accumulate(&self, loss: &Tensor) {
-        let _ = loss.invalid("accumulate", &[], does_not("accumulate gradients"));
+        let _ = loss.invalid("accumulate", &[], unsupported("accumulate gradients"));
     }
 
-    /// [`Self::minimize`] with the sum of this loss's gradient and of what was [accumulated](Self::accumulate), which is
-    /// used up. Clipping sees the sum.
+    /// Performs [`Self::minimize`] with the sum of this loss's gradient and the [accumulated](Self::accumulate) ones,
+    /// which are reset to 0. Clipping applies to the sum.
     #[track_caller]
     fn minimize_accumulated(&self, loss: &Tensor) {
-        let _ = loss.invalid("minimize_accumulated", &[], does_not("accumulate gradients"));
+        let _ = loss.invalid("minimize_accumulated", &[], unsupported("accumulate gradients"));
     }
 
-    /// What schedules turn: an entry for the parameters that are in no group, then one per group. None if there is nothing
-    /// to turn.
+    /// Returns the handles of each parameter group: first of the parameters in no group, then of each group. Empty if
+    /// nothing can be changed.
     fn handles(&self) -> Vec<Handles> {
         vec![]
     }
 }
 
-fn does_not(what: &str) -> InvalidArgument {
+fn unsupported(what: &str) -> InvalidArgument {
     InvalidArgument::new(format!("this optimizer does not {what}"))
-        .fix("implement `accumulate` and `minimize_accumulated` for it, or write it as a `Rule`")
+        .fix("implement `accumulate` and `minimize_accumulated` for it, or write it as an `UpdateRule`")
 }
 
 macro_rules! forwards {

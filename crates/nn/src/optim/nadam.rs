@@ -5,17 +5,21 @@ use std::sync::{Mutex, PoisonError};
 use wgrad_core::{InvalidArgument, Tensor};
 
 use super::rule::{betas, not_negative};
-use super::{Descent, LearningRate, Rule, Slot};
+use super::{Descent, LearningRate, ParamUpdate, UpdateRule};
 
-/// `NAdam`: Adam with Nesterov's momentum; PyTorch's `NAdam`.
+/// `NAdam`: Adam with Nesterov momentum; PyTorch's `NAdam`.
 ///
-/// With `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)`, `v = β₂·v + (1−β₂)·g²` and
-/// `μₜ = β₁·(1 − ½·0.96^(t·momentum_decay))` in step `t`, from 1:
-/// `p −= lr · ((1−μₜ) / (1 − Π μᵢ) · g + μₜ₊₁ / (1 − μₜ₊₁·Π μᵢ) · m) / (√(v / (1−β₂ᵗ)) + eps)`, products up to `t`.
+/// With `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)`, `v = β₂·v + (1−β₂)·g²` and `μₜ = β₁·(1 −
+/// ½·0.96^(t·momentum_decay))`, step `t`, from 1, is `p −= lr · ((1−μₜ) / (1 − Π μᵢ) · g + μₜ₊₁ / (1 − μₜ₊₁·Π μᵢ) ·
+/// m) / (√(v / (1−β₂ᵗ)) + eps)`, with products of `μ₁ … μₜ`.
+///
+/// Defaults: betas 0.9 and 0.999, `eps` 1e-8, `momentum_decay` 0.004, `weight_decay` 0, not decoupled. PyTorch's
+/// default learning rate is 0.002.
+///
+/// State: `optim.<parameter>.exp_avg` and `exp_avg_sq`. The products are computed from the step number, so `β₁` must
+/// be constant: schedules cannot change it.
+///
 /// Dozat: "Incorporating Nesterov momentum into Adam", 2016.
-///
-/// State: `optim.<parameter>.exp_avg` and `exp_avg_sq`. PyTorch's own learning rate is 0.002. The product is computed
-/// from the step, so a schedule of β₁ is not meant for it.
 ///
 /// ```
 /// use wgrad_nn::optim::NAdam;
@@ -23,7 +27,7 @@ use super::{Descent, LearningRate, Rule, Slot};
 /// ```
 pub type NAdam = Descent<NAdamRule>;
 
-/// The rule of [`NAdam`].
+/// Update rule of [`NAdam`].
 #[derive(Clone, Debug)]
 pub struct NAdamRule {
     betas: (f64, f64),
@@ -33,37 +37,37 @@ pub struct NAdamRule {
 }
 
 impl NAdam {
-    /// With PyTorch's defaults for everything but the learning rate.
+    /// Creates `NAdam` with PyTorch's defaults for everything but the learning rate.
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(NAdamRule { betas: (0.9, 0.999), eps: 1e-8, momentum_decay: 4e-3, decoupled: false }, lr)
     }
 
-    /// How much of the past averages of the gradient and of its square is kept; 0.9 and 0.999 if not set.
+    /// Sets the decay factors of the running averages of the gradient and of its square. Default: 0.9 and 0.999.
     pub fn betas(mut self, first: f64, second: f64) -> Self {
         self.rule.betas = (first, second);
         self
     }
 
-    /// Added to the root of the squared gradient's average; 1e-8 if not set.
+    /// Sets the number that is added to the denominator. Default: 1e-8.
     pub fn eps(mut self, eps: f64) -> Self {
         self.rule.eps = eps;
         self
     }
 
-    /// How fast the momentum grows; 0.004 if not set.
+    /// Sets the rate at which the momentum grows towards `β₁`. Default: 0.004.
     pub fn momentum_decay(mut self, momentum_decay: f64) -> Self {
         self.rule.momentum_decay = momentum_decay;
         self
     }
 
-    /// Whether the weight decay stays out of the gradient, as [`AdamW`](super::AdamW)'s.
+    /// If `true`, the weight decay is decoupled from the gradient, as in [`AdamW`](super::AdamW). Default: `false`.
     pub fn decoupled_weight_decay(mut self, decoupled: bool) -> Self {
         self.rule.decoupled = decoupled;
         self
     }
 }
 
-/// The product of `of(1), …, of(t)`, remembered from call to call: steps come in order.
+/// Product of `of(1), …, of(t)`. It keeps the last product, because steps come in order.
 struct Product<F> {
     of: F,
     last: Mutex<(f64, f64)>,
@@ -82,7 +86,7 @@ impl<F: Fn(f64) -> f64> Product<F> {
     }
 }
 
-impl Rule for NAdamRule {
+impl UpdateRule for NAdamRule {
     const NAME: &'static str = "NAdam";
 
     fn invalid(&self) -> Option<InvalidArgument> {
@@ -91,7 +95,7 @@ impl Rule for NAdamRule {
             .or_else(|| not_negative("the momentum decay", self.momentum_decay))
     }
 
-    fn update(&self, at: &Slot<'_>) -> Tensor {
+    fn update(&self, at: &ParamUpdate<'_>) -> Tensor {
         let ((b1, b2), decay) = (self.betas, self.momentum_decay);
         let g = if self.decoupled { at.gradient().clone() } else { at.decayed_gradient() };
         let old = at.state("exp_avg");

@@ -3,17 +3,23 @@
 use wgrad_core::{InvalidArgument, Tensor};
 
 use super::rule::not_negative;
-use super::{Descent, LearningRate, Rule, Setting, Slot};
+use super::{Descent, Hyperparameter, LearningRate, ParamUpdate, UpdateRule};
 
-/// `RmsProp`: gradients divided by the root of a running mean of their squares; PyTorch's `RMSprop`.
+/// `RmsProp`: gradients divided by the root of a running average of their squares; PyTorch's `RMSprop`.
 ///
-/// With `g = ∇ + weight_decay · p` and `s = α·s + (1−α)·g²`, and, if centered, `a += (1−α)·(g − a)` and
-/// `d = √(s − a²) + eps`, else `d = √s + eps`: `p −= lr · g / d`; with momentum `buf = momentum · buf + g / d` and
-/// `p −= lr · buf`. Tieleman, Hinton: lecture 6.5 of "Neural networks for machine learning", 2012; centered: Graves:
+/// With `g = ∇ + weight_decay · p` and `s = α·s + (1−α)·g²`:
+///
+/// - `d = √s + eps`, or if centered, `d = √(s − a²) + eps` with `a += (1−α)·(g − a)`;
+/// - without momentum, `p −= lr · g / d`;
+/// - with momentum, `buf = momentum · buf + g / d` and `p −= lr · buf`.
+///
+/// Defaults: `alpha` 0.99, `eps` 1e-8, `momentum` 0, `centered` `false`, `weight_decay` 0. PyTorch's default learning
+/// rate is 0.01.
+///
+/// State: `optim.<parameter>.square_avg`, `grad_avg` if centered, `momentum_buffer` with momentum.
+///
+/// Tieleman, Hinton: lecture 6.5 of "Neural networks for machine learning", 2012. The centered version: Graves:
 /// "Generating sequences with recurrent neural networks", 2013.
-///
-/// State: `optim.<parameter>.square_avg`, `grad_avg` if centered, `momentum_buffer` with momentum. PyTorch's own
-/// learning rate is 0.01.
 ///
 /// ```
 /// use wgrad_nn::optim::RmsProp;
@@ -21,47 +27,48 @@ use super::{Descent, LearningRate, Rule, Setting, Slot};
 /// ```
 pub type RmsProp = Descent<RmsPropRule>;
 
-/// The rule of [`RmsProp`].
+/// Update rule of [`RmsProp`].
 #[derive(Clone, Debug)]
 pub struct RmsPropRule {
     alpha: f64,
     eps: f64,
-    momentum: Setting,
+    momentum: Hyperparameter,
     centered: bool,
 }
 
 impl RmsProp {
-    /// With PyTorch's defaults for everything but the learning rate.
+    /// Creates `RmsProp` with PyTorch's defaults for everything but the learning rate.
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(RmsPropRule { alpha: 0.99, eps: 1e-8, momentum: 0.0.into(), centered: false }, lr)
     }
 
-    /// How much of the past mean is kept; 0.99 if not set.
+    /// Sets the decay factor of the running average. Default: 0.99.
     pub fn alpha(mut self, alpha: f64) -> Self {
         self.rule.alpha = alpha;
         self
     }
 
-    /// Added to the root; 1e-8 if not set.
+    /// Sets the number that is added to the denominator. Default: 1e-8.
     pub fn eps(mut self, eps: f64) -> Self {
         self.rule.eps = eps;
         self
     }
 
-    /// How much of the past direction is kept; 0 if not set.
-    pub fn momentum(mut self, momentum: impl Into<Setting>) -> Self {
+    /// Sets the momentum: the factor of the momentum buffer in each step. Default: 0.
+    pub fn momentum(mut self, momentum: impl Into<Hyperparameter>) -> Self {
         self.rule.momentum = momentum.into();
         self
     }
 
-    /// Whether to divide by the deviation from the mean gradient instead of the root of the mean square.
+    /// If `true`, divides by the running standard deviation of the gradient instead of its root mean square. Default:
+    /// `false`.
     pub fn centered(mut self, centered: bool) -> Self {
         self.rule.centered = centered;
         self
     }
 }
 
-impl Rule for RmsPropRule {
+impl UpdateRule for RmsPropRule {
     const NAME: &'static str = "RmsProp";
 
     fn invalid(&self) -> Option<InvalidArgument> {
@@ -70,15 +77,15 @@ impl Rule for RmsPropRule {
             .or_else(|| not_negative("the momentum", self.momentum.get()))
     }
 
-    fn momentum(&mut self) -> Option<&mut Setting> {
+    fn momentum(&mut self) -> Option<&mut Hyperparameter> {
         Some(&mut self.momentum)
     }
 
-    fn update(&self, at: &Slot<'_>) -> Tensor {
+    fn update(&self, at: &ParamUpdate<'_>) -> Tensor {
         let (g, alpha) = (at.decayed_gradient(), self.alpha);
         let square = at.state("square_avg") * alpha + &g * &g * (1.0 - alpha);
         at.keep("square_avg", &square);
-        let spread = if self.centered {
+        let variance = if self.centered {
             let old = at.state("grad_avg");
             let mean = &old + (&g - &old) * (1.0 - alpha);
             at.keep("grad_avg", &mean);
@@ -86,9 +93,9 @@ impl Rule for RmsPropRule {
         } else {
             square
         };
-        let mut direction = g / (spread.sqrt() + self.eps);
-        if self.momentum.get() != 0.0 || self.momentum.is_handed_out() {
-            let momentum = at.of(&self.momentum, "momentum", |momentum| momentum);
+        let mut direction = g / (variance.sqrt() + self.eps);
+        if self.momentum.get() != 0.0 || self.momentum.is_shared() {
+            let momentum = at.derived(&self.momentum, "momentum", |momentum| momentum);
             direction = at.state("momentum_buffer") * momentum + direction;
             at.keep("momentum_buffer", &direction);
         }

@@ -1,4 +1,4 @@
-//! What a new optimizer has to say: its options, and how a parameter moves.
+//! The interface of an update rule: a new optimizer is its options and the update of one parameter.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -6,24 +6,24 @@ use std::fmt;
 
 use wgrad_core::{Array, Counter, DType, Graph, Init, InvalidArgument, Kind, Tensor, Variable};
 
-use super::{LearningRate, Setting};
+use super::{Hyperparameter, LearningRate};
 
-/// How one parameter moves: the part of an optimizer that is its own.
+/// The update of one parameter: the part in which optimizers differ.
 ///
-/// [`Descent`](super::Descent) adds what all of them share: learning rate, weight decay, groups, clipping,
-/// accumulation. So an optimizer is its options and one formula:
+/// [`Descent`](super::Descent) adds everything that optimizers have in common: learning rate, weight decay, parameter
+/// groups, clipping, accumulation. So a new optimizer is a struct of its options and one formula:
 ///
 /// ```
 /// use wgrad_core::{CpuBackend, Graph, Init, Kind, InvalidArgument, Mode, Params, Session, Tensor};
-/// use wgrad_nn::optim::{Descent, Optimizer, Rule, Slot};
+/// use wgrad_nn::optim::{Descent, Optimizer, ParamUpdate, UpdateRule};
 ///
-/// /// Steps of one size, whatever the gradient's: p −= lr · sign(g).
+/// /// Steps of one length, independent of the gradient's size: p −= lr · sign(g).
 /// #[derive(Clone, Debug, Default)]
 /// struct Signs;
 ///
-/// impl Rule for Signs {
+/// impl UpdateRule for Signs {
 ///     const NAME: &'static str = "Signs";
-///     fn update(&self, at: &Slot<'_>) -> Tensor {
+///     fn update(&self, at: &ParamUpdate<'_>) -> Tensor {
 ///         at.value() - at.decayed_gradient().sign() * at.lr()
 ///     }
 /// }
@@ -39,75 +39,76 @@ use super::{LearningRate, Setting};
 /// assert_eq!(w.value()?.item()?, 0.75);
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
-pub trait Rule: Clone + fmt::Debug + 'static {
-    /// The name in messages.
+pub trait UpdateRule: Clone + fmt::Debug + 'static {
+    /// Name of the optimizer in messages.
     const NAME: &'static str;
 
-    /// The parameter's new value. Traced once per parameter; the state that it keeps is written with [`Slot::keep`].
+    /// Traces the parameter's new value. Called once per parameter and graph; new state is stored with
+    /// [`ParamUpdate::keep`].
     #[track_caller]
-    fn update(&self, at: &Slot<'_>) -> Tensor;
+    fn update(&self, at: &ParamUpdate<'_>) -> Tensor;
 
-    /// What is wrong with the options.
+    /// Returns the error if an option is invalid.
     fn invalid(&self) -> Option<InvalidArgument> {
         None
     }
 
-    /// What schedules of the momentum turn: the momentum, or the first beta.
-    fn momentum(&mut self) -> Option<&mut Setting> {
+    /// Returns the hyperparameter that schedules of the momentum change: the momentum, or the first beta.
+    fn momentum(&mut self) -> Option<&mut Hyperparameter> {
         None
     }
 }
 
-/// What a number of a step may depend on.
+/// Step number and settings of a step, from which the host computes per-step numbers.
 #[derive(Clone, Copy, Debug)]
-pub struct Now {
-    /// The parameter's step, counted from 1.
+pub struct StepInfo {
+    /// Number of the parameter's step, from 1.
     pub t: f64,
-    /// The learning rate of this step.
+    /// Learning rate of this step.
     pub lr: f64,
-    /// The weight decay.
+    /// Weight decay.
     pub weight_decay: f64,
 }
 
-/// Numbers that the host computes before each step, made once for all parameters that share them.
+/// Numbers that the host computes before each step, by name and first step; parameters of a group share them.
 pub(super) type Numbers = RefCell<HashMap<(String, u64), Tensor>>;
 
-/// A parameter that is being updated.
-pub struct Slot<'a> {
+/// One parameter's update as an [`UpdateRule`] sees it: value, gradient, state, and numbers computed per step.
+pub struct ParamUpdate<'a> {
     pub(super) variable: Variable,
     pub(super) value: Tensor,
     pub(super) gradient: Tensor,
-    /// The scope of the optimizer's state.
+    /// Scope of the optimizer's state.
     pub(super) scope: &'a str,
     pub(super) lr: &'a LearningRate,
     pub(super) weight_decay: f64,
-    /// The optimizer's steps, and how many of them there were before this parameter took part.
+    /// The optimizer's step counter, and its value when this parameter took part for the first time.
     pub(super) counters: [Counter; 2],
     pub(super) numbers: &'a Numbers,
 }
 
-impl fmt::Debug for Slot<'_> {
+impl fmt::Debug for ParamUpdate<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Slot({:?})", self.variable)
+        write!(f, "ParamUpdate({:?})", self.variable)
     }
 }
 
-impl Slot<'_> {
+impl ParamUpdate<'_> {
     fn graph(&self) -> &Graph {
         self.value.graph()
     }
 
-    /// The parameter before the step.
+    /// Returns the parameter before the step.
     pub fn value(&self) -> &Tensor {
         &self.value
     }
 
-    /// What the loss falls along: the gradient, clipped; its negative to maximize.
+    /// Returns the gradient after clipping; its negative if the optimizer maximizes.
     pub fn gradient(&self) -> &Tensor {
         &self.gradient
     }
 
-    /// The gradient with weight decay in it: `g + weight_decay · p`.
+    /// Returns the gradient plus weight decay, `g + weight_decay · p`.
     #[track_caller]
     pub fn decayed_gradient(&self) -> Tensor {
         match self.weight_decay {
@@ -116,7 +117,7 @@ impl Slot<'_> {
         }
     }
 
-    /// `p − change`, with the decay beside the gradient: `p · (1 − lr · weight_decay) − change`.
+    /// Returns `p − change` with decoupled weight decay: `p · (1 − lr · weight_decay) − change`.
     #[track_caller]
     pub fn decayed_minus(&self, change: Tensor) -> Tensor {
         if self.weight_decay == 0.0 {
@@ -126,40 +127,47 @@ impl Slot<'_> {
         &self.value - (change + &self.value * shrink)
     }
 
-    /// The learning rate of each step.
+    /// Returns the learning rate, which is read before each step.
     #[track_caller]
     pub fn lr(&self) -> Tensor {
         self.number("lr", &[], |now, _| now.lr)
     }
 
-    /// A number that the host computes in `f64` before each step, from the step and the values of `settings`. Numbers of
-    /// one name are one, within a group of parameters.
+    /// Returns a number that the host computes in `f64` before each step, from the step and the values of `settings`.
+    ///
+    /// Calls with the same `name` in one parameter group share one number.
     #[track_caller]
     pub fn number<const N: usize>(
         &self,
         name: &str,
-        settings: &[&Setting; N],
-        value: impl Fn(Now, [f64; N]) -> f64 + Send + Sync + 'static,
+        settings: &[&Hyperparameter; N],
+        value: impl Fn(StepInfo, [f64; N]) -> f64 + Send + Sync + 'static,
     ) -> Tensor {
         let key = (name.to_string(), self.counters[1].get());
         if let Some(known) = self.numbers.borrow().get(&key) {
             return known.clone();
         }
         let ([steps, before], lr, weight_decay) = (self.counters.clone(), self.lr.clone(), self.weight_decay);
-        let settings: [Setting; N] = settings.map(Clone::clone);
+        let settings: [Hyperparameter; N] = settings.map(Clone::clone);
         let number = self.graph().scheduled(name, DType::F32, move || {
             let count = steps.get();
             let t = count.saturating_sub(before.get()) as f64 + 1.0;
-            value(Now { t, lr: lr.at(count), weight_decay }, settings.each_ref().map(|setting| setting.at(count)))
+            value(StepInfo { t, lr: lr.at(count), weight_decay }, settings.each_ref().map(|setting| setting.at(count)))
         });
         self.numbers.borrow_mut().insert(key, number.clone());
         number
     }
 
-    /// A number that follows from a setting: a constant unless somebody may change the setting.
+    /// Returns a number computed from a hyperparameter: a constant, or a per-step number if the hyperparameter can
+    /// change.
     #[track_caller]
-    pub fn of(&self, setting: &Setting, name: &str, value: impl Fn(f64) -> f64 + Send + Sync + 'static) -> Tensor {
-        if setting.is_handed_out() {
+    pub fn derived(
+        &self,
+        setting: &Hyperparameter,
+        name: &str,
+        value: impl Fn(f64) -> f64 + Send + Sync + 'static,
+    ) -> Tensor {
+        if setting.is_shared() {
             return self.number(name, &[setting], move |_, [setting]| value(setting));
         }
         self.graph().constant(value(setting.get()))
@@ -171,7 +179,7 @@ impl Slot<'_> {
         let known = begin == 0.0 || scope.get(name).is_ok();
         let variable = scope.variable(name, self.variable.shape(), Kind::State, Init::Constant(begin));
         if !known {
-            // Initial values are f32; a device of f64 shall have all digits.
+            // `Init` has the precision of f32; `set` keeps all digits for a device that computes in f64.
             let values = vec![begin; variable.shape().numel()];
             let all = Array::new(variable.shape(), values).and_then(|values| variable.set(values));
             all.expect("one number per element");
@@ -179,32 +187,33 @@ impl Slot<'_> {
         variable
     }
 
-    /// A state of the parameter, `<scope>.<parameter>.<name>`, of its shape and 0 at first.
+    /// Returns the state `<scope>.<parameter>.<name>` before the step. It has the parameter's shape and is initially
+    /// 0.
     #[track_caller]
     pub fn state(&self, name: &str) -> Tensor {
         self.state_from(name, 0.0)
     }
 
-    /// A state of the parameter that begins with another number than 0.
+    /// Returns the state `name` before the step, initially `begin`.
     #[track_caller]
     pub fn state_from(&self, name: &str, begin: f64) -> Tensor {
         self.graph().variable(&self.variable_of(name, begin))
     }
 
-    /// Keeps a state for the next step, in which [`Self::state`] gives it.
+    /// Stores the new value of a state, which [`Self::state`] returns in the next step.
     #[track_caller]
     pub fn keep(&self, name: &str, value: &Tensor) {
         self.graph().update(&self.variable_of(name, 0.0), value);
     }
 }
 
-/// What is wrong with an option that must be a number of at least 0.
+/// Returns an error if `value` is negative or not finite.
 pub(super) fn not_negative(what: &str, value: f64) -> Option<InvalidArgument> {
     (!(value.is_finite() && value >= 0.0))
         .then(|| InvalidArgument::new(format!("{what} must be a number that is not negative, not {value}")))
 }
 
-/// What is wrong with two betas.
+/// Returns an error if a beta is outside `[0, 1)`.
 pub(super) fn betas(first: f64, second: f64) -> Option<InvalidArgument> {
     let beta = |name: &str, beta: f64| {
         (!(0.0..1.0).contains(&beta))

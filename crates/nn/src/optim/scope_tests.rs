@@ -1,4 +1,4 @@
-//! Scopes of optimizers, and the parameters that they move.
+//! Tests of optimizer scopes and of the selection of parameters.
 
 #![allow(clippy::float_cmp, reason = "exact results of short formulas")]
 
@@ -6,7 +6,7 @@ use wgrad_core::{CpuBackend, Graph, Init, Kind, Mode, Params, Session, Variable}
 
 use super::*;
 
-/// A generator and a discriminator of a number each, and a graph of a loss of both.
+/// A generator and a discriminator of one number each.
 struct Adversaries {
     params: Params,
     g: Variable,
@@ -29,9 +29,9 @@ impl Adversaries {
     /// Runs a graph and returns both numbers and the warnings.
     fn run(&self, graph: &Graph) -> ([f64; 2], Vec<String>) {
         let warnings = std::sync::Arc::new(std::sync::Mutex::new(vec![]));
-        let told = warnings.clone();
+        let reported = warnings.clone();
         let mut session = Session::new(CpuBackend::<f64>::new(), &self.params).unwrap();
-        session.on_warning(std::sync::Arc::new(move |warning| told.lock().unwrap().push(warning.to_string())));
+        session.on_warning(std::sync::Arc::new(move |warning| reported.lock().unwrap().push(warning.to_string())));
         let step = session.compile(graph, &[]).unwrap();
         session.submit(&step, &[]).unwrap();
         session.sync().unwrap();
@@ -42,7 +42,7 @@ impl Adversaries {
 }
 
 #[test]
-fn only_selected_parameters_move_and_no_other_is_missed() {
+fn only_selected_parameters_are_updated_and_checked_by_lints() {
     let both = Adversaries::new();
     let other = both.params.at("g").variable("unused", [], Kind::Parameter, Init::Constant(1.0));
     let graph = both.trace(&Sgd::new(0.5).over(&both.params.at("g")));
@@ -57,13 +57,13 @@ fn only_selected_parameters_move_and_no_other_is_missed() {
 }
 
 #[test]
-fn warnings_judge_by_what_was_trainable_when_it_was_traced() {
+fn lints_depend_on_what_was_trainable_while_tracing() {
     let both = Adversaries::new();
     both.params.at("d").set_trainable(false);
     let graph = both.trace(&Sgd::new(0.5));
     both.params.at("d").set_trainable(true);
     assert_eq!(both.run(&graph), ([0.5, 1.0], vec![]));
-    // By hand, too, and frozen too late.
+    // An update without an optimizer, and a parameter that is frozen after tracing.
     let graph = Graph::new(Mode::Train);
     graph.update(&both.g, &(graph.variable(&both.g) * 2.0));
     both.params.at("d").set_trainable(false);
@@ -80,11 +80,11 @@ fn two_optimizers_do_not_share_a_scope() {
     let error = both.trace(&two).check().unwrap_err().to_string();
     assert!(error.contains("Adam(f32[]): another optimizer keeps its state in the scope `optim`"), "{error}");
     assert!(error.contains("give this one a scope of its own: `.scope(\"optim2\")`"), "{error}");
-    // A scope of its own; the same optimizer again; one that says the same.
+    // No errors: a different scope; a clone; an optimizer with the same description.
     both.trace(&two.clone().scope("optim2")).check().unwrap();
     both.trace(&one.clone()).check().unwrap();
     both.trace(&Adam::new(0.1).over("g")).check().unwrap();
-    // Other settings are another optimizer as long as the first or a graph of it is there.
+    // An optimizer with other settings is an error while the first one or a graph of it exists.
     drop(one);
     assert!(both.trace(&Sgd::new(0.1)).check().is_err());
     drop(first);

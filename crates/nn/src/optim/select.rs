@@ -1,11 +1,11 @@
-//! Which parameters belong to a group.
+//! Selection of parameters, for groups and optimizers.
 
 use std::fmt;
 use std::sync::Arc;
 
 use wgrad_core::{Params, Variable};
 
-/// Which parameters belong to a group: a scope by its dotted name, a list of variables, or any rule.
+/// A selection of parameters: those in a scope, in a list, or for which a predicate is true.
 ///
 /// ```
 /// use wgrad_nn::optim::{AdamW, Select};
@@ -16,13 +16,13 @@ use wgrad_core::{Params, Variable};
 #[derive(Clone)]
 pub struct Select {
     pub(super) name: String,
-    pub(super) rule: Arc<dyn Fn(&Variable) -> bool + Send + Sync>,
+    pub(super) predicate: Arc<dyn Fn(&Variable) -> bool + Send + Sync>,
 }
 
 impl Select {
-    /// The parameters that `rule` is true for.
-    pub fn by(rule: impl Fn(&Variable) -> bool + Send + Sync + 'static) -> Self {
-        Self { name: "by a rule".into(), rule: Arc::new(rule) }
+    /// Selects the parameters for which `predicate` is true.
+    pub fn by(predicate: impl Fn(&Variable) -> bool + Send + Sync + 'static) -> Self {
+        Self { name: "by a predicate".into(), predicate: Arc::new(predicate) }
     }
 }
 
@@ -33,14 +33,14 @@ impl fmt::Debug for Select {
 }
 
 impl From<&str> for Select {
-    /// The parameter of this name, and those in the scope of this name.
+    /// Selects the parameter of this name, and the parameters in the scope of this name.
     fn from(scope: &str) -> Self {
         let inside = scope.to_string();
-        let rule = move |variable: &Variable| {
+        let predicate = move |variable: &Variable| {
             inside.is_empty()
                 || variable.name().strip_prefix(&inside).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        Self { name: format!("`{scope}`"), rule: Arc::new(rule) }
+        Self { name: format!("`{scope}`"), predicate: Arc::new(predicate) }
     }
 }
 
@@ -54,7 +54,7 @@ impl From<Vec<Variable>> for Select {
     fn from(variables: Vec<Variable>) -> Self {
         let names: Vec<_> = variables.iter().map(|variable| variable.name().to_string()).collect();
         let name = format!("of {}", names.join(", "));
-        Self { name, rule: Arc::new(move |variable| names.iter().any(|name| name == variable.name())) }
+        Self { name, predicate: Arc::new(move |variable| names.iter().any(|name| name == variable.name())) }
     }
 }
 

@@ -1,19 +1,19 @@
-//! Settings: numbers that others can turn while the optimizer runs.
+//! Hyperparameters: numbers that can be changed between runs.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// What sets settings by itself when a step asks for their values.
-pub(super) trait Drive: Send + Sync {
-    /// Brings all settings to where they are after so many steps of the optimizer.
+/// A schedule that sets hyperparameters when a step reads them.
+pub(super) trait HyperparameterDriver: Send + Sync {
+    /// Sets the hyperparameters to their values after `steps` steps of the optimizer.
     fn advance_to(&self, steps: u64);
 }
 
-/// A setting of an optimizer that can be changed between runs without compiling anything again; clones share it.
+/// A number of an optimizer that can be changed between runs without compiling anything again; clones share the value.
 ///
-/// The learning rate always can. The momentum, or Adam's first beta, can when it was given as a `&Setting`, or when a
-/// schedule turns it; otherwise it is a constant of the compiled step.
+/// The learning rate can always change. The momentum, or Adam's first beta, can change if it was passed as
+/// `&Hyperparameter` or a schedule changes it; otherwise it is a constant of the compiled step.
 ///
 /// ```
 /// use wgrad_nn::optim::{AdamW, LearningRate};
@@ -23,31 +23,32 @@ pub(super) trait Drive: Send + Sync {
 /// assert_eq!(optimizer.lr_handle().get(), 1e-4);
 /// ```
 #[derive(Clone)]
-pub struct Setting(Arc<Inner>);
+pub struct Hyperparameter(Arc<Inner>);
 
-/// A learning rate that can be changed between runs; clones share it.
-pub type LearningRate = Setting;
+/// A learning rate that can be changed between runs; clones share the value.
+pub type LearningRate = Hyperparameter;
 
 struct Inner {
     value: AtomicU64,
-    /// The value before the first schedule changed it; NaN while there was none.
+    /// The value before a schedule changed it for the first time; NaN if there is no schedule.
     initial: AtomicU64,
-    handed_out: AtomicBool,
-    driver: Mutex<Option<Weak<dyn Drive>>>,
+    /// Set if something other than the optimizer has a clone.
+    shared: AtomicBool,
+    driver: Mutex<Option<Weak<dyn HyperparameterDriver>>>,
 }
 
-impl Setting {
-    /// A setting that begins at `value`.
+impl Hyperparameter {
+    /// Creates a hyperparameter with this value.
     pub fn new(value: f64) -> Self {
         Self(Arc::new(Inner {
             value: AtomicU64::new(value.to_bits()),
             initial: AtomicU64::new(f64::NAN.to_bits()),
-            handed_out: AtomicBool::new(false),
+            shared: AtomicBool::new(false),
             driver: Mutex::default(),
         }))
     }
 
-    /// The value of the next run.
+    /// Returns the value for the next run.
     pub fn get(&self) -> f64 {
         f64::from_bits(self.0.value.load(Ordering::Relaxed))
     }
@@ -57,7 +58,7 @@ impl Setting {
         self.0.value.store(value.to_bits(), Ordering::Relaxed);
     }
 
-    /// The value in the step after `steps` steps of the optimizer.
+    /// Returns the value of the step after `steps` steps of the optimizer.
     pub(super) fn at(&self, steps: u64) -> f64 {
         let driver = self.0.driver.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(driver) = driver.and_then(|driver| driver.upgrade()) {
@@ -66,22 +67,22 @@ impl Setting {
         self.get()
     }
 
-    /// A clone for others to set. Graphs that are traced from now on read it before each step.
-    pub(super) fn hand_out(&self) -> Self {
-        self.0.handed_out.store(true, Ordering::Relaxed);
+    /// Returns a clone through which the value can be changed. Graphs traced afterwards read it before each step.
+    pub(super) fn shared(&self) -> Self {
+        self.0.shared.store(true, Ordering::Relaxed);
         self.clone()
     }
 
-    /// Whether somebody may set it.
-    pub(super) fn is_handed_out(&self) -> bool {
-        self.0.handed_out.load(Ordering::Relaxed)
+    /// Returns whether the value can be changed through a shared clone.
+    pub(super) fn is_shared(&self) -> bool {
+        self.0.shared.load(Ordering::Relaxed)
     }
 
-    pub(super) fn driven_by(&self, driver: Weak<dyn Drive>) {
+    pub(super) fn set_driver(&self, driver: Weak<dyn HyperparameterDriver>) {
         *self.0.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver);
     }
 
-    /// The value from which schedules count: that of the first call.
+    /// Returns the initial value for schedules: the value at the first call.
     pub(super) fn initial(&self) -> f64 {
         let known = f64::from_bits(self.0.initial.load(Ordering::Relaxed));
         if known.is_nan() {
@@ -96,20 +97,20 @@ impl Setting {
     }
 }
 
-impl fmt::Debug for Setting {
+impl fmt::Debug for Hyperparameter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Setting({})", self.get())
+        write!(f, "Hyperparameter({})", self.get())
     }
 }
 
-impl From<f64> for Setting {
+impl From<f64> for Hyperparameter {
     fn from(value: f64) -> Self {
         Self::new(value)
     }
 }
 
-impl From<&Self> for Setting {
+impl From<&Self> for Hyperparameter {
     fn from(shared: &Self) -> Self {
-        shared.hand_out()
+        shared.shared()
     }
 }

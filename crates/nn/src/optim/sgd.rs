@@ -3,13 +3,18 @@
 use wgrad_core::{InvalidArgument, Tensor};
 
 use super::rule::not_negative;
-use super::{Descent, LearningRate, Rule, Setting, Slot};
+use super::{Descent, Hyperparameter, LearningRate, ParamUpdate, UpdateRule};
 
-/// Stochastic gradient descent, with momentum if asked for; PyTorch's `SGD`.
+/// Stochastic gradient descent, optionally with momentum; PyTorch's `SGD`.
 ///
-/// With `g = ∇ + weight_decay · p`: without momentum `p −= lr · g`; with it, `buf = g` in the first step and
-/// `buf = momentum · buf + (1 − dampening) · g` afterwards, then `p −= lr · buf`, or with Nesterov's
-/// `p −= lr · (g + momentum · buf)`.
+/// With `g = ∇ + weight_decay · p`:
+///
+/// - without momentum, `p −= lr · g`;
+/// - with momentum, `buf = g` in the first step, then `buf = momentum · buf + (1 − dampening) · g`, and `p −= lr ·
+///   buf`;
+/// - with Nesterov momentum, `p −= lr · (g + momentum · buf)`.
+///
+/// Defaults: `momentum` 0, `dampening` 0, `nesterov` `false`, `weight_decay` 0.
 ///
 /// State: `optim.<parameter>.momentum_buffer`.
 ///
@@ -19,40 +24,40 @@ use super::{Descent, LearningRate, Rule, Setting, Slot};
 /// ```
 pub type Sgd = Descent<SgdRule>;
 
-/// The rule of [`Sgd`].
+/// Update rule of [`Sgd`].
 #[derive(Clone, Debug)]
 pub struct SgdRule {
-    momentum: Setting,
+    momentum: Hyperparameter,
     dampening: f64,
     nesterov: bool,
 }
 
 impl Sgd {
-    /// Plain gradient descent.
+    /// Creates plain gradient descent, without momentum.
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(SgdRule { momentum: 0.0.into(), dampening: 0.0, nesterov: false }, lr)
     }
 
-    /// How much of the past direction is kept; 0.9 is usual.
-    pub fn momentum(mut self, momentum: impl Into<Setting>) -> Self {
+    /// Sets the momentum: the factor of the momentum buffer in each step. Default: 0; 0.9 is usual.
+    pub fn momentum(mut self, momentum: impl Into<Hyperparameter>) -> Self {
         self.rule.momentum = momentum.into();
         self
     }
 
-    /// How much less of the gradient enters the momentum.
+    /// Sets the dampening: gradients enter the momentum buffer with the factor `1 − dampening`. Default: 0.
     pub fn dampening(mut self, dampening: f64) -> Self {
         self.rule.dampening = dampening;
         self
     }
 
-    /// Nesterov's momentum; needs momentum, and no dampening.
+    /// Enables Nesterov momentum, which requires a momentum and no dampening. Default: `false`.
     pub fn nesterov(mut self, nesterov: bool) -> Self {
         self.rule.nesterov = nesterov;
         self
     }
 }
 
-impl Rule for SgdRule {
+impl UpdateRule for SgdRule {
     const NAME: &'static str = "Sgd";
 
     fn invalid(&self) -> Option<InvalidArgument> {
@@ -69,15 +74,15 @@ impl Rule for SgdRule {
         })
     }
 
-    fn momentum(&mut self) -> Option<&mut Setting> {
+    fn momentum(&mut self) -> Option<&mut Hyperparameter> {
         Some(&mut self.momentum)
     }
 
-    fn update(&self, at: &Slot<'_>) -> Tensor {
+    fn update(&self, at: &ParamUpdate<'_>) -> Tensor {
         let (mut g, dampening) = (at.decayed_gradient(), self.dampening);
-        if self.momentum.get() != 0.0 || self.momentum.is_handed_out() {
-            let momentum = at.of(&self.momentum, "momentum", |momentum| momentum);
-            // The buffer begins at 0, so the first step needs no rule of its own but for the dampening.
+        if self.momentum.get() != 0.0 || self.momentum.is_shared() {
+            let momentum = at.derived(&self.momentum, "momentum", |momentum| momentum);
+            // The buffer is initially 0, so the first step is a special case only if there is dampening.
             let part = match dampening {
                 0.0 => g.clone(),
                 _ => {

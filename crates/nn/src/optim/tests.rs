@@ -1,15 +1,15 @@
-//! The optimizers against loops in `f64`, written from PyTorch's documentation.
+//! Tests of the optimizers: comparison with loops in `f64` that follow PyTorch's documentation.
 
 #![allow(clippy::float_cmp, clippy::many_single_char_names, reason = "exact results of short formulas")]
 
-use wgrad_core::{Array, CpuBackend, DType, Error, Graph, Init, Kind, Mode, Params, Session, Tensor, Variable};
+use wgrad_core::{Array, CpuBackend, DType, Error, Graph, Init, Kind, Mode, Params, Session, Tensor};
 
 use super::*;
 
 /// Six gradients for a parameter of two values.
 const GRADIENTS: [[f64; 2]; 6] = [[1.0, -2.0], [0.5, 0.0], [-3.0, 1e-3], [0.25, -1.0], [2.0, 4.0], [0.0, -0.5]];
 
-/// The values of `w`, which begins at 1 and 1, after each step.
+/// Returns the values of `w`, initially 1 and 1, after each step.
 fn run(optimizer: &impl Optimizer, mut before: impl FnMut(usize)) -> Vec<Vec<f64>> {
     let params = Params::seeded(0);
     let w = params.variable("fc.w", [2], Kind::Parameter, Init::Constant(1.0));
@@ -106,7 +106,7 @@ fn lion_follows_its_paper() {
     assert_follows(&run(&optimizer, |_| ()), move |_, w, g| {
         let c: f64 = b1 * m + (1.0 - b1) * g;
         m = b2 * m + (1.0 - b2) * g;
-        // In f64 the sum is 0 nowhere but where both are.
+        // In f64 the sum is 0 only where both terms are.
         let sign = if c == 0.0 { 0.0 } else { c.signum() };
         w - lr * (sign + decay * w)
     });
@@ -148,7 +148,7 @@ fn groups_have_settings_of_their_own() {
 }
 
 #[test]
-fn groups_have_rules_of_their_own() {
+fn groups_have_rule_settings_of_their_own() {
     let params = Params::seeded(0);
     let begin = |name: &str| params.variable(name, [], Kind::Parameter, Init::Constant(0.0));
     let (a, b) = (begin("a"), begin("b"));
@@ -181,7 +181,7 @@ fn a_parameter_that_is_unfrozen_later_begins_with_step_1() {
         let step = session.compile(&graph, &[]).unwrap();
         session.submit_many(&step, steps, &[]).unwrap();
         session.sync().unwrap();
-        // Adam's steps along one gradient are as long as the learning rate, if its bias is corrected.
+        // With bias correction, Adam's step along a constant gradient has the length of the learning rate.
         let expected = if trainable { -0.1 * steps as f64 } else { 0.0 };
         if steps != 1 && trainable {
             assert!((late.value().unwrap().item().unwrap() - expected).abs() < 1e-8);
@@ -192,7 +192,7 @@ fn a_parameter_that_is_unfrozen_later_begins_with_step_1() {
     assert!((w.value().unwrap().item().unwrap() + 1.3).abs() < 1e-7);
 }
 
-/// The gradients and the norm of `clip_grad_norm`, of two tensors.
+/// Returns the gradients and the norm of `clip_grad_norm` of two tensors.
 fn clipped(max: f64, p: f64, first: [f64; 3], second: f64) -> (Vec<f64>, f64) {
     let graph = Graph::new(Mode::Train);
     let inputs = [graph.input("a", [3], DType::F32), graph.input("b", [], DType::F32)];
@@ -252,7 +252,8 @@ fn an_optimizer_gives_the_norm_that_it_clips() {
     assert!(norm == 7.0 && (values[0] + 3.0 / 7.000_001).abs() < 1e-15, "{norm} {values:?}");
 }
 
-/// A linear model's weights after updates with batches of 2 rows, of which `accumulate` make an update.
+/// Returns a linear model's weights after training on 48 examples in batches of `size`, with an update after every
+/// `accumulate` batches.
 fn accumulated(optimizer: &dyn Optimizer, accumulate: usize, size: usize) -> Vec<f64> {
     let params = Params::seeded(3);
     let w = params.variable("w", [3], Kind::Parameter, Init::Uniform(-1.0, 1.0));
@@ -300,7 +301,7 @@ fn accumulated_gradients_are_those_of_the_large_batch() {
 }
 
 #[test]
-fn what_was_accumulated_is_used_once_even_if_it_is_no_number() {
+fn accumulated_gradients_are_reset_even_if_they_are_nan() {
     let params = Params::seeded(0);
     let w = params.variable("w", [2], Kind::Parameter, Init::Constant(0.0));
     let mut session = Session::new(CpuBackend::<f64>::new(), &params).unwrap();
@@ -314,85 +315,7 @@ fn what_was_accumulated_is_used_once_even_if_it_is_no_number() {
 }
 
 #[test]
-fn averages_follow_torch() {
-    let weights = [0.5, -1.0, 2.0, 3.5];
-    let follow = |ema: Ema, params: &Params, w: &Variable| {
-        let graph = Graph::new(Mode::Train);
-        let x = graph.input("x", [], DType::F32);
-        graph.update(w, &(graph.variable(w) * 0.0 + &x));
-        ema.update(&graph);
-        let average = graph.latest(&params.get("ema.w").unwrap());
-        let mut session = Session::new(CpuBackend::<f64>::new(), params).unwrap();
-        let step = session.compile(&graph, &[&average]).unwrap();
-        let found = session.run_many(&step, 4, &[(&x, &Array::vector(weights.to_vec()))]).unwrap()[0].to_f64();
-        session.sync().unwrap();
-        found
-    };
-    let make = |kind: Kind| {
-        let params = Params::seeded(0);
-        let w = params.variable("w", [], kind, Init::Constant(9.0));
-        (params, w)
-    };
-    let (params, w) = make(Kind::Parameter);
-    let found = follow(Ema::new(&params, 0.75), &params, &w);
-    let mut expected = 0.5;
-    for (i, (weight, found)) in weights.into_iter().zip(&found).enumerate() {
-        expected = if i == 0 { weight } else { expected + 0.25 * (weight - expected) };
-        assert!((found - expected).abs() < 1e-15, "{found} is not {expected}");
-    }
-    let (params, w) = make(Kind::Parameter);
-    let found = follow(Ema::equal(&params), &params, &w);
-    let means: Vec<f64> = (1..=4).map(|n| weights[..n].iter().sum::<f64>() / n as f64).collect();
-    assert!(found.iter().zip(&means).all(|(a, b)| (a - b).abs() < 1e-15), "{found:?} {means:?}");
-    // Buffers only if asked for.
-    let (params, w) = make(Kind::Buffer);
-    let found = follow(Ema::new(&params, 0.5).use_buffers(true), &params, &w);
-    assert_eq!(found, [0.5, -0.25, 0.875, 2.1875]);
-    let graph = Graph::new(Mode::Train);
-    Ema::new(&params, 0.5).update(&graph);
-    assert!(graph.check().unwrap_err().to_string().contains("there are no parameters in ``"));
-    let graph = Graph::new(Mode::Train);
-    Ema::new(&params, 1.5).update(&graph);
-    assert!(graph.check().unwrap_err().to_string().contains("the decay must be between 0 and 1, not 1.5"));
-    let (params, _) = make(Kind::Parameter);
-    assert!(Ema::new(&params, 0.5).swap().unwrap_err().to_string().contains("there is no average yet"));
-}
-
-#[test]
-fn a_model_is_saved_with_its_averages() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("average.safetensors");
-    let make = |value: f64| {
-        let params = Params::seeded(0);
-        let _ = params.variable("w", [], Kind::Parameter, Init::Constant(value));
-        params
-    };
-    let params = make(1.0);
-    let (w, ema) = (params.get("w").unwrap(), Ema::new(&params, 0.75));
-    let graph = Graph::new(Mode::Train);
-    Sgd::new(1.0).minimize(&graph.variable(&w));
-    ema.update(&graph);
-    let mut session = Session::new(CpuBackend::<f64>::new(), &params).unwrap();
-    let step = session.compile(&graph, &[]).unwrap();
-    session.submit_many(&step, 2, &[]).unwrap();
-    assert!(ema.save(&path).unwrap_err().to_string().contains("session.sync()"));
-    session.sync().unwrap();
-    ema.save(&path).unwrap();
-    let other = make(7.0);
-    crate::StateDict::load(&other, &path).unwrap();
-    assert_eq!(other.get("w").unwrap().value().unwrap().item().unwrap(), -0.25);
-    assert_eq!(w.value().unwrap().item().unwrap(), -1.0);
-    ema.apply().unwrap();
-    assert_eq!(w.value().unwrap().item().unwrap(), -0.25);
-    assert_eq!(params.get("ema.w").unwrap().value().unwrap().item().unwrap(), -0.25);
-    // Training goes on from there.
-    session.submit(&step, &[]).unwrap();
-    session.sync().unwrap();
-    assert_eq!(w.value().unwrap().item().unwrap(), -1.25);
-}
-
-#[test]
-fn a_frozen_parameter_stays_and_a_second_graph_shares_the_state() {
+fn frozen_parameters_stay_and_graphs_share_the_state() {
     let params = Params::seeded(0);
     let frozen = params.at("encoder").variable("w", [], Kind::Parameter, Init::Constant(1.0));
     let w = params.at("head").variable("w", [], Kind::Parameter, Init::Constant(1.0));
@@ -425,7 +348,7 @@ fn error_of(mode: Mode, minimize: impl FnOnce(&Params, &Graph, &Tensor)) -> Stri
 }
 
 #[test]
-fn options_that_make_no_sense_are_errors_of_the_graph() {
+fn invalid_options_are_errors_of_the_graph() {
     let of = |optimizer: &dyn Optimizer| error_of(Mode::Train, |_, _, x| optimizer.minimize(&x.sum_all()));
     assert_eq!(of(&Sgd::new(-1.0)), "Sgd: the learning rate must be a number that is not negative, not -1");
     assert_eq!(of(&Sgd::new(f64::NAN)), "Sgd: the learning rate must be a number that is not negative, not NaN");
@@ -489,7 +412,7 @@ fn options_that_make_no_sense_are_errors_of_the_graph() {
 }
 
 #[test]
-fn what_cannot_be_minimized_is_an_error_of_the_graph() {
+fn a_loss_that_cannot_be_minimized_is_an_error() {
     let sgd = Sgd::new(0.1);
     assert_eq!(error_of(Mode::Evaluate, |_, _, x| sgd.minimize(&x.sum_all())), "Sgd: an evaluation graph cannot train");
     assert_eq!(

@@ -1,14 +1,14 @@
 //! Activation functions, rounding, sine and cosine, and random draws.
 
 use crate::case::Case;
-use crate::case::Values::{self, Grid, Normal, Of, Uniform};
+use crate::case::Fill::{self, Grid, Normal, Of, Uniform};
 use crate::edge::{self, far, near, subnormal};
 use crate::family::{ANY, Family, Unary, at_length};
 
 pub(super) const FAMILY: Family = Family::new(own).edges(edges).lengths(lengths);
 
 fn own() -> Vec<Case> {
-    let unary = |name: &str, values: Values, f: Unary| Case::new(name, &[(&[257], values)], move |x| f(&x[0]));
+    let unary = |name: &str, values: Fill, f: Unary| Case::new(name, &[(&[257], values)], move |x| f(&x[0]));
     let wide = Uniform(-80.0, 80.0);
     vec![
         unary("elu", ANY, |x| x.elu(1.0)),

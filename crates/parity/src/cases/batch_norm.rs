@@ -1,13 +1,13 @@
 //! Batch norm.
 
-use crate::case::Values::{Normal, Uniform};
-use crate::case::{Case, Inputs, Values};
+use crate::case::Fill::{Normal, Uniform};
+use crate::case::{Case, Fill, Inputs};
 use crate::draw::Draw;
 use crate::family::Family;
 
 pub(super) const FAMILY: Family = Family::new(own).edges(edges).lengths(lengths).random(&[random]);
 
-/// Returns a case with all of its results: of channels with a scale and a shift.
+/// Returns a case of batch norm with scale and shift that compares all results.
 fn affine(shape: &[usize], eps: f64) -> Case {
     let channels = shape[1];
     let inputs: Inputs<'_> = &[(shape, Uniform(-2.0, 3.0)), (&[channels], Uniform(0.5, 2.0)), (&[channels], Normal)];
@@ -18,8 +18,8 @@ fn affine(shape: &[usize], eps: f64) -> Case {
     .gradients_of(&[0])
 }
 
-/// Returns a case of channels without a scale or a shift.
-fn plain(name: String, shape: &[usize], values: Values) -> Case {
+/// Returns a case of batch norm without scale and shift.
+fn plain(name: String, shape: &[usize], values: Fill) -> Case {
     Case::new(name, &[(shape, values)], |x| x[0].batch_norm_train(None, None, 1e-5).0)
 }
 
@@ -32,7 +32,7 @@ fn own() -> Vec<Case> {
         &[1025, 70],
         &[4, 3, 5],
         &[2, 96, 40],
-        // In parts, by all the ways in which values and channels can lie.
+        // Reduced in parts, with all memory layouts of values and channels.
         &[5000, 6],
         &[5000, 8],
         &[300, 5, 15],
@@ -53,7 +53,7 @@ fn edges() -> Vec<Case> {
 
 fn lengths(n: usize) -> Vec<Case> {
     let channels = plain(format!("batch norm of channels of {n}"), &[5, n], Normal);
-    // One row has no variance.
+    // A batch of one row has no variance.
     let rows = (n > 1).then(|| plain(format!("batch norm of {n}"), &[n, 3], Normal));
     [channels].into_iter().chain(rows).collect()
 }

@@ -3,7 +3,7 @@
 use wgrad_core::ops::{ConvOptions, ConvTransposeOptions, Padding};
 use wgrad_core::{Tensor, vjp};
 
-use crate::case::Values::Normal;
+use crate::case::Fill::Normal;
 use crate::case::{Case, Inputs};
 use crate::draw::Draw;
 use crate::family::{Family, at_length};
@@ -107,7 +107,7 @@ fn own() -> Vec<Case> {
     cases
 }
 
-/// Returns the case of the gradients as ops of their own, so that those have gradients, too.
+/// Returns the case of the gradient ops, which then are differentiated, too.
 fn derivative() -> Case {
     let inputs: Inputs<'_> = &[(&[2, 4, 7, 6], Normal), (&[6, 2, 3, 2], Normal), (&[2, 6, 4, 3], Normal)];
     let options = ConvOptions::<2>::new().stride(2).padding([1, 0]).groups(2);

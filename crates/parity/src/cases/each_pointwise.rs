@@ -1,19 +1,19 @@
-//! Every pointwise op by itself, also those that only gradients use: a new one needs no case.
+//! Every pointwise op separately, including those that only gradients use. A new pointwise op needs no case.
 
 use wgrad_core::ops::pointwise_ops;
 use wgrad_core::{Block, Pointwise, Slice, SliceMut, Tensor};
 
 use crate::case::Case;
-use crate::case::Values::{self, Below, Uniform};
+use crate::case::Fill::{self, Below, Uniform};
 use crate::family::Family;
 
 pub(super) const FAMILY: Family = Family::new(own);
 
-/// Numbers above zero, small and large.
+/// Positive numbers, small and large.
 const WIDE: [f64; 2] = [0.05, 4.0];
-/// Probabilities that are neither of the ends.
+/// Probabilities away from 0 and 1.
 const PROBABILITIES: [f64; 2] = [0.05, 0.95];
-/// Labels: the values of integer arguments.
+/// Number of labels: integer arguments are below it.
 const LABELS: usize = 5;
 
 fn own() -> Vec<Case> {
@@ -23,7 +23,7 @@ fn own() -> Vec<Case> {
 fn case(op: &'static Pointwise) -> Case {
     let attributes = vec![0.5; op.attributes.len()];
     let [low, high] = if is_number(op, &attributes, WIDE) { WIDE } else { PROBABILITIES };
-    let inputs: Vec<(&[usize], Values)> = op
+    let inputs: Vec<(&[usize], Fill)> = op
         .types
         .iter()
         .map(|dtype| (&[200usize][..], if dtype.is_float() { Uniform(low, high) } else { Below(LABELS) }))
@@ -35,13 +35,13 @@ fn case(op: &'static Pointwise) -> Case {
     if op.backward.is_some() { case } else { case.without_gradients() }
 }
 
-/// Returns whether an op is a number for all arguments between two: that of a probability is NaN outside 0 to 1.
+/// Returns whether an op has no NaN for arguments between two numbers; an op of probabilities has outside [0, 1].
 fn is_number(op: &Pointwise, attributes: &[f64], [low, high]: [f64; 2]) -> bool {
     const STEPS: usize = 9;
     if !op.out.is_float() {
         return true;
     }
-    // Every combination of some values.
+    // All combinations of a few values.
     let count = STEPS.pow(op.types.len() as u32);
     let place = |argument: usize, i: usize| i / STEPS.pow(argument as u32) % STEPS;
     let float = |step: usize| low + (high - low) * step as f64 / (STEPS - 1) as f64;

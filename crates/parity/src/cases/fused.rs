@@ -1,6 +1,6 @@
-//! What runs in one kernel: an op with the pointwise ops before and behind it, of which only the end is fetched.
+//! Fused kernels: an op with pointwise ops before and after it, of which only the last value is fetched.
 
-use crate::case::Values::{Below, Normal, Uniform};
+use crate::case::Fill::{Below, Normal, Uniform};
 use crate::case::{Case, Inputs};
 use crate::draw::{Draw, LENGTHS};
 use crate::family::{Family, POSITIVE, at_length};
@@ -62,7 +62,7 @@ fn lengths(n: usize) -> Vec<Case> {
     vec![at_length("total norm", n, &[(&[n], Normal)], |x| vec![wgrad_core::ops::total_norm(x)])]
 }
 
-/// What runs in one kernel: an op with pointwise ops before and behind it.
+/// Returns a case of an op with pointwise ops before and after it, which run in one kernel.
 fn random(draw: &mut Draw) -> Case {
     let shape = draw.shape(2);
     let [rows, columns] = [shape[0], shape[1]];

@@ -1,10 +1,10 @@
-//! Choices by index and by mask.
+//! Selection by index and by mask.
 
 use wgrad_core::Tensor;
 
 use crate::case::Case;
+use crate::case::Fill::{Below, Grid, Normal};
 use crate::case::Inputs;
-use crate::case::Values::{Below, Grid, Normal};
 use crate::draw::{Draw, MOST};
 use crate::family::{Family, at_length};
 
@@ -52,7 +52,7 @@ fn gathers() -> Vec<Case> {
     cases.push(Case::new("gather of a part", &[(&[9, 7, 3], Normal), (&[4, 20, 2], Below(7))], |x| {
         x[0].gather(1, &x[1]).square()
     }));
-    // One element per row, of which some are beyond it; and more of them than one pass of the gradient reads.
+    // One element per row, with some indices out of range; and more elements than one pass of the gradient reads.
     cases.push(Case::new(
         "gather beyond the axis",
         &[(&[40, 5], Normal), (&[40, 1], Below(9)), (&[40, 3], Below(9))],

@@ -1,4 +1,4 @@
-//! Layers that are composed of ops: the inputs of a case are the layer's, then its variables.
+//! Layers composed of ops. The inputs of a case are the layer's inputs, then its variables.
 
 use wgrad_core::{Params, Tensor};
 use wgrad_nn::Module;
@@ -8,7 +8,7 @@ use wgrad_nn::layers::{
     TransformerEncoderLayer, TransformerEncoderLayerOptions, scaled_dot_product_attention,
 };
 
-use crate::case::Values::{self, Below, Normal, Uniform};
+use crate::case::Fill::{self, Below, Normal, Uniform};
 use crate::case::{Case, Inputs};
 use crate::family::Family;
 
@@ -16,7 +16,7 @@ pub(super) const FAMILY: Family = Family::new(own);
 
 type Made<'a> = Box<dyn Fn(&[Tensor]) -> Vec<Tensor> + 'a>;
 
-/// Returns the case of a layer that `make` declares and `call` applies to the tensors that are not variables.
+/// Returns the case of a layer that `make` creates and `call` applies to the inputs that are not variables.
 fn layer<L: 'static>(
     name: &str,
     inputs: Inputs<'_>,
@@ -28,7 +28,7 @@ fn layer<L: 'static>(
     let own = inputs.len();
     let shapes: Vec<Vec<usize>> = params.variables().iter().map(|v| v.shape().dims().to_vec()).collect();
     let weights = shapes.iter().map(|shape| (&shape[..], Uniform(-0.6, 0.6)));
-    let all: Vec<(&[usize], Values)> = inputs.iter().copied().chain(weights).collect();
+    let all: Vec<(&[usize], Fill)> = inputs.iter().copied().chain(weights).collect();
     Case::several(format!("layer {name}"), &all, move |x| {
         let params = Params::seeded(0);
         let layer = make(&params);
@@ -40,10 +40,10 @@ fn layer<L: 'static>(
     })
 }
 
-/// Returns the case of a layer of one input and one output.
+/// Returns the case of a layer with one input and one output.
 fn module<L: Module + 'static>(
     name: &str,
-    input: (&[usize], Values),
+    input: (&[usize], Fill),
     make: impl Fn(&Params) -> L + Send + Sync + 'static,
 ) -> Case {
     layer(name, &[input], make, |layer, x| vec![layer.forward(&x[0])])
@@ -136,7 +136,7 @@ fn attention() -> Vec<Case> {
             vec![scaled_dot_product_attention(&x[0], &x[1], &x[2], call)]
         }),
         Case::several("attention with shared heads and keys left out", shared, |x| {
-            // The first query sees no key.
+            // The first query has no key.
             let graph = x[0].graph();
             let [row, column] = [[5, 1], [1, 7]].map(|shape| graph.iota(shape).to_f32());
             let mask = column.lt(&(row * 2.0));
@@ -148,7 +148,7 @@ fn attention() -> Vec<Case> {
             &[(&[5, 3, 8], Normal), (&[3, 5], Below(2))],
             |p| MultiheadAttention::new(p, 8, 2),
             |attention, x| {
-                // The first key is always there.
+                // The first key is never masked.
                 let padding = x[1].logical_and(&x[1].graph().iota([1, 5]));
                 let call = MultiheadAttentionCall::new().key_padding_mask(&padding).is_causal(true);
                 let (y, weights) = attention.forward(&x[0], &x[0], &x[0], call);

@@ -1,8 +1,8 @@
-//! Losses of logits that have kernels or pointwise ops of their own: cross-entropy, binary cross-entropy.
+//! Losses of logits with their own kernels or pointwise ops: cross-entropy and binary cross-entropy.
 
 use wgrad_core::Tensor;
 
-use crate::case::Values::{Below, Normal, Of, Uniform};
+use crate::case::Fill::{Below, Normal, Of, Uniform};
 use crate::case::{Case, Inputs};
 use crate::draw::Draw;
 use crate::edge::LOGITS;
@@ -10,7 +10,7 @@ use crate::family::{ANY, Family, POSITIVE};
 
 pub(super) const FAMILY: Family = Family::new(own).edges(edges).lengths(lengths).random(&[random]);
 
-/// Returns the case of labels under logits whose classes are the second axis, or the only one.
+/// Returns the case of cross-entropy for labels and logits whose classes are axis 1, or the only axis.
 fn cross_entropy(name: impl Into<String>, inputs: Inputs<'_>, smoothing: f64) -> Case {
     Case::new(name, inputs, move |x| x[0].softmax_cross_entropy(&x[1], None, smoothing, None).0)
 }
@@ -55,7 +55,7 @@ fn own() -> Vec<Case> {
                             smoothing,
                             Some(1),
                         );
-                        // The second output is a constant of the targets; the sum puts the loss mid-graph.
+                        // The second output depends only on the targets; the sum makes the loss an intermediate value.
                         vec![(loss.sum_all() / (weight.sum_all() + 1.0)).square(), loss, weight]
                     })
                     .gradients_of(&[0, 1])

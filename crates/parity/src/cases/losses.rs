@@ -1,4 +1,4 @@
-//! Losses that are formulas, and those of probabilities.
+//! Losses composed of ops, and losses of probabilities.
 
 use wgrad_nn::layers::Coral;
 use wgrad_nn::losses::{
@@ -7,14 +7,14 @@ use wgrad_nn::losses::{
     MultiMarginLoss, NllLoss, PoissonNllLoss, Reduction, SmoothL1Loss, SoftMarginLoss, TripletMarginLoss,
 };
 
-use crate::case::Values::{self, Below, Grid, Normal, Of, Uniform};
+use crate::case::Fill::{self, Below, Grid, Normal, Of, Uniform};
 use crate::case::{Case, Inputs};
 use crate::family::{ANY, Family, POSITIVE};
 
-const SIGNS: Values = Of(&[-1.0, 1.0]);
-const PROBABILITY: Values = Uniform(0.02, 0.98);
+const SIGNS: Fill = Of(&[-1.0, 1.0]);
+const PROBABILITY: Fill = Uniform(0.02, 0.98);
 
-/// 0.5, 1.5, 2.5 and so on.
+/// Returns 0.5, 1.5, 2.5 and so on.
 fn weights_of(classes: usize) -> Vec<f64> {
     (0..classes).scan(0.5, |w, _| Some(std::mem::replace(w, *w + 1.0))).collect()
 }

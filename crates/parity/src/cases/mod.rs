@@ -1,4 +1,4 @@
-//! Table of cases: a file per family of ops. A new op adds a case to one of these and nothing else.
+//! The cases: one file per family of ops. A new op adds a case to one of these files.
 
 mod activations;
 mod batch_norm;
@@ -27,7 +27,7 @@ use crate::family::Family;
 
 pub use products::variants;
 
-/// The table.
+/// All families.
 const FAMILIES: [Family; 18] = [
     pointwise::FAMILY,
     each_pointwise::FAMILY,
@@ -49,25 +49,26 @@ const FAMILIES: [Family; 18] = [
     layers::FAMILY,
 ];
 
-/// Returns every op of wgrad, and layers and losses made of several, at sizes that each family chooses.
+/// Returns the cases of all ops, and of layers and losses composed of them, at sizes that each family chooses.
 pub fn all() -> Vec<Case> {
     FAMILIES.iter().flat_map(Family::own).collect()
 }
 
-/// Returns every family of kernels at the values where implementations break: `exp` near ±88, logits of ±1000,
-/// subnormals, sizes from `2⁻⁶⁰` to `2⁶⁰`, exact ties and constant rows.
+/// Returns the edge cases of all families, with values at which implementations fail: `exp` near ±88, logits of
+/// ±1000, subnormals, magnitudes from `2⁻⁶⁰` to `2⁶⁰`, exact ties and constant rows.
 pub fn edges() -> Vec<Case> {
     FAMILIES.iter().flat_map(Family::at_edges).collect()
 }
 
-/// Returns every family of kernels at length `n`: the lengths that matter are those around powers of two, around the sizes
-/// of workgroups and beyond 65,535.
+/// Returns the cases of all families at length `n`. Interesting lengths are those around powers of two, around
+/// workgroup sizes and above 65,535.
 pub fn sizes(n: usize) -> Vec<Case> {
     FAMILIES.iter().flat_map(|family| family.at_length(n)).collect()
 }
 
-/// Returns every family of kernels at length `n`, each case with the same at another length; none where that is too short.
-pub(crate) fn sizes_beside(n: usize, other: usize) -> Vec<(Case, Option<Case>)> {
+/// Returns the cases of all families at length `n`, each with the same case at length `other`; `None` if that is too
+/// short.
+pub(crate) fn sizes_with_other(n: usize, other: usize) -> Vec<(Case, Option<Case>)> {
     let both = |family: &Family| {
         let others = family.at_length(other).into_iter().map(Some).chain(std::iter::repeat(None));
         family.at_length(n).into_iter().zip(others).collect::<Vec<_>>()
@@ -75,8 +76,8 @@ pub(crate) fn sizes_beside(n: usize, other: usize) -> Vec<(Case, Option<Case>)> 
     FAMILIES.iter().flat_map(both).collect()
 }
 
-/// Returns random case `number` of a seed, the same on every machine: a family of ops, a shape, a view and a range of
-/// values.
+/// Returns the random case `number` of a seed, which is the same on every machine: a random family, shape, view and
+/// distribution.
 ///
 /// ```
 /// let again = wgrad_parity::fuzz(7, 3);

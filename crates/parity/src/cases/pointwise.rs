@@ -2,7 +2,7 @@
 
 use wgrad_core::Tensor;
 
-use crate::case::Values::{self, Below, Grid, Normal, Of, Powers, Uniform};
+use crate::case::Fill::{self, Below, Grid, Normal, Of, Powers, Uniform};
 use crate::case::{Case, Inputs};
 use crate::draw::Draw;
 use crate::edge::{self, EXPONENTS, SIZES, SUBNORMALS};
@@ -13,8 +13,8 @@ pub(super) const FAMILY: Family = Family::new(own).edges(edges).lengths(lengths)
 type Binary = fn(&Tensor, &Tensor) -> Tensor;
 
 fn own() -> Vec<Case> {
-    let unary = |name: &str, values: Values, f: Unary| Case::new(name, &[(&[257], values)], move |x| f(&x[0]));
-    let binary = |name: &str, values: Values, f: Binary| {
+    let unary = |name: &str, values: Fill, f: Unary| Case::new(name, &[(&[257], values)], move |x| f(&x[0]));
+    let binary = |name: &str, values: Fill, f: Binary| {
         Case::new(name, &[(&[33, 5], values), (&[33, 5], values)], move |x| f(&x[0], &x[1]))
     };
     vec![
@@ -140,7 +140,7 @@ fn functions(draw: &mut Draw) -> Case {
         ("sin", |x| x.sin()),
         ("cos", |x| x.cos()),
         ("erf", |x| x.erf()),
-        // Of 1 + x², the logarithm of a small x would be that of rounding alone.
+        // The logarithm of 1 + x² would consist only of rounding errors for small x.
         ("log of 2 + x²", |x| (x.square() + 2.0).log()),
         ("root of 1 + x²", |x| (x.square() + 1.0).sqrt()),
     ];
@@ -149,7 +149,7 @@ fn functions(draw: &mut Draw) -> Case {
     Case::new(format!("{name} {shape:?} of {values:?}"), &[(&shape, values)], move |x| f(&x[0]))
 }
 
-/// Two operands, of which one may be broadcast.
+/// Returns a random case of two operands, one of which may be broadcast.
 fn pairs(draw: &mut Draw) -> Case {
     let (a, values) = (draw.any(), draw.values());
     let mut b: Vec<usize> = a.iter().map(|&n| if draw.coin() { n } else { 1 }).collect();
@@ -164,6 +164,6 @@ fn pairs(draw: &mut Draw) -> Case {
     ];
     let (name, f) = draw.of(&some);
     let (first, second) = if draw.coin() { (0, 1) } else { (1, 0) };
-    let inputs: &[(&[usize], Values)] = &[(&a, values), (&b, values)];
+    let inputs: &[(&[usize], Fill)] = &[(&a, values), (&b, values)];
     Case::new(format!("{name} {a:?} {b:?} {first} of {values:?}"), inputs, move |x| f(&x[first], &x[second]))
 }

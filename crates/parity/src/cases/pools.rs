@@ -1,9 +1,9 @@
-//! Pooling: the largest number or the mean of a window.
+//! Pooling: the maximum or the mean of a window.
 
 use wgrad_core::ops::{AvgPool, MaxPool};
 use wgrad_core::{Tensor, vjp};
 
-use crate::case::Values::{Grid, Normal, Of};
+use crate::case::Fill::{Grid, Normal, Of};
 use crate::case::{Case, Inputs};
 use crate::draw::Draw;
 use crate::family::{Family, at_length};
@@ -80,7 +80,7 @@ fn own() -> Vec<Case> {
     cases
 }
 
-/// Returns the case of the gradients as ops of their own, so that those have gradients, too.
+/// Returns the case of the gradient ops, which then are differentiated, too.
 fn derivative() -> Case {
     let images: Inputs<'_> = &[(&[2, 3, 8, 7], Normal), (&[2, 3, 4, 4], Normal), (&[2, 3, 4, 4], Normal)];
     Case::several("gradients of pools", images, |x| {

@@ -3,7 +3,7 @@
 #[allow(clippy::wildcard_imports, reason = "every product is called here")]
 use wgrad_core::ops::*;
 
-use crate::case::Values::{self, Normal, Powers, Uniform};
+use crate::case::Fill::{self, Normal, Powers, Uniform};
 use crate::case::{Case, Inputs};
 use crate::draw::Draw;
 use crate::family::{Family, at_length};
@@ -28,7 +28,7 @@ fn products() -> Vec<Case> {
         (1030, 9, 520),
     ] {
         for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
-            // The large ones are there for their tiles, not for their transposes.
+            // The large sizes test tiles, so they need not be combined with all transposes.
             if m * n > 100_000 && ta != tb {
                 continue;
             }
@@ -85,7 +85,7 @@ fn contractions() -> Vec<Case> {
         ("ab,bc->ac", &[&[3, 1], &[4, 2]]),
         ("ij,k->j", &[&[3, 4], &[5]]),
     ] {
-        let inputs: Vec<(&[usize], Values)> = shapes.iter().map(|&shape| (shape, Normal)).collect();
+        let inputs: Vec<(&[usize], Fill)> = shapes.iter().map(|&shape| (shape, Normal)).collect();
         cases.push(Case::new(format!("einsum {equation} of {shapes:?}"), &inputs, move |x| {
             einsum(equation, &x.iter().collect::<Vec<_>>())
         }));
@@ -98,8 +98,8 @@ fn contractions() -> Vec<Case> {
         (&[5], &[2, 3, 5, 4]),
         (&[2, 1, 4, 5], &[3, 5, 2]),
     ] {
-        let row = Case::new(format!("matmul {a:?} {b:?}"), &[(a, Normal), (b, Normal)], |x| x[0].matmul(&x[1]));
-        cases.push(row);
+        let case = Case::new(format!("matmul {a:?} {b:?}"), &[(a, Normal), (b, Normal)], |x| x[0].matmul(&x[1]));
+        cases.push(case);
     }
     cases.push(Case::new(
         "baddbmm",
@@ -136,16 +136,16 @@ fn random(draw: &mut Draw) -> Case {
 fn linears(draw: &mut Draw) -> Case {
     let size = draw.shape(3);
     let [rows, inner, out] = [size[0], size[1], size[2]];
-    let inputs: &[(&[usize], Values)] = &[(&[rows, inner], Normal), (&[out, inner], Normal), (&[out], Normal)];
+    let inputs: &[(&[usize], Fill)] = &[(&[rows, inner], Normal), (&[out, inner], Normal), (&[out], Normal)];
     let name = format!("linear {rows}x{inner}x{out} and tanh");
     Case::new(name, inputs, |x| x[0].linear(&x[1], Some(&x[2])).tanh())
 }
 
-/// Products by every variant of their kernel, with the variant's name: ragged sizes, whole tiles, every transpose,
-/// operands that are read by one, two and four elements, batches, a bias, a sum in parts. Only forward: a gradient is
-/// a product with other transposes.
+/// Returns products by every variant of their kernel, with the variant's name: sizes that are and are not multiples
+/// of tiles, every transpose, operands read by one, two and four elements, batches, a bias, a sum in parts. Gradients
+/// are not compared: they are products with other transposes.
 pub fn variants() -> Vec<(&'static str, Case)> {
-    let (mut rows, mut cases) = (vec![], vec![]);
+    let (mut named_cases, mut cases) = (vec![], vec![]);
     for variant in matmul_variants() {
         let named = |what: &str| format!("{variant}: {what}");
         let sizes = [
@@ -168,7 +168,7 @@ pub fn variants() -> Vec<(&'static str, Case)> {
             let what = named(&format!("linear {rows}x{inner}x{out}"));
             cases.push(Case::new(what, inputs, |x| x[0].linear(&x[1], Some(&x[2]))));
         }
-        rows.extend(cases.drain(..).map(|case| (variant, case.without_gradients())));
+        named_cases.extend(cases.drain(..).map(|case| (variant, case.without_gradients())));
     }
-    rows
+    named_cases
 }

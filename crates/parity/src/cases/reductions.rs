@@ -1,10 +1,10 @@
-//! Sums, means, extremes with and without their places, and running sums.
+//! Sums, means, extremes with and without their indices, and cumulative sums.
 
 use wgrad_core::Tensor;
 
 use crate::case::Case;
+use crate::case::Fill::{Grid, Normal, Of, Uniform};
 use crate::case::Inputs;
-use crate::case::Values::{Grid, Normal, Of, Uniform};
 use crate::draw::Draw;
 use crate::edge;
 use crate::family::{ANY, Family, at_length};
@@ -43,7 +43,7 @@ fn own() -> Vec<Case> {
             cases.push(Case::new(name("var"), normal, on(|x, axes| x.var_keepdim(axes, 0))));
         }
     }
-    // In parts: along rows, down many columns, down few; and a thread for each of very many columns.
+    // Reduced in parts: along rows, down many columns, down few columns; and one thread for each of very many columns.
     for (shape, axis) in [([2usize, 40_000], 1isize), ([2100, 40], 0), ([9000, 3], 0), ([20, 16_400], 0)] {
         let name = format!("sum of {shape:?} over {axis}");
         cases.push(Case::new(name, &[(&shape, Normal)], move |x| x[0].sum([axis])));

@@ -1,6 +1,6 @@
 //! Norms of rows and of groups of channels.
 
-use crate::case::Values::{Normal, Of, Uniform};
+use crate::case::Fill::{Normal, Of, Uniform};
 use crate::case::{Case, Inputs};
 use crate::draw::Draw;
 use crate::family::{Family, at_length};
@@ -30,9 +30,7 @@ fn own() -> Vec<Case> {
             Case::new(of("layer_norm"), inputs, move |x| x[0].layer_norm(&sizes, Some(&x[1]), Some(&x[2]), 1e-5));
         let sizes = row.to_vec();
         let rms = Case::new(of("rms_norm"), &inputs[..2], move |x| x[0].rms_norm(&sizes, Some(&x[1]), 1e-5));
-        for row in [layer, rms] {
-            cases.push(row);
-        }
+        cases.extend([layer, rms]);
     }
     for (shape, groups) in
         [(&[4usize, 6][..], 3usize), (&[2, 6, 5], 2), (&[3, 4, 7, 9], 4), (&[2, 8, 16, 16], 1), (&[1, 4, 3, 3], 4)]
@@ -40,10 +38,10 @@ fn own() -> Vec<Case> {
         let channels = shape[1];
         let inputs: Inputs<'_> =
             &[(shape, Uniform(-2.0, 3.0)), (&[channels], Uniform(0.5, 2.0)), (&[channels], Normal)];
-        let row = Case::new(format!("group_norm {shape:?} in {groups} groups"), inputs, move |x| {
+        let case = Case::new(format!("group_norm {shape:?} in {groups} groups"), inputs, move |x| {
             x[0].group_norm(groups, Some(&x[1]), Some(&x[2]), 1e-5)
         });
-        cases.push(row);
+        cases.push(case);
     }
     for n in [40usize, 3000] {
         cases.push(Case::new(
@@ -55,7 +53,7 @@ fn own() -> Vec<Case> {
     cases.push(Case::new("layer_norm of a constant", &[(&[5, 30], Of(&[3.0]))], |x| {
         x[0].layer_norm(&[30], None, None, 1e-5)
     }));
-    // Both results of the op below, and derivatives of the gradient.
+    // Both results of the op's backward pass, and second derivatives.
     cases.push(Case::new("layer_norm and rms_norm twice differentiated", &[(&[3, 20], Normal)], |x| {
         let y = x[0].layer_norm(&[20], None, None, 0.1).exp() * x[0].rms_norm(&[20], None, 0.2);
         let dx = wgrad_core::gradients(&y.sum_all(), &[x[0].clone()]).remove(0);

@@ -1,6 +1,6 @@
-//! Softmax and its logarithm.
+//! Softmax and log-softmax.
 
-use crate::case::Values::{self, Grid, Normal, Of, Uniform};
+use crate::case::Fill::{self, Grid, Normal, Of, Uniform};
 use crate::case::{Case, Inputs};
 use crate::draw::Draw;
 use crate::edge::{LOGITS, SUBNORMALS};
@@ -8,11 +8,11 @@ use crate::family::{ANY, Family};
 
 pub(super) const FAMILY: Family = Family::new(own).edges(edges).lengths(lengths).random(&[random]);
 
-fn softmax(name: impl Into<String>, shape: &[usize], axis: isize, values: Values) -> Case {
+fn softmax(name: impl Into<String>, shape: &[usize], axis: isize, values: Fill) -> Case {
     Case::new(name, &[(shape, values)], move |x| x[0].softmax(axis))
 }
 
-fn log_softmax(name: impl Into<String>, shape: &[usize], axis: isize, values: Values) -> Case {
+fn log_softmax(name: impl Into<String>, shape: &[usize], axis: isize, values: Fill) -> Case {
     Case::new(name, &[(shape, values)], move |x| x[0].log_softmax(axis))
 }
 

@@ -1,8 +1,8 @@
-//! Sorting, and the places of what is sorted.
+//! Sorting, and the indices of the sorted elements.
 
 use wgrad_core::ops::stack;
 
-use crate::case::Values::{Grid, Normal, Of, Uniform};
+use crate::case::Fill::{Grid, Normal, Of, Uniform};
 use crate::case::{Case, Inputs};
 use crate::draw::Draw;
 use crate::family::{Family, at_length};
@@ -27,10 +27,10 @@ fn own() -> Vec<Case> {
     ] {
         for descending in [false, true] {
             let way = if descending { "down" } else { "up" };
-            let row = Case::new(format!("sort {shape:?} {axis} {way}"), &[(shape, Uniform(-1e4, 1e4))], move |x| {
+            let case = Case::new(format!("sort {shape:?} {axis} {way}"), &[(shape, Uniform(-1e4, 1e4))], move |x| {
                 x[0].sort(axis, descending).0.square()
             });
-            cases.push(row);
+            cases.push(case);
             cases.push(
                 Case::new(format!("argsort {shape:?} {axis} {way} of ties"), &[(shape, Grid(0.5, 3))], move |x| {
                     x[0].argsort(axis, descending)
@@ -41,13 +41,13 @@ fn own() -> Vec<Case> {
         }
     }
     for largest in [false, true] {
-        let row = Case::several(format!("topk {largest}"), &[(&[7, 40], Normal)], move |x| {
+        let case = Case::several(format!("topk {largest}"), &[(&[7, 40], Normal)], move |x| {
             let (values, indices) = x[0].topk(5, -1, largest);
             vec![values.square(), indices]
         });
-        cases.push(row);
+        cases.push(case);
     }
-    // Zeros of both signs, infinities and NaN, made on the way.
+    // Zeros of both signs, infinities and NaN, computed from the input.
     cases.push(
         Case::new("argsort of what is no number", &[(&[4, 600], Of(&[0.0, -0.0, 1.0, -1.0, 2.0]))], |x| {
             let roots = (&x[0] / x[0].abs()).sqrt() * &x[0];

@@ -1,7 +1,7 @@
-//! Norms along axes, their like, and standard deviations.
+//! Norms along axes, logsumexp, and standard deviations.
 
 use crate::case::Case;
-use crate::case::Values::{Normal, Of};
+use crate::case::Fill::{Normal, Of};
 use crate::family::Family;
 
 pub(super) const FAMILY: Family = Family::new(own);
@@ -12,12 +12,12 @@ fn own() -> Vec<Case> {
     {
         let count: usize = axes.iter().map(|&axis| shape[axis.unsigned_abs()]).product();
         for p in [0.0, 0.5, 1.0, 2.0, 3.0, f64::INFINITY, f64::NEG_INFINITY] {
-            let row = Case::new(format!("norm {p} of {shape:?}"), &[(shape, Normal)], move |x| x[0].norm(p, axes));
-            cases.push(if p == 0.0 { row.without_gradients() } else { row });
-            let row = Case::new(format!("norm {p} of zeros in {shape:?}"), &[(shape, Of(&[0.0]))], move |x| {
+            let case = Case::new(format!("norm {p} of {shape:?}"), &[(shape, Normal)], move |x| x[0].norm(p, axes));
+            cases.push(if p == 0.0 { case.without_gradients() } else { case });
+            let case = Case::new(format!("norm {p} of zeros in {shape:?}"), &[(shape, Of(&[0.0]))], move |x| {
                 x[0].norm_keepdim(p, axes)
             });
-            cases.push(if p == 0.0 { row.without_gradients() } else { row });
+            cases.push(if p == 0.0 { case.without_gradients() } else { case });
         }
         cases.push(Case::new(format!("logsumexp of {shape:?}"), &[(shape, Normal)], move |x| {
             x[0].logsumexp_keepdim(axes)

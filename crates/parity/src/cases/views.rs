@@ -1,10 +1,10 @@
-//! Views of a tensor, and what puts tensors together and takes them apart.
+//! Views of a tensor, and ops that join and split tensors.
 
 #[allow(clippy::wildcard_imports, reason = "every view is called here")]
 use wgrad_core::ops::*;
 
 use crate::case::Case;
-use crate::case::Values::{Below, Normal};
+use crate::case::Fill::{Below, Normal};
 use crate::draw::Draw;
 use crate::family::{Family, at_length};
 
@@ -70,7 +70,7 @@ fn lengths(n: usize) -> Vec<Case> {
     })]
 }
 
-/// A chain of views, which its reader folds into strides.
+/// Returns a random chain of views, which the kernel that reads it folds into strides.
 fn random(draw: &mut Draw) -> Case {
     let rank = 2 + draw.below(3);
     let shape = draw.shape(rank);

@@ -82,7 +82,7 @@ impl Checkpoints {
             best: true,
             end: true,
             overwrite: false,
-            write: write::through,
+            write: write::synced,
         }
     }
 

@@ -212,6 +212,6 @@ fn a_failed_write_leaves_only_older_checkpoints() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_full_device_is_reported() {
-    let error = write::through(Path::new("/dev/full"), &[0; 64]).unwrap_err();
+    let error = write::synced(Path::new("/dev/full"), &[0; 64]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StorageFull);
 }

@@ -69,5 +69,5 @@ impl Files {
 
 /// Writes a file atomically.
 fn save(path: &Path, bytes: &[u8]) -> Result<()> {
-    write::replace(path, bytes).map_err(Error::io(path))
+    write::atomic(path, bytes).map_err(Error::io(path))
 }

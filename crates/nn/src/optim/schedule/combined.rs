@@ -1,9 +1,9 @@
-//! Schedules made of others.
+//! Schedules composed of other schedules.
 
 use super::ScheduleError;
-use super::part::{Part, Rate, Schedule, check, count};
+use super::base::{Rate, RunningSchedule, Schedule, check, count};
 
-fn check_parts(parts: &[Part], combination: &'static str) -> Result<(), ScheduleError> {
+fn check_parts(parts: &[RunningSchedule], combination: &'static str) -> Result<(), ScheduleError> {
     if parts.is_empty() {
         return Err(ScheduleError::NoSchedules { combination });
     }
@@ -13,16 +13,16 @@ fn check_parts(parts: &[Part], combination: &'static str) -> Result<(), Schedule
     }
 }
 
-fn state(parts: &mut [Part], visit: &mut dyn FnMut(&mut f64)) {
+fn state(parts: &mut [RunningSchedule], visit: &mut dyn FnMut(&mut f64)) {
     for part in parts {
         part.state(visit);
     }
 }
 
-/// One schedule after the other, such as a warm-up and what follows; PyTorch's `SequentialLR`.
+/// Runs schedules one after the other, such as a warm-up followed by a decay; PyTorch's `SequentialLR`.
 ///
-/// When an epoch of `milestones` is reached, the next schedule begins with its epoch 0, from the initial rates. A
-/// schedule that has an end may be the last one or end at its milestone.
+/// At each milestone the next schedule begins with its epoch 0, from the initial rates. A schedule that has an end
+/// must be the last one, or last until its milestone.
 ///
 /// ```
 /// use wgrad_nn::optim::{Sgd, schedule::{CosineAnnealingLr, LinearLr, Scheduler, SequentialLr}};
@@ -38,19 +38,19 @@ fn state(parts: &mut [Part], visit: &mut dyn FnMut(&mut f64)) {
 #[derive(Debug)]
 #[must_use]
 pub struct SequentialLr {
-    parts: Vec<Part>,
+    parts: Vec<RunningSchedule>,
     milestones: Vec<usize>,
 }
 
 impl SequentialLr {
-    /// Begins with a schedule.
+    /// Creates a sequence that begins with this schedule.
     pub fn new(first: impl Schedule + 'static) -> Self {
-        Self { parts: vec![Part::new(first)], milestones: vec![] }
+        Self { parts: vec![RunningSchedule::new(first)], milestones: vec![] }
     }
 
-    /// Goes on with a schedule in epoch `milestone`.
+    /// Appends a schedule, which begins in epoch `milestone`.
     pub fn then(mut self, milestone: usize, next: impl Schedule + 'static) -> Self {
-        self.parts.push(Part::new(next));
+        self.parts.push(RunningSchedule::new(next));
         self.milestones.push(milestone);
         self
     }
@@ -67,7 +67,7 @@ impl Schedule for SequentialLr {
         let milestones = format!("{:?}", self.milestones);
         check(self.milestones.is_sorted(), "the milestones", milestones, "in rising order")?;
         self.parts.iter_mut().try_for_each(|part| part.begin(rates))?;
-        // Each has set its first rate; only the first one's counts.
+        // `begin` has set the first rate of each part; only the first part's is used, and `first` sets it.
         for rate in rates {
             rate.lr = rate.initial;
         }
@@ -99,7 +99,7 @@ impl Schedule for SequentialLr {
         for (i, part) in self.parts.iter().enumerate() {
             let end = part.schedule.end().map(|end| begin + end);
             let next = self.milestones.get(i).map(|&milestone| count(milestone));
-            // One that would end after the next one's begin never gets there.
+            // A schedule whose end is after the start of the next one never reaches it.
             if let Some(end) = end.filter(|&end| next.is_none_or(|next| end < next - 1.0)) {
                 return Some(end);
             }
@@ -117,7 +117,8 @@ impl Schedule for SequentialLr {
     }
 }
 
-/// Several schedules at once, each changing what the one before has left; PyTorch's `ChainedScheduler`.
+/// Runs several schedules at the same time, each of which changes the rates that the one before has set; PyTorch's
+/// `ChainedScheduler`.
 ///
 /// ```
 /// use wgrad_nn::optim::{Sgd, schedule::{ChainedScheduler, ConstantLr, ExponentialLr, Scheduler}};
@@ -130,18 +131,18 @@ impl Schedule for SequentialLr {
 #[derive(Debug)]
 #[must_use]
 pub struct ChainedScheduler {
-    parts: Vec<Part>,
+    parts: Vec<RunningSchedule>,
 }
 
 impl ChainedScheduler {
-    /// Begins with a schedule.
+    /// Creates a chain that begins with this schedule.
     pub fn new(first: impl Schedule + 'static) -> Self {
-        Self { parts: vec![Part::new(first)] }
+        Self { parts: vec![RunningSchedule::new(first)] }
     }
 
-    /// Adds one.
+    /// Appends a schedule.
     pub fn and(mut self, next: impl Schedule + 'static) -> Self {
-        self.parts.push(Part::new(next));
+        self.parts.push(RunningSchedule::new(next));
         self
     }
 }

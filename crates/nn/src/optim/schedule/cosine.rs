@@ -1,14 +1,14 @@
-//! Schedules along a cosine.
+//! Schedules that follow a cosine.
 
 use std::f64::consts::PI;
 
 use super::ScheduleError;
-use super::part::{Rate, Schedule, check, check_positive, count, each};
+use super::base::{Rate, Schedule, check, check_positive, count, each};
 
-/// Half a cosine from the rate down to `eta_min` in `t_max` epochs, and up again in as many; PyTorch's
+/// Decays the rate along half a cosine to `eta_min` in `t_max` epochs, and back up in the next `t_max`; PyTorch's
 /// `CosineAnnealingLR`.
 ///
-/// As there, each rate follows from the one before, so changes by others are kept.
+/// As there, each rate is computed from the one before, so changes made in between are kept.
 ///
 /// ```
 /// use wgrad_nn::optim::{Sgd, schedule::{CosineAnnealingLr, Scheduler}};
@@ -27,12 +27,12 @@ pub struct CosineAnnealingLr {
 }
 
 impl CosineAnnealingLr {
-    /// Down to 0.
+    /// Creates a decay to 0.
     pub fn new(t_max: usize) -> Self {
         Self { t_max, eta_min: 0.0 }
     }
 
-    /// The lowest rate; 0 if not set.
+    /// Sets the lowest rate. Default: 0.
     pub fn eta_min(self, eta_min: f64) -> Self {
         Self { eta_min, ..self }
     }
@@ -46,7 +46,7 @@ impl Schedule for CosineAnnealingLr {
 
     fn next(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]) {
         let (t_max, low) = (count(self.t_max), self.eta_min);
-        // From the lowest point nothing can be scaled up again.
+        // At its minimum the rate may be 0, so no factor could raise it again.
         if (epoch - 1.0 - t_max) % (2.0 * t_max) == 0.0 {
             each(rates, base, |lr, base| lr + (base - low) * (1.0 - (PI / t_max).cos()) / 2.0);
         } else {
@@ -61,10 +61,12 @@ impl Schedule for CosineAnnealingLr {
     }
 }
 
-/// Half a cosine down to `eta_min` in `t_0` epochs, then again from the top in `t_mult` times as many, and so on;
-/// PyTorch's `CosineAnnealingWarmRestarts`.
+/// Decays the rate along half a cosine to `eta_min` in `t_0` epochs, then restarts from the initial rate with a cycle
+/// `t_mult` times as long, and so on; PyTorch's `CosineAnnealingWarmRestarts`.
 ///
-/// [`Scheduler::step_to`](super::Scheduler::step_to) takes fractions of epochs, `epoch + batch / batches`.
+/// [`Scheduler::step_to`](super::Scheduler::step_to) accepts fractions of epochs: `epoch + batch / batches`.
+///
+/// Loshchilov, Hutter: "SGDR: stochastic gradient descent with warm restarts", 2017.
 ///
 /// ```
 /// use wgrad_nn::optim::{Sgd, schedule::{CosineAnnealingWarmRestarts, Scheduler}};
@@ -81,22 +83,22 @@ pub struct CosineAnnealingWarmRestarts {
     t_0: usize,
     t_mult: usize,
     eta_min: f64,
-    /// Where in the present cycle, and how long that is.
+    /// Position in the current cycle, and the cycle's length, in epochs.
     cycle: (f64, f64),
 }
 
 impl CosineAnnealingWarmRestarts {
-    /// Cycles of one length, down to 0.
+    /// Creates cycles of `t_0` epochs each, with a decay to 0.
     pub fn new(t_0: usize) -> Self {
         Self { t_0, t_mult: 1, eta_min: 0.0, cycle: (0.0, count(t_0)) }
     }
 
-    /// How many times longer each next cycle is; 1 if not set.
+    /// Sets the factor by which each cycle is longer than the one before. Default: 1.
     pub fn t_mult(self, t_mult: usize) -> Self {
         Self { t_mult, ..self }
     }
 
-    /// The lowest rate; 0 if not set.
+    /// Sets the lowest rate. Default: 0.
     pub fn eta_min(self, eta_min: f64) -> Self {
         Self { eta_min, ..self }
     }

@@ -1,42 +1,46 @@
-//! Schedules that turn rate and momentum up and down.
+//! Schedules that raise and lower the rate and the momentum in cycles.
 
 use std::f64::consts::PI;
 use std::fmt;
 use std::sync::Arc;
 
 use super::ScheduleError;
-use super::part::{PerGroup, Rate, Schedule, check, check_positive};
+use super::base::{PerGroup, Rate, Schedule, check, check_positive};
 
-/// How a phase of [`OneCycleLr`] goes from its begin to its end.
+/// Interpolation between the start and the end of a phase of [`OneCycleLr`]; PyTorch's `anneal_strategy`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Anneal {
-    /// Along half a cosine.
+    /// Half a cosine.
     #[default]
     Cosine,
-    /// Along a line.
+    /// A straight line.
     Linear,
 }
 
 impl Anneal {
-    fn at(self, start: f64, end: f64, share: f64) -> f64 {
+    fn at(self, start: f64, end: f64, fraction: f64) -> f64 {
         match self {
-            Self::Cosine => end + (start - end) / 2.0 * ((PI * share).cos() + 1.0),
-            Self::Linear => (end - start) * share + start,
+            Self::Cosine => end + (start - end) / 2.0 * ((PI * fraction).cos() + 1.0),
+            Self::Linear => (end - start) * fraction + start,
         }
     }
 }
 
-/// The momentum goes the other way than the rate.
-fn no_momentum(rates: &[Rate]) -> Result<(), ScheduleError> {
+/// Returns an error if the optimizer has no momentum to cycle.
+fn require_momentum(rates: &[Rate]) -> Result<(), ScheduleError> {
     if rates.iter().all(|rate| rate.momentum.is_some()) { Ok(()) } else { Err(ScheduleError::NoMomentum) }
 }
 
-/// Up to `max_lr` and down to almost nothing, once, with the momentum going the other way; PyTorch's `OneCycleLR`.
+/// Raises the rate to `max_lr` and lowers it to almost 0 in one cycle, with the momentum in the opposite direction;
+/// PyTorch's `OneCycleLR`.
 ///
-/// The rate begins at `max_lr / div_factor`, reaches `max_lr` after `pct_start` of the steps and ends at
-/// `max_lr / div_factor / final_div_factor`; in three phases it comes back to where it began before it falls further. The
-/// momentum, or the first beta, goes from `max_momentum` to `base_momentum` and back. It is meant to be stepped after
-/// every step; to step further than its end is an error. The optimizer's own rate has no effect.
+/// The rate begins at `max_lr / div_factor`, reaches `max_lr` after the fraction `pct_start` of the steps and ends at
+/// `max_lr / div_factor / final_div_factor`. With three phases it returns to the first rate before it falls further.
+/// The momentum, or the first beta, goes from `max_momentum` to `base_momentum` and back. The optimizer's own rate
+/// has no effect.
+///
+/// Step it after every training step; stepping past its end is an error.
+///
 /// Smith, Topin: "Super-convergence: very fast training of neural networks using large learning rates", 2019.
 ///
 /// ```
@@ -63,7 +67,7 @@ pub struct OneCycleLr {
 }
 
 impl OneCycleLr {
-    /// With PyTorch's defaults. `max_lr` is one rate, or one for each group.
+    /// Creates a cycle with PyTorch's defaults. `max_lr` is one rate, or one for each group.
     pub fn new(max_lr: impl Into<PerGroup>, total_steps: usize) -> Self {
         Self {
             max_lr: max_lr.into(),
@@ -78,42 +82,43 @@ impl OneCycleLr {
         }
     }
 
-    /// The share of the steps in which the rate rises; 0.3 if not set.
+    /// Sets the fraction of the steps in which the rate rises. Default: 0.3.
     pub fn pct_start(self, pct_start: f64) -> Self {
         Self { pct_start, ..self }
     }
 
-    /// How it rises and falls; along a cosine if not set.
+    /// Sets the interpolation. Default: [`Anneal::Cosine`].
     pub fn anneal(self, anneal: Anneal) -> Self {
         Self { anneal, ..self }
     }
 
-    /// Whether the momentum cycles, too; true if not set.
+    /// If `false`, the momentum does not change. Default: `true`.
     pub fn cycle_momentum(self, cycle_momentum: bool) -> Self {
         Self { cycle_momentum, ..self }
     }
 
-    /// The lowest momentum; 0.85 if not set.
+    /// Sets the lowest momentum. Default: 0.85.
     pub fn base_momentum(self, momentum: impl Into<PerGroup>) -> Self {
         Self { momentum: (momentum.into(), self.momentum.1), ..self }
     }
 
-    /// The highest momentum; 0.95 if not set.
+    /// Sets the highest momentum. Default: 0.95.
     pub fn max_momentum(self, momentum: impl Into<PerGroup>) -> Self {
         Self { momentum: (self.momentum.0, momentum.into()), ..self }
     }
 
-    /// How much smaller than `max_lr` the first rate is; 25 if not set.
+    /// Sets the ratio of `max_lr` to the first rate. Default: 25.
     pub fn div_factor(self, div_factor: f64) -> Self {
         Self { div_factor, ..self }
     }
 
-    /// How much smaller than the first rate the last one is; 10⁴ if not set.
+    /// Sets the ratio of the first rate to the last rate. Default: 10⁴.
     pub fn final_div_factor(self, final_div_factor: f64) -> Self {
         Self { final_div_factor, ..self }
     }
 
-    /// Whether the fall mirrors the rise before the rate is annihilated; false if not set.
+    /// If `true`, the rate first falls to the first rate, mirroring the rise, and then to the last rate. Default:
+    /// `false`.
     pub fn three_phase(self, three_phase: bool) -> Self {
         Self { three_phase, ..self }
     }
@@ -122,7 +127,7 @@ impl OneCycleLr {
         self.total_steps as f64
     }
 
-    /// The phase of a step, by number, and how far in it.
+    /// Returns the number of the phase that a step is in, and the fraction of the phase before the step.
     fn phase(&self, step: f64) -> (usize, f64) {
         let (total, rise) = (self.total(), self.pct_start * self.total() - 1.0);
         let ends = if self.three_phase {
@@ -147,7 +152,7 @@ impl Schedule for OneCycleLr {
         check(fits, "max_lr", format!("{:?}", self.max_lr), "a number that is not negative")?;
         self.max_lr.check("max_lr", rates)?;
         if self.cycle_momentum {
-            no_momentum(rates)?;
+            require_momentum(rates)?;
             self.momentum.0.check("base_momentum", rates)?;
             self.momentum.1.check("max_momentum", rates)?;
         }
@@ -162,7 +167,7 @@ impl Schedule for OneCycleLr {
     }
 
     fn next(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]) {
-        let (phase, share) = self.phase(epoch);
+        let (phase, fraction) = self.phase(epoch);
         for ((i, rate), &begin) in rates.iter_mut().enumerate().zip(base) {
             let (high, end) = (self.max_lr.of(i), begin / self.final_div_factor);
             let (from, to) = match (phase, self.three_phase) {
@@ -171,7 +176,7 @@ impl Schedule for OneCycleLr {
                 (1, false) => (high, end),
                 _ => (begin, end),
             };
-            rate.lr = self.anneal.at(from, to, share);
+            rate.lr = self.anneal.at(from, to, fraction);
             if self.cycle_momentum {
                 let (low, high) = (self.momentum.0.of(i), self.momentum.1.of(i));
                 let (from, to) = match phase {
@@ -179,7 +184,7 @@ impl Schedule for OneCycleLr {
                     1 => (low, high),
                     _ => (high, high),
                 };
-                rate.momentum = Some(self.anneal.at(from, to, share));
+                rate.momentum = Some(self.anneal.at(from, to, fraction));
             }
         }
     }
@@ -193,18 +198,18 @@ impl Schedule for OneCycleLr {
     }
 }
 
-/// How the cycles of [`CyclicLr`] shrink.
+/// Change of the amplitude from cycle to cycle of a [`CyclicLr`].
 #[derive(Clone)]
 pub enum Scale {
-    /// Not at all: `triangular`.
+    /// Constant amplitude: `triangular`.
     Constant,
-    /// By half with each cycle: `triangular2`.
+    /// Half the amplitude in each next cycle: `triangular2`.
     Halving,
-    /// By `gamma` with each step: `exp_range`.
+    /// A factor of `gamma` per step: `exp_range`.
     Exponential(f64),
-    /// By a function of the number of the cycle, from 1.
+    /// A factor that is a function of the number of the cycle, from 1.
     OfCycle(Arc<dyn Fn(f64) -> f64 + Send + Sync>),
-    /// By a function of the step.
+    /// A factor that is a function of the step.
     OfStep(Arc<dyn Fn(f64) -> f64 + Send + Sync>),
 }
 
@@ -220,9 +225,12 @@ impl fmt::Debug for Scale {
     }
 }
 
-/// From `base_lr` to `max_lr` and back, again and again; PyTorch's `CyclicLR`. Stepped after every step.
+/// Moves the rate linearly from `base_lr` to `max_lr` and back in repeated cycles; PyTorch's `CyclicLR`.
 ///
-/// Smith: "Cyclical learning rates for training neural networks", 2017. The optimizer's own rate has no effect.
+/// Step it after every training step. The momentum moves in the opposite direction. The optimizer's own rate has no
+/// effect.
+///
+/// Smith: "Cyclical learning rates for training neural networks", 2017.
 ///
 /// ```
 /// use wgrad_nn::optim::{Sgd, schedule::{CyclicLr, Scheduler}};
@@ -243,7 +251,7 @@ pub struct CyclicLr {
 }
 
 impl CyclicLr {
-    /// With PyTorch's defaults.
+    /// Creates cycles with PyTorch's defaults.
     pub fn new(base_lr: impl Into<PerGroup>, max_lr: impl Into<PerGroup>) -> Self {
         Self {
             lr: (base_lr.into(), max_lr.into()),
@@ -255,32 +263,32 @@ impl CyclicLr {
         }
     }
 
-    /// Steps in which the rate rises; 2000 if not set.
+    /// Sets the number of steps in which the rate rises. Default: 2000.
     pub fn step_size_up(self, up: usize) -> Self {
         Self { up, ..self }
     }
 
-    /// Steps in which it falls; as many if not set.
+    /// Sets the number of steps in which the rate falls. Default: as many as it rises.
     pub fn step_size_down(self, down: usize) -> Self {
         Self { down: Some(down), ..self }
     }
 
-    /// How the cycles shrink; not at all if not set.
+    /// Sets the change of the amplitude. Default: [`Scale::Constant`].
     pub fn scale(self, scale: Scale) -> Self {
         Self { scale, ..self }
     }
 
-    /// Whether the momentum cycles, too; true if not set.
+    /// If `false`, the momentum does not change. Default: `true`.
     pub fn cycle_momentum(self, cycle_momentum: bool) -> Self {
         Self { cycle_momentum, ..self }
     }
 
-    /// The lowest momentum; 0.8 if not set.
+    /// Sets the lowest momentum. Default: 0.8.
     pub fn base_momentum(self, momentum: impl Into<PerGroup>) -> Self {
         Self { momentum: (momentum.into(), self.momentum.1), ..self }
     }
 
-    /// The highest momentum; 0.9 if not set.
+    /// Sets the highest momentum. Default: 0.9.
     pub fn max_momentum(self, momentum: impl Into<PerGroup>) -> Self {
         Self { momentum: (self.momentum.0, momentum.into()), ..self }
     }
@@ -293,7 +301,7 @@ impl Schedule for CyclicLr {
         self.lr.0.check("base_lr", rates)?;
         self.lr.1.check("max_lr", rates)?;
         if self.cycle_momentum {
-            no_momentum(rates)?;
+            require_momentum(rates)?;
             self.momentum.0.check("base_momentum", rates)?;
             self.momentum.1.check("max_momentum", rates)?;
         }

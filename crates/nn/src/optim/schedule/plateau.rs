@@ -1,23 +1,24 @@
 //! A schedule that follows a metric.
 
 use super::ScheduleError;
-use super::part::{PerGroup, Rate, Schedule, check};
+use super::base::{PerGroup, Rate, Schedule, check};
 
-/// How a metric is compared with the best one so far.
+/// Comparison of a metric with the best one so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Threshold {
-    /// Better by a share of the best.
+    /// The metric must improve by a fraction of the best one.
     #[default]
     Relative,
-    /// Better by a number.
+    /// The metric must improve by an absolute amount.
     Absolute,
 }
 
-/// The rate times `factor` when a metric has not become better for `patience` epochs; PyTorch's `ReduceLROnPlateau`.
+/// Multiplies the rate by `factor` when a metric has not improved for `patience` epochs; PyTorch's
+/// `ReduceLROnPlateau`.
 ///
-/// The metric is better if it is below `best · (1 − threshold)`, or for a largest metric above `best · (1 + threshold)`;
-/// with an absolute threshold, `best ∓ threshold`. NaN is never better. After a reduction, `cooldown` epochs do not count.
-/// A change of at most `eps` is not made.
+/// The metric has improved if it is below `best · (1 − threshold)`, or, if larger is better, above `best · (1 +
+/// threshold)`; with an absolute threshold, `best ∓ threshold`. NaN is never an improvement. After a reduction,
+/// `cooldown` epochs are not counted. Changes of at most `eps` are not made.
 ///
 /// ```
 /// use wgrad_nn::optim::{Sgd, schedule::{ReduceLrOnPlateau, Scheduler}};
@@ -38,8 +39,8 @@ pub struct ReduceLrOnPlateau {
     cooldown: usize,
     min_lr: PerGroup,
     eps: f64,
-    /// The best metric, the epochs since, the epochs left to cool down.
-    seen: [f64; 3],
+    /// The best metric, the number of epochs since then, and the remaining epochs of the cooldown.
+    progress: [f64; 3],
 }
 
 impl Default for ReduceLrOnPlateau {
@@ -49,7 +50,7 @@ impl Default for ReduceLrOnPlateau {
 }
 
 impl ReduceLrOnPlateau {
-    /// With PyTorch's defaults: the smallest metric is the best, factor 0.1, patience 10.
+    /// Creates a schedule with PyTorch's defaults: smaller metrics are better, `factor` 0.1, `patience` 10.
     pub fn new() -> Self {
         Self {
             largest: false,
@@ -59,41 +60,41 @@ impl ReduceLrOnPlateau {
             cooldown: 0,
             min_lr: 0.0.into(),
             eps: 1e-8,
-            seen: [f64::INFINITY, 0.0, 0.0],
+            progress: [f64::INFINITY, 0.0, 0.0],
         }
     }
 
-    /// For a metric whose largest value is the best, such as accuracy.
+    /// Treats larger metrics as better, such as accuracy. Default: smaller is better.
     pub fn largest(self) -> Self {
-        Self { largest: true, seen: [f64::NEG_INFINITY, 0.0, 0.0], ..self }
+        Self { largest: true, progress: [f64::NEG_INFINITY, 0.0, 0.0], ..self }
     }
 
-    /// The factor of a reduction; 0.1 if not set.
+    /// Sets the factor of a reduction. Default: 0.1.
     pub fn factor(self, factor: f64) -> Self {
         Self { factor, ..self }
     }
 
-    /// Epochs without a better metric that are borne; 10 if not set.
+    /// Sets the number of epochs without an improvement before a reduction. Default: 10.
     pub fn patience(self, patience: usize) -> Self {
         Self { patience, ..self }
     }
 
-    /// What counts as better; 1e-4, relative, if not set.
+    /// Sets the smallest improvement that counts. Default: 1e-4, relative.
     pub fn threshold(self, threshold: f64, mode: Threshold) -> Self {
         Self { threshold: (threshold, mode), ..self }
     }
 
-    /// Epochs after a reduction that do not count; 0 if not set.
+    /// Sets the number of epochs after a reduction that are not counted. Default: 0.
     pub fn cooldown(self, cooldown: usize) -> Self {
         Self { cooldown, ..self }
     }
 
-    /// The lowest rate, one for all or one per group; 0 if not set.
+    /// Sets the lowest rate: one number for all groups, or one for each. Default: 0.
     pub fn min_lr(self, min_lr: impl Into<PerGroup>) -> Self {
         Self { min_lr: min_lr.into(), ..self }
     }
 
-    /// The smallest change that is made; 1e-8 if not set.
+    /// Sets the largest change of the rate that is ignored. Default: 1e-8.
     pub fn eps(self, eps: f64) -> Self {
         Self { eps, ..self }
     }
@@ -118,7 +119,7 @@ impl Schedule for ReduceLrOnPlateau {
     fn next(&mut self, _: f64, _: &mut [Rate], _: &[f64]) {}
 
     fn measure(&mut self, metric: f64, rates: &mut [Rate]) -> bool {
-        let [mut best, mut bad, mut cooling] = self.seen;
+        let [mut best, mut bad, mut cooling] = self.progress;
         if self.is_better(metric, best) {
             (best, bad) = (metric, 0.0);
         } else {
@@ -136,7 +137,7 @@ impl Schedule for ReduceLrOnPlateau {
             }
             (cooling, bad) = (self.cooldown as f64, 0.0);
         }
-        self.seen = [best, bad, cooling];
+        self.progress = [best, bad, cooling];
         true
     }
 
@@ -145,6 +146,6 @@ impl Schedule for ReduceLrOnPlateau {
     }
 
     fn state(&mut self, visit: &mut dyn FnMut(&mut f64)) {
-        self.seen.iter_mut().for_each(visit);
+        self.progress.iter_mut().for_each(visit);
     }
 }

@@ -1,4 +1,4 @@
-//! A schedule bound to the handles of an optimizer.
+//! A schedule applied to the handles of an optimizer.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,36 +7,35 @@ use serde::{Deserialize, Serialize};
 use wgrad_core::{Result, SettingError};
 
 use super::ScheduleError;
-use super::part::{Part, Rate, Schedule};
-use crate::optim::setting::Drive;
-use crate::optim::{Handles, Optimizer, Setting};
+use super::base::{Rate, RunningSchedule, Schedule};
+use crate::optim::setting::HyperparameterDriver;
+use crate::optim::{Handles, Hyperparameter, Optimizer};
 
-/// A schedule that turns the learning rates of an optimizer, and its momentum where the schedule has one.
+/// Applies a schedule to the learning rates of an optimizer, and to its momentum if the schedule changes that.
 ///
-/// It has the rates of epoch 0 at once; [`Self::step`] follows each epoch, as in PyTorch after the optimizer's steps. See
-/// [the module](super).
+/// The rates of epoch 0 are set at once; call [`Self::step`] after each epoch, as in PyTorch. See [the module](super).
 #[derive(Debug)]
 #[must_use]
 pub struct Scheduler {
     handles: Vec<Handles>,
-    part: Part,
+    part: RunningSchedule,
 }
 
-/// What a scheduler has to know to go on as if it had never stopped; `serde` writes and reads it.
+/// State of a scheduler, from which it can resume; serializable with `serde`.
 ///
-/// Numbers are kept as their bits, so that infinities and NaN come back, too.
+/// Numbers are stored as bits, which keeps infinities and NaN.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheduleState {
     rates: Vec<[u64; 3]>,
     numbers: Vec<u64>,
-    /// The optimizer's steps when a schedule over steps began, and how many of its own it has made.
+    /// The optimizer's step counter when a schedule over steps began, and the number of steps since then.
     steps: Option<[u64; 2]>,
 }
 
 impl Scheduler {
-    /// Binds a schedule to an optimizer and sets the first rates.
+    /// Creates a scheduler and sets the rates of epoch 0.
     ///
-    /// A schedule of the momentum is bound before the step is traced: otherwise the momentum is a constant of it.
+    /// Bind a schedule of the momentum before the step is traced: otherwise the momentum is a constant of the step.
     ///
     /// # Errors
     /// [`ScheduleError`] when an option makes no sense, or has another number of values than the optimizer has groups; when
@@ -46,13 +45,13 @@ impl Scheduler {
         if handles.is_empty() {
             return Err(ScheduleError::NoLearningRate.into());
         }
-        let mut scheduler = Self { handles, part: Part::new(schedule) };
+        let mut scheduler = Self { handles, part: RunningSchedule::new(schedule) };
         let mut rates = scheduler.rates();
         let began = scheduler.part.begin(&mut rates);
         began.map_err(|error| scheduler.part.error(error))?;
         if scheduler.part.schedule.momentum() {
             scheduler.handles.iter().filter_map(|group| group.momentum.as_ref()).for_each(|momentum| {
-                let _ = momentum.hand_out();
+                let _ = momentum.shared();
             });
         }
         scheduler.set(&rates);
@@ -63,7 +62,7 @@ impl Scheduler {
         let rate = |group: &Handles| Rate {
             lr: group.lr.get(),
             initial: group.lr.initial(),
-            momentum: group.momentum.as_ref().map(Setting::get),
+            momentum: group.momentum.as_ref().map(Hyperparameter::get),
         };
         self.handles.iter().map(rate).collect()
     }
@@ -78,14 +77,14 @@ impl Scheduler {
         }
     }
 
-    fn change<T>(&mut self, change: impl FnOnce(&mut Part, &mut [Rate]) -> T) -> T {
+    fn change<T>(&mut self, change: impl FnOnce(&mut RunningSchedule, &mut [Rate]) -> T) -> T {
         let mut rates = self.rates();
         let result = change(&mut self.part, &mut rates);
         self.set(&rates);
         result
     }
 
-    /// Goes to the next epoch.
+    /// Advances to the next epoch and sets its rates.
     ///
     /// # Errors
     /// [`ScheduleError`] past the end of a schedule that has one, and for a schedule that follows a metric.
@@ -94,15 +93,16 @@ impl Scheduler {
         if self.follows_metric() {
             return Err(self.part.error(ScheduleError::FollowsMetric));
         }
-        self.change(Part::step);
+        self.change(RunningSchedule::step);
         Ok(())
     }
 
-    /// Goes to an epoch, in closed form where the schedule has one; fractions are for
-    /// [`CosineAnnealingWarmRestarts`](super::CosineAnnealingWarmRestarts).
+    /// Sets the rates of the given epoch, in closed form if the schedule has one.
+    ///
+    /// Fractions of epochs are for [`CosineAnnealingWarmRestarts`](super::CosineAnnealingWarmRestarts).
     ///
     /// # Errors
-    /// As [`Self::step`], and for an epoch that is negative or no number.
+    /// Returns an error in the same cases as [`Self::step`], and if `epoch` is negative or not finite.
     pub fn step_to(&mut self, epoch: f64) -> Result<()> {
         if !(epoch.is_finite() && epoch >= 0.0) {
             return Err(SettingError::out_of_range("an epoch", epoch, "a number that is not negative").into());
@@ -112,7 +112,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Goes to the next epoch by a metric, such as the validation loss.
+    /// Advances to the next epoch of a schedule that follows a metric, such as the validation loss.
     ///
     /// # Errors
     /// [`ScheduleError`] for a schedule that follows no metric.
@@ -123,22 +123,22 @@ impl Scheduler {
         Err(self.part.error(ScheduleError::FollowsNoMetric))
     }
 
-    /// Whether [`Self::measure`] is to be called instead of [`Self::step`].
+    /// Returns whether the schedule follows a metric: it is advanced by [`Self::measure`] instead of [`Self::step`].
     pub fn follows_metric(&self) -> bool {
         self.part.schedule.measures()
     }
 
-    /// The learning rate of each group, that of the parameters in no group first.
+    /// Returns the learning rate of each group; the first is for the parameters in no group.
     pub fn lr(&self) -> Vec<f64> {
         self.rates().iter().map(|rate| rate.lr).collect()
     }
 
-    /// The momentum or first beta of each group.
+    /// Returns the momentum or first beta of each group.
     pub fn momentum(&self) -> Vec<Option<f64>> {
         self.rates().iter().map(|rate| rate.momentum).collect()
     }
 
-    /// Where the schedule is, with the rates that it has set.
+    /// Returns the state of the schedule, with the current rates.
     pub fn state(&mut self) -> ScheduleState {
         let bits = |rate: Rate| [rate.lr, rate.initial, rate.momentum.unwrap_or(f64::NAN)].map(f64::to_bits);
         let mut numbers = vec![];
@@ -146,7 +146,7 @@ impl Scheduler {
         ScheduleState { rates: self.rates().into_iter().map(bits).collect(), numbers, steps: None }
     }
 
-    /// Goes to where a scheduler of the same schedule and groups was.
+    /// Restores a state of a scheduler with the same schedule and groups, and sets its rates.
     ///
     /// # Errors
     /// [`ScheduleError`] when the state is of another schedule, or of another number of groups.
@@ -172,9 +172,10 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Lets the schedule follow the optimizer's steps by itself from now on: step `i` of the optimizer runs with the rates
-    /// of the schedule's epoch `i`, also in the middle of [`Session::run_many`](wgrad_core::Session::run_many). This ends
-    /// when the result is dropped.
+    /// Makes the schedule follow the optimizer's step counter: step `i` of the optimizer runs with the rates of epoch
+    /// `i` of the schedule, also within [`Session::run_many`](wgrad_core::Session::run_many).
+    ///
+    /// The returned scheduler must be kept: the rates stop changing when it is dropped.
     ///
     /// # Errors
     /// [`ScheduleError`] for a schedule that follows a metric.
@@ -183,49 +184,49 @@ impl Scheduler {
             return Err(self.part.error(ScheduleError::MetricPerStep));
         }
         let begin = self.state();
-        let (handles, turns_momentum) = (self.handles.clone(), self.part.schedule.momentum());
-        let driver = Arc::new(Driver(Mutex::new(Driven { scheduler: self, begin, origin: None, made: 0 })));
+        let (handles, changes_momentum) = (self.handles.clone(), self.part.schedule.momentum());
+        let driver = Arc::new(StepDriver(Mutex::new(DriverState { scheduler: self, begin, origin: None, made: 0 })));
         for Handles { lr, momentum } in handles {
-            lr.driven_by(Arc::downgrade(&driver) as _);
-            if let Some(momentum) = momentum.filter(|_| turns_momentum) {
-                momentum.driven_by(Arc::downgrade(&driver) as _);
+            lr.set_driver(Arc::downgrade(&driver) as _);
+            if let Some(momentum) = momentum.filter(|_| changes_momentum) {
+                momentum.set_driver(Arc::downgrade(&driver) as _);
             }
         }
         Ok(StepScheduler(driver))
     }
 }
 
-/// A schedule that follows the steps of an optimizer; from [`Scheduler::per_step`].
-pub struct StepScheduler(Arc<Driver>);
+/// A schedule that follows the steps of an optimizer; returned by [`Scheduler::per_step`].
+pub struct StepScheduler(Arc<StepDriver>);
 
-struct Driver(Mutex<Driven>);
+struct StepDriver(Mutex<DriverState>);
 
-struct Driven {
+struct DriverState {
     scheduler: Scheduler,
     begin: ScheduleState,
-    /// The optimizer's steps at the first one that the schedule saw.
+    /// The optimizer's step counter when the schedule first read it.
     origin: Option<u64>,
     made: u64,
 }
 
-impl Driver {
-    fn lock(&self) -> MutexGuard<'_, Driven> {
+impl StepDriver {
+    fn lock(&self) -> MutexGuard<'_, DriverState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drive for Driver {
+impl HyperparameterDriver for StepDriver {
     fn advance_to(&self, steps: u64) {
         let mut driven = self.lock();
         let to = steps.saturating_sub(*driven.origin.get_or_insert(steps));
         if to < driven.made {
-            // A run failed, and its steps do not count.
+            // The counter went back because a run failed; its steps do not count.
             let begin = driven.begin.clone();
             driven.scheduler.restore(&begin).expect("the state is of this schedule");
             driven.made = 0;
         }
         while driven.made < to {
-            // Past its end the last rates stay; who runs the steps asks `check` before.
+            // After its end a schedule keeps its last rates. Whoever runs the steps calls `check` before.
             let _ = driven.scheduler.step();
             driven.made += 1;
         }
@@ -240,38 +241,39 @@ impl fmt::Debug for StepScheduler {
 }
 
 impl StepScheduler {
-    /// Whether `steps` more steps have rates: a schedule with an end keeps its last ones after it.
+    /// Checks that the schedule has rates for `steps` more steps. After its end, a schedule keeps its last rates.
     ///
     /// # Errors
     /// [`ScheduleError`] if they have not.
     pub fn check(&self, steps: usize) -> Result<()> {
         let driven = self.0.lock();
-        // The first step has the first rates.
+        // The first step runs with the rates that are set already.
         let steps = if driven.origin.is_none() { steps.saturating_sub(1) } else { steps };
         driven.scheduler.part.check(steps as f64)
     }
 
-    /// The learning rate of each group in the last step.
+    /// Returns the learning rate of each group in the last step.
     pub fn lr(&self) -> Vec<f64> {
         self.0.lock().scheduler.lr()
     }
 
-    /// The momentum or first beta of each group in the last step.
+    /// Returns the momentum or first beta of each group in the last step.
     pub fn momentum(&self) -> Vec<Option<f64>> {
         self.0.lock().scheduler.momentum()
     }
 
-    /// Where the schedule is.
+    /// Returns the state of the schedule.
     pub fn state(&self) -> ScheduleState {
         let mut driven = self.0.lock();
         let steps = driven.origin.map(|origin| [origin, driven.made]);
         ScheduleState { steps, ..driven.scheduler.state() }
     }
 
-    /// Goes to where a scheduler of the same schedule and groups was; the optimizer's steps are restored, too.
+    /// Restores a state of a scheduler with the same schedule and groups. The optimizer's step counter is restored
+    /// separately.
     ///
     /// # Errors
-    /// As [`Scheduler::restore`].
+    /// Returns an error in the same cases as [`Scheduler::restore`].
     pub fn restore(&self, state: &ScheduleState) -> Result<()> {
         let mut driven = self.0.lock();
         driven.scheduler.restore(state)?;

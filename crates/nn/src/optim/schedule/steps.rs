@@ -1,10 +1,10 @@
-//! Schedules that change the rate by a factor now and then, or along a line.
+//! Schedules that multiply the rate by a factor, interpolate it linearly, or compute it by a function.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::ScheduleError;
-use super::part::{Rate, Schedule, check, check_positive, count, each};
+use super::base::{Rate, Schedule, check, check_positive, count, each};
 
 type Checked = Result<(), ScheduleError>;
 
@@ -12,7 +12,7 @@ fn factor(name: &str, gamma: f64) -> Checked {
     check(gamma.is_finite(), name, gamma, "a number")
 }
 
-/// The rate times `gamma` after every `step_size` epochs; PyTorch's `StepLR`.
+/// Multiplies the rate by `gamma` every `step_size` epochs; PyTorch's `StepLR`.
 ///
 /// ```
 /// use wgrad_nn::optim::{Sgd, schedule::{Scheduler, StepLr}};
@@ -29,12 +29,12 @@ pub struct StepLr {
 }
 
 impl StepLr {
-    /// With `gamma` 0.1.
+    /// Creates a schedule with `gamma` 0.1.
     pub fn new(step_size: usize) -> Self {
         Self { step_size, gamma: 0.1 }
     }
 
-    /// The factor; 0.1 if not set.
+    /// Sets the factor. Default: 0.1.
     pub fn gamma(self, gamma: f64) -> Self {
         Self { gamma, ..self }
     }
@@ -58,7 +58,7 @@ impl Schedule for StepLr {
     }
 }
 
-/// The rate times `gamma` when an epoch of `milestones` is reached; PyTorch's `MultiStepLR`.
+/// Multiplies the rate by `gamma` at each epoch in `milestones`; PyTorch's `MultiStepLR`.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct MultiStepLr {
@@ -67,17 +67,17 @@ pub struct MultiStepLr {
 }
 
 impl MultiStepLr {
-    /// With `gamma` 0.1. A milestone that is given twice counts twice.
+    /// Creates a schedule with `gamma` 0.1. A repeated milestone multiplies repeatedly.
     pub fn new(milestones: impl Into<Vec<usize>>) -> Self {
         Self { milestones: milestones.into(), gamma: 0.1 }
     }
 
-    /// The factor; 0.1 if not set.
+    /// Sets the factor. Default: 0.1.
     pub fn gamma(self, gamma: f64) -> Self {
         Self { gamma, ..self }
     }
 
-    fn how_many(&self, of: impl Fn(f64) -> bool) -> f64 {
+    fn count_milestones(&self, of: impl Fn(f64) -> bool) -> f64 {
         count(self.milestones.iter().filter(|&&milestone| of(count(milestone))).count())
     }
 }
@@ -89,26 +89,26 @@ impl Schedule for MultiStepLr {
     }
 
     fn next(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]) {
-        let here = self.how_many(|milestone| milestone == epoch);
-        if here > 0.0 {
-            each(rates, base, |lr, _| lr * self.gamma.powf(here));
+        let reached = self.count_milestones(|milestone| milestone == epoch);
+        if reached > 0.0 {
+            each(rates, base, |lr, _| lr * self.gamma.powf(reached));
         }
     }
 
     fn jump(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]) {
-        let passed = self.how_many(|milestone| milestone <= epoch);
+        let passed = self.count_milestones(|milestone| milestone <= epoch);
         each(rates, base, |_, base| base * self.gamma.powf(passed));
     }
 }
 
-/// The rate times `gamma` after every epoch; PyTorch's `ExponentialLR`.
+/// Multiplies the rate by `gamma` every epoch; PyTorch's `ExponentialLR`.
 #[derive(Clone, Debug)]
 pub struct ExponentialLr {
     gamma: f64,
 }
 
 impl ExponentialLr {
-    /// With this factor.
+    /// Creates a schedule with the factor `gamma`.
     pub fn new(gamma: f64) -> Self {
         Self { gamma }
     }
@@ -128,7 +128,7 @@ impl Schedule for ExponentialLr {
     }
 }
 
-/// The rate times `factor` until epoch `total_iters`; PyTorch's `ConstantLR`, a warm-up in one jump.
+/// Multiplies the rate by `factor` before epoch `total_iters`, for a warm-up in one step; PyTorch's `ConstantLR`.
 #[derive(Clone, Debug)]
 pub struct ConstantLr {
     factor: f64,
@@ -136,7 +136,7 @@ pub struct ConstantLr {
 }
 
 impl ConstantLr {
-    /// PyTorch's defaults are a factor of 1/3 and 5 epochs.
+    /// Creates a schedule. PyTorch's defaults are a factor of 1/3 and 5 epochs.
     pub fn new(factor: f64, total_iters: usize) -> Self {
         Self { factor, total_iters }
     }
@@ -165,8 +165,8 @@ impl Schedule for ConstantLr {
     }
 }
 
-/// The rate along a line from `start_factor` to `end_factor` of it, over `total_iters` epochs; PyTorch's `LinearLR`, the
-/// usual warm-up.
+/// Multiplies the rate by a factor that changes linearly from `start_factor` to `end_factor` over `total_iters`
+/// epochs; PyTorch's `LinearLR`, the usual warm-up.
 ///
 /// ```
 /// use wgrad_nn::optim::{Sgd, schedule::{LinearLr, Scheduler}};
@@ -185,17 +185,17 @@ pub struct LinearLr {
 }
 
 impl LinearLr {
-    /// From 1/3 of the rate to all of it; PyTorch's own number of epochs is 5.
+    /// Creates a schedule from 1/3 of the rate to the full rate. PyTorch's default of `total_iters` is 5.
     pub fn new(total_iters: usize) -> Self {
         Self { start_factor: 1.0 / 3.0, end_factor: 1.0, total_iters }
     }
 
-    /// Where the line begins; 1/3 if not set.
+    /// Sets the first factor. Default: 1/3.
     pub fn start_factor(self, start_factor: f64) -> Self {
         Self { start_factor, ..self }
     }
 
-    /// Where the line ends; 1 if not set.
+    /// Sets the last factor. Default: 1.
     pub fn end_factor(self, end_factor: f64) -> Self {
         Self { end_factor, ..self }
     }
@@ -227,7 +227,7 @@ impl Schedule for LinearLr {
     }
 }
 
-/// The rate times `(1 − epoch / total_iters)^power`, then 0; PyTorch's `PolynomialLR`.
+/// Multiplies the initial rate by `(1 − epoch / total_iters)^power`, and by 0 afterwards; PyTorch's `PolynomialLR`.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct PolynomialLr {
@@ -236,12 +236,12 @@ pub struct PolynomialLr {
 }
 
 impl PolynomialLr {
-    /// A line to 0; PyTorch's own number of epochs is 5.
+    /// Creates a linear decay to 0. PyTorch's default of `total_iters` is 5.
     pub fn new(total_iters: usize) -> Self {
         Self { total_iters, power: 1.0 }
     }
 
-    /// The power; 1 if not set.
+    /// Sets the power. Default: 1.
     pub fn power(self, power: f64) -> Self {
         Self { power, ..self }
     }
@@ -277,12 +277,12 @@ macro_rules! by_function {
         pub struct $Name(Vec<Factor>);
 
         impl $Name {
-            /// One function for all groups.
+            /// Creates a schedule with one function for all groups.
             pub fn new(factor: impl Fn(f64) -> f64 + Send + Sync + 'static) -> Self {
                 Self(vec![Arc::new(factor)])
             }
 
-            /// A function for the next group; the first is for the parameters in no group.
+            /// Adds a function for the next group; the first function is for the parameters in no group.
             pub fn and(mut self, factor: impl Fn(f64) -> f64 + Send + Sync + 'static) -> Self {
                 self.0.push(Arc::new(factor));
                 self
@@ -319,7 +319,7 @@ macro_rules! by_function {
 }
 
 by_function! {
-    /// The initial rate times a function of the epoch; PyTorch's `LambdaLR`.
+    /// Multiplies the initial rate by a function of the epoch; PyTorch's `LambdaLR`.
     ///
     /// ```
     /// use wgrad_nn::optim::{Sgd, schedule::{LambdaLr, Scheduler}};
@@ -332,6 +332,6 @@ by_function! {
 }
 
 by_function! {
-    /// The rate times a function of the epoch, after every epoch; PyTorch's `MultiplicativeLR`.
+    /// Multiplies the rate by a function of the epoch every epoch; PyTorch's `MultiplicativeLR`.
     MultiplicativeLr, |lr, _base, factor| lr * factor, false
 }

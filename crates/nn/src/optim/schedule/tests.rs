@@ -1,12 +1,12 @@
-//! The schedules against torch's values, and within runs of many steps.
+//! Tests of the schedules: comparison with torch's values, and runs of many steps.
 
-#![allow(clippy::float_cmp, reason = "rates are set, not computed, where they are compared so")]
+#![allow(clippy::float_cmp, reason = "these rates are assigned, not computed")]
 
 use serde_json::Value;
 use wgrad_core::{Array, CpuBackend, DType, Graph, Init, Kind, Mode, Params, Session};
 
 use super::*;
-use crate::optim::{AdamW, LearningRate, Optimizer, Setting, Sgd};
+use crate::optim::{AdamW, Hyperparameter, LearningRate, Optimizer, Sgd};
 
 fn options(value: &Value) -> impl Fn(&str) -> Option<f64> + '_ {
     |key| value[key].as_f64()
@@ -23,7 +23,7 @@ fn per_group(value: &Value) -> Option<PerGroup> {
     }
 }
 
-/// Sets an option where the fixture has it.
+/// Sets each option that the fixture contains.
 macro_rules! with {
     ($schedule:expr, $($option:expr => $method:ident),* $(,)?) => {{
         let mut schedule = $schedule;
@@ -38,7 +38,7 @@ fn counts(value: &Value) -> Vec<usize> {
     value.as_array().unwrap().iter().map(count).collect()
 }
 
-/// The schedule of torch's name and options.
+/// Builds the schedule with torch's name and options.
 fn build(spec: &Value) -> Box<dyn Schedule> {
     let (name, given) = (spec[0].as_str().unwrap(), &spec[1]);
     let get = options(given);
@@ -117,7 +117,8 @@ fn plateau(given: &Value) -> Box<dyn Schedule> {
         given.get("cooldown").map(count) => cooldown, per_group(&given["min_lr"]) => min_lr, get("eps") => eps)
 }
 
-/// An optimizer whose groups have these rates. A fixture's first group is our rest.
+/// Returns an optimizer whose groups have the case's rates; the fixture's first group is our group of ungrouped
+/// parameters.
 fn optimizer(case: &Value) -> Box<dyn Optimizer> {
     let lr: Vec<f64> = case["groups"].as_array().unwrap().iter().map(|lr| lr.as_f64().unwrap()).collect();
     match case["optimizer"].as_str().unwrap() {
@@ -166,7 +167,7 @@ fn every_schedule_has_torchs_values() {
 }
 
 #[test]
-fn a_schedule_goes_on_from_its_state() {
+fn a_schedule_resumes_from_its_state() {
     let make = || SequentialLr::new(LinearLr::new(4)).then(4, CosineAnnealingWarmRestarts::new(3).t_mult(2));
     let mut one = Scheduler::new(&Sgd::new(1.0), make()).unwrap();
     for _ in 0..9 {
@@ -180,7 +181,7 @@ fn a_schedule_goes_on_from_its_state() {
         one.step().unwrap();
         other.step().unwrap();
     }
-    // Infinities of a plateau that has seen nothing come back, too.
+    // The infinities of a plateau schedule without a metric are restored, too.
     let mut one = Scheduler::new(&Sgd::new(1.0), ReduceLrOnPlateau::new().patience(0)).unwrap();
     let state: ScheduleState = serde_json::from_str(&serde_json::to_string(&one.state()).unwrap()).unwrap();
     one.measure(1.0).unwrap();
@@ -191,7 +192,7 @@ fn a_schedule_goes_on_from_its_state() {
     assert!(wrong.to_string().contains("does not fit"), "{wrong}");
 }
 
-/// The values of a parameter whose gradient is 1, after each of `steps` steps that are run as `run` says.
+/// Returns the values of a parameter whose gradient is 1 after each of 12 steps, which `run` executes.
 fn trace(optimizer: &dyn Optimizer, run: impl FnOnce(&mut Session, &wgrad_core::Step, usize) -> Vec<f64>) -> Vec<f64> {
     let params = Params::seeded(0);
     let w = params.variable("w", [], Kind::Parameter, Init::Constant(0.0));
@@ -204,9 +205,9 @@ fn trace(optimizer: &dyn Optimizer, run: impl FnOnce(&mut Session, &wgrad_core::
 }
 
 #[test]
-fn a_schedule_over_steps_turns_rates_within_a_run() {
+fn a_schedule_over_steps_changes_rates_within_a_run() {
     let make = || Sgd::new(0.5).momentum(0.5);
-    // By hand: a run per step, and a step of the schedule after it.
+    // Expected values: one run per step, with a step of the schedule after each.
     let sgd = make();
     let mut by_hand = Scheduler::new(&sgd, OneCycleLr::new(1.0, 12)).unwrap();
     let expected = trace(&sgd, |session, step, steps| {
@@ -252,7 +253,7 @@ fn a_schedule_over_steps_goes_back_with_its_counter() {
 }
 
 #[test]
-fn a_momentum_is_a_constant_unless_somebody_turns_it() {
+fn the_momentum_is_a_constant_unless_it_is_shared() {
     let numbers = |optimizer: &dyn Optimizer| {
         let params = Params::seeded(0);
         let w = params.variable("w", [], Kind::Parameter, Init::Constant(0.0));
@@ -265,12 +266,12 @@ fn a_momentum_is_a_constant_unless_somebody_turns_it() {
     assert_eq!(numbers(&sgd), ["lr"]);
     let _cycle = Scheduler::new(&sgd, OneCycleLr::new(0.1, 5)).unwrap();
     assert_eq!(numbers(&sgd), ["momentum", "lr"]);
-    let momentum = Setting::new(0.5);
+    let momentum = Hyperparameter::new(0.5);
     assert_eq!(numbers(&Sgd::new(0.1).momentum(&momentum)), ["momentum", "lr"]);
 }
 
 #[test]
-fn what_makes_no_sense_is_said() {
+fn invalid_options_and_calls_are_errors() {
     let error = |schedule: Box<dyn Schedule>| {
         let error = Scheduler::new(&Sgd::new(0.1).group("a", 0.2, 0.0), schedule).unwrap_err().to_string();
         error.lines().next().unwrap().to_string()
@@ -294,8 +295,8 @@ fn what_makes_no_sense_is_said() {
     );
     assert_eq!(error(Box::new(ReduceLrOnPlateau::new().factor(1.0))), "the factor must be below 1, not 1");
     assert_eq!(error(Box::new(LambdaLr::new(|_| 1.0).and(|_| 1.0).and(|_| 1.0))), "there are 3 functions for 2 groups");
-    let held = error(Box::new(ChainedScheduler::new(ReduceLrOnPlateau::new())));
-    assert!(held.starts_with("ChainedScheduler cannot hold a schedule that follows a metric"), "{held}");
+    let metric = error(Box::new(ChainedScheduler::new(ReduceLrOnPlateau::new())));
+    assert!(metric.starts_with("ChainedScheduler cannot hold a schedule that follows a metric"), "{metric}");
     let unsorted = SequentialLr::new(StepLr::new(1)).then(5, StepLr::new(1)).then(3, StepLr::new(1));
     assert_eq!(error(Box::new(unsorted)), "the milestones must be in rising order, not [5, 3]");
     let without = Scheduler::new(&crate::optim::Adagrad::new(0.1), OneCycleLr::new(1.0, 5)).unwrap_err().to_string();

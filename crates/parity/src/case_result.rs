@@ -1,21 +1,20 @@
-//! Verdict of the harness: for each output and gradient of a case the element that is worst, and whether it is within its
-//! bound.
+//! Results of a case on a device: the worst element of each output and gradient, compared with its bound.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use wgrad_core::{Deviation, DeviceInfo};
 
-/// Result of a case.
+/// Identifies a result of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Part {
+pub enum ResultId {
     /// Output `i`.
     Output(usize),
-    /// The gradient of input `i`.
+    /// Gradient of input `i`.
     Gradient(usize),
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for ResultId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Output(i) => write!(f, "output {i}"),
@@ -24,37 +23,37 @@ impl fmt::Display for Part {
     }
 }
 
-/// Element of a result that is worst, and what was fed there.
+/// The worst element of a result, and the elements of the inputs there.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Worst {
-    /// What was computed, what is true, and how far apart they may be.
+pub struct WorstElement {
+    /// Computed value, reference value and bound.
     pub deviation: Deviation,
-    /// Where it is.
+    /// Index of the element.
     pub index: Vec<usize>,
-    /// The name of each input (for a gradient, of each cotangent, too) and its element that meets `index` by the rules of
-    /// broadcasting; those of other shapes are left out.
+    /// Names and values of the input elements (for a gradient, also of the cotangents) that broadcasting pairs with
+    /// `index`; inputs whose shapes do not broadcast are omitted.
     pub fed: Vec<(String, f64)>,
 }
 
-/// Measurement of one result of a case on a device.
+/// Comparison of one result of a case with the reference.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Measured {
-    /// Which result.
-    pub part: Part,
-    /// The kernels that made it: those of the last task of its plan, by the names of their shaders; `row NAME` for a
-    /// pointwise op by itself, `cluster` for several in one generated kernel; on the CPU the name of the op.
+pub struct ResultComparison {
+    /// The result.
+    pub part: ResultId,
+    /// Kernels that computed it: those of the last task of its plan, by the names of their shaders; `pointwise NAME`
+    /// for a single pointwise op, `cluster` for several in one generated kernel; on the CPU, the name of the op.
     pub kernels: BTreeSet<String>,
-    /// How many elements it has.
+    /// Number of elements.
     pub elements: usize,
-    /// The largest error in units in the last place of `f32` at the truth. An error below the smallest normal number is
-    /// none, because a device may flush subnormals.
+    /// Largest error in units in the last place of `f32` at the reference value. Errors below the smallest normal
+    /// number count as 0, because a device may flush subnormals.
     pub ulp: f64,
-    /// The element whose error is the largest share of its bound; none if there are no elements.
-    pub worst: Option<Worst>,
+    /// Element whose error is the largest fraction of its bound; `None` if there are no elements.
+    pub worst: Option<WorstElement>,
 }
 
-impl Measured {
-    /// Returns the largest error as a share of its bound; see [`Deviation::share`].
+impl ResultComparison {
+    /// Returns the largest error as a fraction of its bound; see [`Deviation::share`].
     pub fn share(&self) -> f64 {
         self.worst.as_ref().map_or(0.0, |worst| worst.deviation.bound_fraction())
     }
@@ -65,25 +64,25 @@ impl Measured {
     }
 }
 
-/// Verdict on a case on a device.
+/// Result of a case on a device.
 #[derive(Clone, Debug)]
-pub struct Verdict {
-    /// The case.
+pub struct CaseResult {
+    /// Name of the case.
     pub case: String,
     /// The device.
     pub device: DeviceInfo,
-    /// The outputs, then the gradients.
-    pub results: Vec<Measured>,
+    /// Comparisons of the outputs, then of the gradients.
+    pub results: Vec<ResultComparison>,
 }
 
-impl Verdict {
+impl CaseResult {
     /// Returns whether all results are within their bounds.
     pub fn passed(&self) -> bool {
-        self.results.iter().all(Measured::passed)
+        self.results.iter().all(ResultComparison::passed)
     }
 
-    /// Returns the results that are not within their bounds.
-    pub fn failures(&self) -> impl Iterator<Item = &Measured> {
+    /// Returns the results that are beyond their bounds.
+    pub fn failures(&self) -> impl Iterator<Item = &ResultComparison> {
         self.results.iter().filter(|result| !result.passed())
     }
 
@@ -92,14 +91,14 @@ impl Verdict {
         self.results.iter().map(|result| result.ulp).fold(0.0, f64::max)
     }
 
-    /// Returns the largest error of all results as a share of its bound.
+    /// Returns the largest error of all results as a fraction of its bound.
     pub fn share(&self) -> f64 {
-        self.results.iter().map(Measured::share).fold(0.0, f64::max)
+        self.results.iter().map(ResultComparison::share).fold(0.0, f64::max)
     }
 }
 
-/// A line of what passed, or a paragraph for each result that did not.
-impl fmt::Display for Verdict {
+/// Writes one line if the case passed, otherwise a paragraph for each failed result.
+impl fmt::Display for CaseResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { case, device, .. } = self;
         if self.passed() {
@@ -113,9 +112,11 @@ impl fmt::Display for Verdict {
     }
 }
 
-impl fmt::Display for Measured {
+impl fmt::Display for ResultComparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(Worst { deviation, index, fed }) = &self.worst else { return write!(f, "{}: no elements", self.part) };
+        let Some(WorstElement { deviation, index, fed }) = &self.worst else {
+            return write!(f, "{}: no elements", self.part);
+        };
         let Deviation { got, truth, bound, .. } = deviation;
         write!(f, "{} at {index:?} is {got:?}, the truth is {truth:?}", self.part)?;
         write!(f, "\n  off by {:.3e}, {} ULP", deviation.error(), Number(deviation.ulp()))?;
@@ -131,7 +132,7 @@ impl fmt::Display for Measured {
     }
 }
 
-/// Number for people: three digits.
+/// Number with a few significant digits, for messages.
 pub(crate) struct Number(pub f64);
 
 impl fmt::Display for Number {

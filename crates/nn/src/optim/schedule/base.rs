@@ -1,4 +1,4 @@
-//! What a schedule is, and one under way.
+//! The [`Schedule`] trait, a running schedule, and functions that schedules share.
 
 use std::fmt;
 
@@ -6,21 +6,21 @@ use wgrad_core::{Error, Result, SettingError};
 
 use super::ScheduleError;
 
-/// What a schedule sets for one group of parameters.
+/// Learning rate and momentum of one parameter group, as a schedule sets them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
     /// The learning rate.
     pub lr: f64,
-    /// The learning rate from which schedules count: that before the first of them.
+    /// The initial learning rate: the one before the first schedule changed it.
     pub initial: f64,
-    /// The momentum or the first beta, where the optimizer has one.
+    /// The momentum or the first beta, if the optimizer has one.
     pub momentum: Option<f64>,
 }
 
 /// A rule for learning rates from epoch to epoch, or from step to step: PyTorch's `LRScheduler` without the optimizer.
 ///
-/// As there, the next rate mostly follows from the one before, so that schedules can be combined with each other and with
-/// changes by hand. Only [`Self::next`] must be written; epochs are whole numbers from 0.
+/// As there, most schedules compute the next rate from the one before, so schedules can be combined with each other
+/// and with manual changes. Only [`Self::next`] is required; epochs are whole numbers from 0.
 ///
 /// ```
 /// use wgrad_nn::optim::{Optimizer, Sgd};
@@ -43,10 +43,10 @@ pub struct Rate {
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 pub trait Schedule: fmt::Debug + Send {
-    /// The next rates; `base` has the initial ones of each group.
+    /// Computes the rates of the next epoch; `base` contains the initial rate of each group.
     fn next(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]);
 
-    /// What is done before anything else: options are checked against the groups, initial rates set.
+    /// Checks the options against the groups, and may set the initial rates. It is called before all other methods.
     ///
     /// # Errors
     /// What is wrong with the options.
@@ -55,38 +55,39 @@ pub trait Schedule: fmt::Debug + Send {
         Ok(())
     }
 
-    /// The rates of epoch 0; those that there are, if not said otherwise.
+    /// Computes the rates of epoch 0. Default: no change.
     fn first(&mut self, rates: &mut [Rate], base: &[f64]) {
         let _ = (rates, base);
     }
 
-    /// The rates of any epoch, in closed form where there is one.
+    /// Computes the rates of any epoch, in closed form if there is one. Default: [`Self::next`].
     fn jump(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]) {
         self.next(epoch, rates, base);
     }
 
-    /// The last epoch that has a rate; none if there is no end.
+    /// Returns the last epoch that has a rate; `None` (the default) if the schedule has no end.
     fn end(&self) -> Option<f64> {
         None
     }
 
-    /// Whether it cycles the momentum, too.
+    /// Returns whether the schedule also changes the momentum. Default: `false`.
     fn momentum(&self) -> bool {
         false
     }
 
-    /// Takes note of a metric. False if the schedule follows the epochs instead.
+    /// Updates the schedule and the rates by a new value of a metric. Returns `false` (the default) if the schedule
+    /// follows the epochs instead.
     fn measure(&mut self, metric: f64, rates: &mut [Rate]) -> bool {
         let _ = (metric, rates);
         false
     }
 
-    /// Whether it follows a metric.
+    /// Returns whether the schedule follows a metric. Default: `false`.
     fn measures(&self) -> bool {
         false
     }
 
-    /// Shows every number of its state, to be saved or set.
+    /// Calls `visit` with each number of the schedule's state, which `visit` reads to save or writes to restore.
     fn state(&mut self, visit: &mut dyn FnMut(&mut f64)) {
         let _ = visit;
     }
@@ -130,15 +131,15 @@ impl Schedule for Box<dyn Schedule> {
     }
 }
 
-/// A schedule under way.
+/// A schedule with its current epoch and the initial rates.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct RunningSchedule {
     pub schedule: Box<dyn Schedule>,
     pub epoch: f64,
     pub base: Vec<f64>,
 }
 
-impl Part {
+impl RunningSchedule {
     pub fn new(schedule: impl Schedule + 'static) -> Self {
         Self { schedule: Box::new(schedule), epoch: 0.0, base: vec![] }
     }
@@ -188,7 +189,8 @@ impl Part {
     }
 }
 
-/// An option of each group: one number for all, or a list with one for each, those in no group first.
+/// An option per parameter group: one number for all groups, or a list with one for each. The first number of a list
+/// is for the parameters in no group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PerGroup(Vec<f64>);
 
@@ -230,7 +232,7 @@ impl<const N: usize> From<[f64; N]> for PerGroup {
     }
 }
 
-/// Sets each group's rate from the present and the initial one.
+/// Sets each group's rate from its current rate and its initial rate.
 pub(super) fn each(rates: &mut [Rate], base: &[f64], mut lr: impl FnMut(f64, f64) -> f64) {
     rates.iter_mut().zip(base).for_each(|(rate, &base)| rate.lr = lr(rate.lr, base));
 }
