@@ -144,11 +144,8 @@ fn add_samples(api: &mut Api, index: &Value, unsupported: &Value) {
     for entry in unsupported["cases"].as_array().into_iter().flatten() {
         let text = |key: &str| sentence(entry[key].as_str().unwrap_or_default());
         for name in names(&entry["of"]).into_iter().filter(|name| is_public(name)) {
-            api.entry(api_name(name).0).or_default().differs.insert(format!(
-                "not {}: {}",
-                text("what"),
-                text("reason")
-            ));
+            let differs = format!("not supported: {} ({})", text("what"), lower(text("reason")));
+            api.entry(api_name(name).0).or_default().differs.insert(differs);
         }
     }
     for entry in unsupported["errors"].as_array().into_iter().flatten() {
