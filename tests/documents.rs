@@ -20,8 +20,9 @@ fn read(file: &str) -> String {
 /// Names of the pages of the guide, without the table of contents.
 fn pages() -> Vec<String> {
     let entries = fs::read_dir(root().join("docs")).expect("the folder of the guide");
-    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let mut names: Vec<String> = names.filter(|name| name.ends_with(".md") && name != "SUMMARY.md").collect();
+    let pages = entries.flatten().map(|entry| entry.path()).filter(|path| path.extension() == Some("md".as_ref()));
+    let names = pages.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
+    let mut names: Vec<String> = names.filter(|name| name != "SUMMARY.md").collect();
     names.sort();
     names
 }

@@ -77,9 +77,10 @@ macro_rules! documents {
         fn every_document_with_commands_is_run() {
             let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
             for entry in fs::read_dir(root.join("docs")).expect("the guide").flatten() {
-                let name = format!("docs/{}", entry.file_name().to_string_lossy());
-                if name.ends_with(".md") {
-                    let text = fs::read_to_string(entry.path()).expect("a page");
+                let path = entry.path();
+                if path.extension() == Some("md".as_ref()) {
+                    let name = format!("docs/{}", entry.file_name().to_string_lossy());
+                    let text = fs::read_to_string(&path).expect("a page");
                     assert!(!text.contains("```console") || [$($document),*].contains(&name.as_str()), "{name}");
                 }
             }
