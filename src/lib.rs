@@ -101,7 +101,35 @@ pub mod prelude {
     pub use wgrad_train::{Callback, Checkpoints, EarlyStopping, LrFinder, Recording, Targets, Trainer};
 }
 
-/// Compiles the README's program.
+/// Doctests: the programs of the README and of the guide compile, and run where they can.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/checkpoints.md")]
+    struct Checkpoints;
+    #[doc = include_str!("../docs/custom-ops.md")]
+    struct CustomOps;
+    #[doc = include_str!("../docs/data.md")]
+    struct Data;
+    #[doc = include_str!("../docs/decisions.md")]
+    struct Decisions;
+    #[doc = include_str!("../docs/drivers.md")]
+    struct Drivers;
+    #[doc = include_str!("../docs/errors.md")]
+    struct Errors;
+    #[doc = include_str!("../docs/from-burn.md")]
+    struct FromBurn;
+    #[doc = include_str!("../docs/from-candle.md")]
+    struct FromCandle;
+    #[doc = include_str!("../docs/from-pytorch.md")]
+    struct FromPytorch;
+    #[doc = include_str!("../docs/lockstep.md")]
+    struct Lockstep;
+    #[doc = include_str!("../docs/rare-classes.md")]
+    struct RareClasses;
+    #[doc = include_str!("../docs/reports.md")]
+    struct Reports;
+    #[doc = include_str!("../docs/training.md")]
+    struct Training;
+}

@@ -1,5 +1,5 @@
 """Load FOLDER/ours.safetensors, which interop.rs writes, into PyTorch's layers with strict=True; save them as model.pt, and run
-the README's command on that, which writes model.safetensors.
+the command of docs/from-pytorch.md on that, which writes model.safetensors.
 
     python tests/golden/interop.py FOLDER
 """
@@ -45,6 +45,6 @@ folder = Path(sys.argv[1])
 model.load_state_dict(load_file(folder / "ours.safetensors"), strict=True)
 assert model["batch_norm1d"].num_batches_tracked == 5
 torch.save(model.state_dict(), folder / "model.pt")
-command = re.search(r"`python -c \"(import torch, safetensors.*?)\"`", (HERE.parents[1] / "README.md").read_text()).group(1)
+command = re.search(r"python -c \"(import torch, safetensors.*?)\"\n", (HERE.parents[1] / "docs/from-pytorch.md").read_text()).group(1)
 subprocess.run([sys.executable, "-c", command], cwd=folder, check=True)
 print(f"{len(model.state_dict())} tensors of {len(model)} modules loaded with strict=True and converted back")

@@ -4,6 +4,7 @@
 //! validate shaders (the others come from [`shader_compilers`]); otherwise it prints the packages to install. macOS
 //! and Windows have an adapter of their own. Without any adapter, GPU tests are listed as ignored.
 
+mod docs;
 mod packages;
 mod shader_compilers;
 mod test_run;
@@ -20,6 +21,7 @@ usage: cargo xtask <command>
   test      check formatting, lint, build, and run every test, doctest and example
   adapters  make sure that there are a GPU adapter and the tools for the tests (installs them on Debian and Ubuntu)
   packages  package every crate, and build and run a program on the packages alone
+  docs      write docs/coverage.md and build the guide in docs as a site (needs mdBook)
 
 CONTRIBUTING.md says what each step is for.";
 
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Some("test") => test(),
         Some("adapters") => build().and_then(|()| adapters()).map(drop),
         Some("packages") => packages::check(),
+        Some("docs") => docs::build(),
         Some("help" | "--help" | "-h") => {
             println!("{HELP}");
             return ExitCode::SUCCESS;

@@ -1,0 +1,356 @@
+//! Generator of `docs/coverage.md`: PyTorch's API as tables with what wgrad has, has otherwise, and lacks.
+//!
+//! The data are those of the tests in `tests/torch`: `index.json` (operators and modules whose samples run),
+//! `unsupported.json` (differences and what is absent, with reasons), `optim.json` and `optim_unsupported.json`.
+//! Schedules come from `tests/golden/schedules.json`. `tests/torch/by_hand.json` lists the parts of the API for which
+//! PyTorch carries no samples. `cargo xtask docs` writes the page; `tests/documents.rs` checks that it is current.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+/// Title of an area, prefix of its names in PyTorch, and prefix that is left out in the tables.
+///
+/// The first area whose prefix fits takes a name; losses are sorted out before.
+const AREAS: [(&str, &str); 14] = [
+    ("Functions of layers and losses", "nn.functional."),
+    ("Initialisation", "nn.init."),
+    ("Utilities of layers", "nn.utils."),
+    ("Layers", "nn."),
+    ("Schedules", "optim.lr_scheduler."),
+    ("Optimizers", "optim."),
+    ("Gradients", "autograd."),
+    ("Data", "utils.data."),
+    ("Linear algebra", "linalg."),
+    ("Fourier transforms", "fft."),
+    ("Signal windows", "signal."),
+    ("Special functions", "special."),
+    ("Losses", "nn.Loss"),
+    ("Tensor operators", ""),
+];
+
+/// Order of the areas in the page.
+const ORDER: [&str; 14] = [
+    "Tensor operators",
+    "Layers",
+    "Functions of layers and losses",
+    "Losses",
+    "Optimizers",
+    "Schedules",
+    "Initialisation",
+    "Utilities of layers",
+    "Gradients",
+    "Data",
+    "Linear algebra",
+    "Special functions",
+    "Fourier transforms",
+    "Signal windows",
+];
+
+/// Beginning of the reason of the group of `unsupported.json` that is no public API and is not counted.
+const INTERNAL: &str = "masked tensors, sparse tensors and PyTorch's internal operators";
+/// Beginning of the reason of the group whose operators are written with others.
+const OTHER_NAME: &str = "another name, an in-place form";
+
+/// Variants in PyTorch's tests that are other implementations of the same operator.
+const IMPLEMENTATIONS: [&str; 3] = ["decomposed", "triton_optimized", "chunked"];
+
+/// Facts about one name of PyTorch's API, collected over its variants.
+#[derive(Default)]
+struct Entry {
+    /// At least one variant runs.
+    there: bool,
+    /// Differences, each a sentence without its full stop.
+    differs: BTreeSet<String>,
+    /// Reasons for which variants are absent, with the variants' names.
+    absent: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// State of a name in the page.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    There,
+    Differs,
+    Absent,
+}
+
+impl Entry {
+    fn state(&self) -> State {
+        match (self.there, self.differs.is_empty() && self.absent.is_empty()) {
+            (true, true) => State::There,
+            (true, false) => State::Differs,
+            (false, _) if !self.differs.is_empty() => State::Differs,
+            (false, _) => State::Absent,
+        }
+    }
+}
+
+/// API names with their facts.
+type Api = BTreeMap<String, Entry>;
+
+/// Returns the API name of an operator or module: the name without the variant after its last dot.
+fn api_name(name: &str) -> (String, Option<&str>) {
+    let prefixes = ["nn.functional.", "signal.windows.", "linalg.", "special.", "fft.", "nn."];
+    let prefix = prefixes.iter().find(|prefix| name.starts_with(**prefix)).map_or(0, |prefix| prefix.len());
+    match name[prefix..].split_once('.') {
+        Some((base, variant)) => (format!("{}{base}", &name[..prefix]), Some(variant)),
+        None => (name.to_owned(), None),
+    }
+}
+
+/// Returns whether a name is public API; Python's notation and PyTorch's internals begin with an underscore.
+fn is_public(name: &str) -> bool {
+    !name.starts_with('_') && !name.starts_with("torch.")
+}
+
+/// Returns a name or a list of names as a list.
+fn names(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Array(values) => values.iter().filter_map(Value::as_str).collect(),
+        value => value.as_str().into_iter().collect(),
+    }
+}
+
+/// Returns a sentence without its full stop.
+fn sentence(text: &str) -> &str {
+    text.trim().trim_end_matches('.')
+}
+
+/// Returns a sentence that begins with a small letter, unless it begins with a name.
+fn lower(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) if !text.starts_with("PyTorch") => first.to_lowercase().chain(letters).collect(),
+        _ => text.to_owned(),
+    }
+}
+
+/// Reads a JSON file of the repository.
+fn json(root: &Path, file: &str) -> Result<Value, String> {
+    let text = fs::read_to_string(root.join(file)).map_err(|error| format!("{file}: {error}"))?;
+    serde_json::from_str(&text).map_err(|error| format!("{file}: {error}"))
+}
+
+/// Adds the operators and modules whose samples run, with the differences that their tests list.
+fn add_samples(api: &mut Api, index: &Value, unsupported: &Value) {
+    for name in index["subjects"].as_object().into_iter().flat_map(|subjects| subjects.keys()) {
+        if is_public(name) {
+            api.entry(api_name(name).0).or_default().there = true;
+        }
+    }
+    for entry in unsupported["cases"].as_array().into_iter().flatten() {
+        let text = |key: &str| sentence(entry[key].as_str().unwrap_or_default());
+        for name in names(&entry["of"]).into_iter().filter(|name| is_public(name)) {
+            let differs = format!("not supported: {} ({})", text("what"), lower(text("reason")));
+            api.entry(api_name(name).0).or_default().differs.insert(differs);
+        }
+    }
+    for entry in unsupported["errors"].as_array().into_iter().flatten() {
+        let text = |key: &str| sentence(entry[key].as_str().unwrap_or_default());
+        for name in names(&entry["of"]).into_iter().filter(|name| is_public(name)) {
+            let differs = format!("accepts what PyTorch refuses with `{}` ({})", text("text"), lower(text("reason")));
+            api.entry(api_name(name).0).or_default().differs.insert(differs);
+        }
+    }
+    for group in unsupported["absent"].as_array().into_iter().flatten() {
+        let reason = sentence(group["reason"].as_str().unwrap_or_default());
+        if reason.starts_with(INTERNAL) {
+            continue;
+        }
+        for name in names(&group["names"]).into_iter().filter(|name| is_public(name)) {
+            let (base, variant) = api_name(name);
+            if variant.is_some_and(|variant| IMPLEMENTATIONS.contains(&variant)) {
+                continue;
+            }
+            let entry = api.entry(base).or_default();
+            if reason.starts_with(OTHER_NAME) {
+                if !entry.there {
+                    entry.differs.insert("another name or form of an operator that is covered".into());
+                }
+            } else {
+                entry.absent.entry(reason.to_owned()).or_default().extend(variant.map(str::to_owned));
+            }
+        }
+    }
+}
+
+/// Adds optimizers and schedules.
+fn add_optimizers(api: &mut Api, optimizers: &Value, unsupported: &Value, schedules: &Value) {
+    for name in optimizers["supported"].as_object().into_iter().flat_map(|supported| supported.keys()) {
+        // PyTorch has no Lion: its fixtures are its paper's program.
+        if name != "Lion" {
+            api.entry(format!("optim.{name}")).or_default().there = true;
+        }
+    }
+    for (name, reason) in unsupported["optimizers"].as_object().into_iter().flatten() {
+        let reason = sentence(reason.as_str().unwrap_or_default()).to_owned();
+        api.entry(format!("optim.{name}")).or_default().absent.entry(reason).or_default();
+    }
+    for case in schedules["cases"].as_array().into_iter().flatten() {
+        if let Some(name) = case["schedule"][0].as_str() {
+            api.entry(format!("optim.lr_scheduler.{name}")).or_default().there = true;
+        }
+    }
+}
+
+/// Adds the entries that are kept by hand. They replace what the samples say of the same name.
+fn add_by_hand(api: &mut Api, by_hand: &Value) {
+    for entry in by_hand.as_array().into_iter().flatten() {
+        let name = entry["torch"].as_str().unwrap_or_default();
+        let mut facts = Entry { there: entry["wgrad"].is_string(), ..Entry::default() };
+        facts.differs.extend(entry["differs"].as_str().map(str::to_owned));
+        if let Some(reason) = entry["absent"].as_str() {
+            facts.absent.entry(reason.to_owned()).or_default();
+        }
+        api.insert(name.to_owned(), facts);
+    }
+}
+
+/// Returns the title of a name's area and the name as the area's tables print it.
+fn area(name: &str) -> (&'static str, &str) {
+    if name.starts_with("nn.") && !name.starts_with("nn.functional.") && name.ends_with("Loss") {
+        return ("Losses", &name["nn.".len()..]);
+    }
+    let found = AREAS.iter().find(|(_, prefix)| name.starts_with(prefix)).expect("the last prefix is empty");
+    (found.0, &name[found.1.len()..])
+}
+
+/// Returns what is written before the names of an area's tables to have PyTorch's full names.
+fn prefix(title: &str) -> String {
+    let prefix = match title {
+        "Losses" => "nn.",
+        title => AREAS.iter().find(|(known, _)| *known == title).map_or("", |(_, prefix)| prefix),
+    };
+    format!("torch.{prefix}")
+}
+
+/// Returns the text of a table's cell on the differences of an entry.
+fn differences(entry: &Entry) -> String {
+    let mut parts: Vec<String> = entry.differs.iter().cloned().collect();
+    for (reason, variants) in &entry.absent {
+        let variants: Vec<String> = variants.iter().map(|variant| format!("`{variant}`")).collect();
+        parts.push(format!("without {} ({reason})", variants.join(", ")));
+    }
+    parts.join("; ").replace('|', "\\|")
+}
+
+/// Returns a list of names in code quotes.
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// Returns a fraction as whole percent.
+fn percent(part: usize, of: usize) -> String {
+    format!("{:.0} %", 100.0 * part as f64 / of.max(1) as f64)
+}
+
+/// Returns the text of `docs/coverage.md`.
+///
+/// # Errors
+/// If a file of the tests cannot be read.
+pub fn page(root: &Path) -> Result<String, String> {
+    let mut api = Api::new();
+    let index = json(root, "tests/torch/index.json")?;
+    add_samples(&mut api, &index, &json(root, "tests/torch/unsupported.json")?);
+    let optimizers = json(root, "tests/torch/optim.json")?;
+    let schedules = json(root, "tests/golden/schedules.json")?;
+    add_optimizers(&mut api, &optimizers, &json(root, "tests/torch/optim_unsupported.json")?, &schedules);
+    add_by_hand(&mut api, &json(root, "tests/torch/by_hand.json")?);
+
+    let mut areas: BTreeMap<&str, Vec<(&str, &Entry)>> = BTreeMap::new();
+    for (name, entry) in &api {
+        let (title, short) = area(name);
+        areas.entry(title).or_default().push((short, entry));
+    }
+
+    let version = index["torch"].as_str().unwrap_or("?");
+    let mut text = format!(
+        "{}{}",
+        HEAD.replace("VERSION", version),
+        "\n| area | names | there | differs | absent | there or differs |\n|---|---:|---:|---:|---:|---:|\n"
+    );
+    let count = |entries: &[(&str, &Entry)], state| entries.iter().filter(|(_, entry)| entry.state() == state).count();
+    let mut totals = [0; 4];
+    for title in ORDER {
+        let entries = areas.get(title).map_or(&[][..], Vec::as_slice);
+        let counts = [State::There, State::Differs, State::Absent].map(|state| count(entries, state));
+        let [there, differs, absent] = counts;
+        let known = percent(there + differs, entries.len());
+        let anchor = title.to_lowercase().replace(' ', "-");
+        _ = writeln!(text, "| [{title}](#{anchor}) | {} | {there} | {differs} | {absent} | {known} |", entries.len());
+        for (total, count) in totals.iter_mut().zip([entries.len(), there, differs, absent]) {
+            *total += count;
+        }
+    }
+    let [all, there, differs, absent] = totals;
+    _ = writeln!(text, "| all | {all} | {there} | {differs} | {absent} | {} |", percent(there + differs, all));
+
+    for title in ORDER {
+        section(&mut text, title, areas.get(title).map_or(&[][..], Vec::as_slice));
+    }
+    Ok(text)
+}
+
+/// Writes the section of an area.
+fn section(text: &mut String, title: &str, entries: &[(&str, &Entry)]) {
+    _ = writeln!(text, "\n## {title}\n\nNames of `{}`.", prefix(title).trim_end_matches('.'));
+    let of = |state| entries.iter().filter(move |(_, entry)| entry.state() == state);
+    let there: Vec<&str> = of(State::There).map(|(name, _)| *name).collect();
+    if !there.is_empty() {
+        _ = writeln!(text, "\n**There:** {}", quoted(&there));
+    }
+    let mut texts: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (name, entry) in of(State::Differs) {
+        texts.entry(differences(entry)).or_default().push(name);
+    }
+    let mut rows: Vec<(Vec<&str>, String)> = texts.into_iter().map(|(text, names)| (names, text)).collect();
+    rows.sort();
+    if !rows.is_empty() {
+        text.push_str("\n| differs | how |\n|---|---|\n");
+        for (names, how) in rows {
+            _ = writeln!(text, "| {} | {how} |", quoted(&names));
+        }
+    }
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, entry) in of(State::Absent) {
+        for reason in entry.absent.keys() {
+            reasons.entry(reason).or_default().push(name);
+        }
+    }
+    if !reasons.is_empty() {
+        text.push_str("\n| absent | reason |\n|---|---|\n");
+        for (reason, names) in reasons {
+            _ = writeln!(text, "| {} | {} |", quoted(&names), reason.replace('|', "\\|"));
+        }
+    }
+}
+
+const HEAD: &str = "\
+<!-- Generated by `cargo xtask docs`. Change the files in tests/torch, not this page. -->
+
+# Coverage of PyTorch's API
+
+This page lists PyTorch's API by name and says which names wgrad has.
+
+- **There**: PyTorch VERSION carries samples of the operator or module for its own tests. wgrad runs all of them, and the
+  outputs and gradients agree within the error bounds.
+- **Differs**: wgrad has it under another name or in another form, without some options, or with a stricter check of its
+  arguments. The table says how.
+- **Absent**: wgrad does not have it.
+
+The samples and the tests that run them are in
+[tests/torch](https://github.com/wgrad/wgrad/blob/main/tests/torch/README.md); the differences come from
+[unsupported.json](https://github.com/wgrad/wgrad/blob/main/tests/torch/unsupported.json). PyTorch carries no samples for
+some parts of its API: containers, initialisation, utilities, gradients, data, and some layers. These names are kept by
+hand in [by_hand.json](https://github.com/wgrad/wgrad/blob/main/tests/torch/by_hand.json). A test checks that the wgrad
+name of each such entry exists, but no test compares its behaviour with PyTorch's.
+
+Names of wgrad follow Rust's spelling: `nn.BCEWithLogitsLoss` is `BceWithLogitsLoss`, and operators are methods of
+`Tensor`.
+
+Not counted: sparse, masked and quantized tensors, internal operators and Python's notation, and the packages for other
+subjects, such as `torch.amp`, `torch.distributed`, `torch.cuda`, `torch.compile` and `torch.onnx`.
+";

@@ -1,0 +1,30 @@
+//! `cargo xtask docs`: writes `docs/coverage.md` and builds the guide in `docs` with mdBook.
+
+#[path = "coverage.rs"]
+mod coverage;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::{ask, step};
+
+/// Folder of the built guide, as in `docs/book.toml`.
+const SITE: &str = "target/guide";
+
+/// Writes the generated page and builds the guide.
+///
+/// # Errors
+/// If the page cannot be written, if mdBook is missing, or if it fails.
+pub fn build() -> Result<(), String> {
+    let page = "docs/coverage.md";
+    let text = coverage::page(Path::new("."))?;
+    fs::write(page, text).map_err(|error| format!("{page}: {error}; run this at the root"))?;
+    println!("{page} is written");
+    if ask("mdbook", &["--version"]).is_none() {
+        return Err("mdbook is missing, so the guide is not built; install it with `cargo install mdbook`".into());
+    }
+    step("guide", Command::new("mdbook").args(["build", "docs"]))?;
+    println!("the guide is in {SITE}: open {SITE}/index.html");
+    Ok(())
+}
