@@ -1,6 +1,6 @@
 //! Schedules made of others.
 
-use super::part::{Part, Rate, Schedule, count, wrong};
+use super::part::{Part, Rate, Schedule, count, each, wrong};
 
 fn check(parts: &[Part], name: &str) -> Result<(), String> {
     wrong(!parts.is_empty(), || format!("{name} needs at least one schedule"))?;
@@ -148,15 +148,26 @@ impl ChainedScheduler {
 impl Schedule for ChainedScheduler {
     fn prepare(&mut self, rates: &mut [Rate]) -> Result<(), String> {
         check(&self.parts, "ChainedScheduler")?;
-        self.parts.iter_mut().try_for_each(|part| part.begin(rates))
+        self.parts.iter_mut().try_for_each(|part| part.prepare(rates))
+    }
+
+    fn first(&mut self, rates: &mut [Rate], _: &[f64]) {
+        self.parts.iter_mut().for_each(|part| part.first(rates));
     }
 
     fn next(&mut self, _: f64, rates: &mut [Rate], _: &[f64]) {
         self.parts.iter_mut().for_each(|part| part.step(rates));
     }
 
-    fn jump(&mut self, epoch: f64, rates: &mut [Rate], _: &[f64]) {
-        self.parts.iter_mut().for_each(|part| part.jump(epoch, rates));
+    fn jump(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]) {
+        // Closed forms start from the initial rate: each would undo what the one before did. So the steps are made again.
+        each(rates, base, |_, base| base);
+        self.first(rates, base);
+        let mut reached = 1.0;
+        while reached <= epoch {
+            self.next(reached, rates, base);
+            reached += 1.0;
+        }
     }
 
     fn end(&self) -> Option<f64> {

@@ -143,9 +143,15 @@ impl Part {
 
     /// Sets the rates of epoch 0.
     pub fn begin(&mut self, rates: &mut [Rate]) -> std::result::Result<(), String> {
+        self.prepare(rates)?;
+        self.first(rates);
+        Ok(())
+    }
+
+    /// Checks the options and notes the initial rates.
+    pub fn prepare(&mut self, rates: &mut [Rate]) -> std::result::Result<(), String> {
         self.schedule.prepare(rates)?;
         self.base = rates.iter().map(|rate| rate.initial).collect();
-        self.first(rates);
         Ok(())
     }
 
