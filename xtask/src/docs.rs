@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::{ask, step};
+use crate::{output_of, step};
 
 /// Folder of the built guide, as in `docs/book.toml`.
 const SITE: &str = "target/guide";
@@ -21,7 +21,7 @@ pub fn build() -> Result<(), String> {
     let text = coverage::page(Path::new("."))?;
     fs::write(page, text).map_err(|error| format!("{page}: {error}; run this at the root"))?;
     println!("{page} is written");
-    if ask("mdbook", &["--version"]).is_none() {
+    if output_of("mdbook", &["--version"]).is_none() {
         return Err("mdbook is missing, so the guide is not built; install it with `cargo install mdbook`".into());
     }
     step("guide", Command::new("mdbook").args(["build", "docs"]))?;

@@ -146,9 +146,15 @@ impl RunningSchedule {
 
     /// Sets the rates of epoch 0.
     pub fn begin(&mut self, rates: &mut [Rate]) -> std::result::Result<(), ScheduleError> {
+        self.prepare(rates)?;
+        self.first(rates);
+        Ok(())
+    }
+
+    /// Checks the options and notes the initial rates.
+    pub fn prepare(&mut self, rates: &mut [Rate]) -> std::result::Result<(), ScheduleError> {
         self.schedule.prepare(rates)?;
         self.base = rates.iter().map(|rate| rate.initial).collect();
-        self.first(rates);
         Ok(())
     }
 

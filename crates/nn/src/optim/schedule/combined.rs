@@ -1,7 +1,7 @@
 //! Schedules composed of other schedules.
 
 use super::ScheduleError;
-use super::base::{Rate, RunningSchedule, Schedule, check, count};
+use super::base::{Rate, RunningSchedule, Schedule, check, count, each};
 
 fn check_parts(parts: &[RunningSchedule], combination: &'static str) -> Result<(), ScheduleError> {
     if parts.is_empty() {
@@ -150,15 +150,26 @@ impl ChainedScheduler {
 impl Schedule for ChainedScheduler {
     fn prepare(&mut self, rates: &mut [Rate]) -> Result<(), ScheduleError> {
         check_parts(&self.parts, "ChainedScheduler")?;
-        self.parts.iter_mut().try_for_each(|part| part.begin(rates))
+        self.parts.iter_mut().try_for_each(|part| part.prepare(rates))
+    }
+
+    fn first(&mut self, rates: &mut [Rate], _: &[f64]) {
+        self.parts.iter_mut().for_each(|part| part.first(rates));
     }
 
     fn next(&mut self, _: f64, rates: &mut [Rate], _: &[f64]) {
         self.parts.iter_mut().for_each(|part| part.step(rates));
     }
 
-    fn jump(&mut self, epoch: f64, rates: &mut [Rate], _: &[f64]) {
-        self.parts.iter_mut().for_each(|part| part.jump(epoch, rates));
+    fn jump(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]) {
+        // Closed forms start from the initial rate: each would undo what the one before did. So the steps are made again.
+        each(rates, base, |_, base| base);
+        self.first(rates, base);
+        let mut reached = 1.0;
+        while reached <= epoch {
+            self.next(reached, rates, base);
+            reached += 1.0;
+        }
     }
 
     fn end(&self) -> Option<f64> {

@@ -326,3 +326,44 @@ fn a_second_schedule_counts_from_the_first_rate() {
     decay.step().unwrap();
     assert_eq!(lr.get(), 0.5);
 }
+
+/// A chain with a rate of its own in epoch 0: a tenth for five epochs, times 0.9 each.
+fn chain() -> ChainedScheduler {
+    ChainedScheduler::new(ConstantLr::new(0.1, 5)).and(ExponentialLr::new(0.9))
+}
+
+fn chained(epoch: i32) -> f64 {
+    (if epoch < 5 { 0.1 } else { 1.0 }) * 0.9f64.powi(epoch)
+}
+
+#[test]
+fn a_chain_within_a_sequence_keeps_its_factors() {
+    let sequences = [
+        SequentialLr::new(chain()).then(4, ConstantLr::new(0.5, 100)),
+        SequentialLr::new(ConstantLr::new(0.5, 100)).then(3, chain()),
+    ];
+    let expected = [
+        |epoch: i32| if epoch < 4 { chained(epoch) } else { 0.5 },
+        |epoch: i32| if epoch < 3 { 0.5 } else { chained(epoch - 3) },
+    ];
+    for (sequence, expected) in sequences.into_iter().zip(expected) {
+        let mut scheduler = Scheduler::new(&Sgd::new(1.0), sequence).unwrap();
+        for epoch in 0..12 {
+            let lr = scheduler.lr()[0];
+            assert!((lr - expected(epoch)).abs() < 1e-12, "epoch {epoch}: {lr} and not {}", expected(epoch));
+            scheduler.step().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_chain_goes_to_any_epoch() {
+    let mut scheduler = Scheduler::new(&Sgd::new(1.0), chain()).unwrap();
+    for epoch in [7, 2, 0, 5, 4] {
+        scheduler.step_to(f64::from(epoch)).unwrap();
+        let lr = scheduler.lr()[0];
+        assert!((lr - chained(epoch)).abs() < 1e-12, "epoch {epoch}: {lr} and not {}", chained(epoch));
+    }
+    scheduler.step().unwrap();
+    assert!((scheduler.lr()[0] - chained(5)).abs() < 1e-12);
+}
