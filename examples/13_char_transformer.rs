@@ -55,7 +55,7 @@ fn main() -> Result<()> {
     // The end of the text is held out.
     let (known, unseen) = codes.split_at(codes.len() / 10 * 9);
     if unseen.len() <= 2 * CONTEXT {
-        return Err(Error::Data(format!("{path} has {} characters; {} are too few", codes.len(), codes.len())));
+        return Err(Error::Other(format!("{path} has {} characters, which are too few", codes.len()).into()));
     }
     println!("{path}: {} characters, {} different ones", codes.len(), characters.len());
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
-use wgrad_core::Error;
+use wgrad_core::{DeviceError, DeviceFix, Error};
 use wgrad_data::DataError;
 use wgrad_metrics::Calibrate;
 use wgrad_train::TrainError;
@@ -153,6 +153,8 @@ pub fn message(error: &Error, drop: &str) -> String {
         error.message(&|fix| data_fix(fix, drop))
     } else if let Some(error) = error.facts::<TrainError>() {
         error.message(&train_fix)
+    } else if let Some(error) = error.facts::<DeviceError>() {
+        error.message(&device_fix)
     } else {
         error.to_string()
     }
@@ -169,6 +171,15 @@ fn data_fix(fix: &wgrad_data::Fix, drop: &str) -> String {
         Fix::MinFrequency => "--min-frequency N".into(),
         Fix::MaxCategories(limit) => format!("--max-categories {limit}"),
         Fix::SplitByTime(column) => format!("--time {}", shell_word(column)),
+        other => other.to_string(),
+    }
+}
+
+/// Returns a fix of a device as a command.
+fn device_fix(fix: DeviceFix) -> String {
+    match fix {
+        DeviceFix::ListDevices => "`wgrad devices`".into(),
+        DeviceFix::Resume => "`wgrad train --resume`".into(),
         other => other.to_string(),
     }
 }

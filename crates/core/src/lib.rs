@@ -32,9 +32,9 @@ pub use host::array::{Array, Data, Element};
 pub use host::device_info::DeviceInfo;
 pub use host::dtype::DType;
 pub use host::error::{
-    ArrayError, AvailableDevices, DeviceCall, DeviceError, DeviceName, Error, FailedProbe, FeedError, GraphError,
-    InvalidArgument, KernelProblem, MemoryFix, MemoryRequest, OutOfMemory, ParamsError, Result, SettingError, Site,
-    SourceError,
+    ArrayError, AvailableDevices, DeviceCall, DeviceError, DeviceFix, DeviceName, Error, FailedProbe, FeedError,
+    GraphError, InvalidArgument, KernelProblem, MemoryFix, MemoryRequest, OutOfMemory, ParamsError, Result,
+    SettingError, Site, SourceError,
 };
 pub use host::gemm::{Matrix, gemm};
 pub use host::init::Init;

@@ -1,4 +1,4 @@
-//! What the ops compute, on the CPU reference in f64, against formulas written out here.
+//! Tests of the ops' values on the CPU reference in f64, against formulas written out here.
 
 use wgrad_core::ops::*;
 use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session, Tensor, philox};

@@ -188,7 +188,7 @@ fn a_dropped_step_gives_its_buffers_back() {
 }
 
 wgrad_core::pointwise! {
-    /// What stands at an index: a view reads it at other places, a cluster at its own.
+    /// Scaled index of each element, which differs if a view or a cluster reads the wrong elements.
     PLACE = place(i: uint)[scale] -> float {
         wgsl: "scale * f32(i % 1000u)",
         reference<F>: F::lit(f64::from(i % 1000)) * scale,

@@ -1,4 +1,4 @@
-//! What a session holds on its device: given back when a compile fails or a step is dropped, shared where it can be.
+//! Tests of a session's buffers: freed when a compile fails or a step is dropped, shared where possible.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,7 +10,7 @@ use wgrad_core::{
     Tensor, Variable, memory_of_host,
 };
 
-/// What a device holds, and after how many allocations it has no room.
+/// Buffers of a device, and the number of allocations after which it has no memory left.
 #[derive(Default)]
 struct Ledger {
     held: BTreeSet<usize>,

@@ -1,4 +1,4 @@
-//! ParityReport as `JUnit` XML: a suite per device, a test per case.
+//! Report as `JUnit` XML: a suite per device, a test per case.
 
 use std::fmt::Write;
 

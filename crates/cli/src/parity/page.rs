@@ -1,4 +1,4 @@
-//! ParityReport as an HTML page.
+//! Report as an HTML page.
 
 #![allow(
     clippy::format_collect,

@@ -1,4 +1,4 @@
-//! ParityReport as text and as JSON.
+//! Report as text and as JSON.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! ParityReport by kernel, as a table for a terminal.
+//! Report by kernel, as a table for a terminal.
 
 use std::collections::BTreeMap;
 

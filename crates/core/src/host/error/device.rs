@@ -20,7 +20,7 @@ pub enum DeviceError {
         available: AvailableDevices,
     },
     /// The name selects a device, but not by an adapter's name.
-    #[error("`{name}` is not the name of an adapter\n  fix: use a name that `wgrad devices` lists, or `cpu`")]
+    #[error(fmt = fmt_not_an_adapter)]
     NotAnAdapter {
         /// The name that was looked up.
         name: String,
@@ -34,11 +34,7 @@ pub enum DeviceError {
         source: SourceError,
     },
     /// The driver computes wrong results.
-    #[error(
-        "{device} fails its self-test:\n{}\n  fix: update the driver, or use another device (`wgrad devices` lists them); \
-         with WGRAD_FORCE=1 in the environment it is used all the same",
-        failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-    )]
+    #[error(fmt = fmt_self_test)]
     SelfTest {
         /// The device.
         device: DeviceInfo,
@@ -46,11 +42,7 @@ pub enum DeviceError {
         failures: Vec<FailedProbe>,
     },
     /// The device was lost.
-    #[error(
-        "{device}: the device was lost: {reason}\n  what it held is gone; parameters have the values that they were last \
-         synchronised with\n  fix: open a device anew and go on from the last checkpoint (Trainer::resume, `wgrad train \
-         --resume`), which gives the same bits; if the driver resets a busy device, use a smaller batch"
-    )]
+    #[error(fmt = fmt_lost)]
     Lost {
         /// The device.
         device: DeviceInfo,
@@ -89,14 +81,6 @@ pub enum DeviceError {
     NoTimestamps {
         /// The device.
         device: DeviceInfo,
-    },
-    /// The device has one variant of each kernel.
-    #[error(
-        "{kind} has one variant of each kernel, so there is nothing to tune; name a GPU with --device (see `wgrad devices`)"
-    )]
-    NothingToTune {
-        /// The device's kind.
-        kind: String,
     },
     /// A fault of a kernel cannot be injected, because the device has no kernels.
     #[error("`{fault}` is a fault of a kernel, and {device} has none")]
@@ -197,7 +181,68 @@ pub enum DeviceError {
     },
 }
 
+/// Fix that a program and a command name differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeviceFix {
+    /// List the devices of this machine.
+    ListDevices,
+    /// Continue from the last checkpoint.
+    Resume,
+}
+
+impl fmt::Display for DeviceFix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ListDevices => "`adapters()`",
+            Self::Resume => "Trainer::resume",
+        })
+    }
+}
+
+fn not_an_adapter(name: &str, list: &str) -> String {
+    format!("`{name}` is not the name of an adapter\n  fix: use a name that {list} lists, or `cpu`")
+}
+
+fn self_test(device: &DeviceInfo, failures: &[FailedProbe], list: &str) -> String {
+    format!(
+        "{device} fails its self-test:\n{}\n  fix: update the driver, or use another device ({list} lists them); with \
+         WGRAD_FORCE=1 in the environment it is used all the same",
+        failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    )
+}
+
+fn lost(device: &DeviceInfo, reason: &str, resume: &str) -> String {
+    format!(
+        "{device}: the device was lost: {reason}\n  what it held is gone; parameters have the values that they were last \
+         synchronised with\n  fix: open a device anew and go on from the last checkpoint ({resume}), which gives the same \
+         bits; if the driver resets a busy device, use a smaller batch"
+    )
+}
+
+fn fmt_not_an_adapter(name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(&not_an_adapter(name, &DeviceFix::ListDevices.to_string()))
+}
+
+fn fmt_self_test(device: &DeviceInfo, failures: &[FailedProbe], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(&self_test(device, failures, &DeviceFix::ListDevices.to_string()))
+}
+
+fn fmt_lost(device: &DeviceInfo, reason: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(&lost(device, reason, &DeviceFix::Resume.to_string()))
+}
+
 impl DeviceError {
+    /// Returns the message with each fix written by `say`; `Display` writes them as calls.
+    pub fn message(&self, say: &dyn Fn(DeviceFix) -> String) -> String {
+        match self {
+            Self::NotAnAdapter { name } => not_an_adapter(name, &say(DeviceFix::ListDevices)),
+            Self::SelfTest { device, failures } => self_test(device, failures, &say(DeviceFix::ListDevices)),
+            Self::Lost { device, reason } => lost(device, reason, &say(DeviceFix::Resume)),
+            other => other.to_string(),
+        }
+    }
+
     /// Returns a [`DeviceError::Kernel`].
     pub fn kernel(kernel: impl Into<String>, problem: KernelProblem) -> Self {
         Self::Kernel { kernel: kernel.into(), problem }

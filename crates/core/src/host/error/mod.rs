@@ -13,7 +13,7 @@ use std::panic::Location;
 use std::path::{Path, PathBuf};
 
 pub use array::ArrayError;
-pub use device::{AvailableDevices, DeviceCall, DeviceError, DeviceName, FailedProbe, KernelProblem};
+pub use device::{AvailableDevices, DeviceCall, DeviceError, DeviceFix, DeviceName, FailedProbe, KernelProblem};
 pub use feed::FeedError;
 pub use memory::{Bill, BillItem, MemoryFix, MemoryRequest, OutOfMemory};
 pub use params::ParamsError;
@@ -50,12 +50,6 @@ pub enum Error {
     /// A setting outside its range, or settings that contradict each other.
     #[error(transparent)]
     Setting(Box<SettingError>),
-    /// Data that cannot be used as it is.
-    #[error("{0}")]
-    Data(String),
-    /// A setting outside its range, or settings that contradict each other.
-    #[error("{0}")]
-    Config(String),
     /// A file that cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -123,7 +117,6 @@ impl Error {
             Self::Setting(facts) => (&**facts as &dyn Any).downcast_ref(),
             Self::Io { source, .. } => (source as &dyn Any).downcast_ref(),
             Self::Other(error) => error.downcast_ref(),
-            Self::Data(_) | Self::Config(_) => None,
         }
     }
 

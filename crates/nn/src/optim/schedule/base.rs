@@ -205,7 +205,7 @@ impl PerGroup {
         self.0.get(group).copied().unwrap_or_else(|| self.0[0])
     }
 
-    /// What is wrong with the length of a list.
+    /// Checks that a list has one number, or one per group.
     pub(super) fn check(&self, setting: &'static str, rates: &[Rate]) -> std::result::Result<(), ScheduleError> {
         let (numbers, groups) = (self.0.len(), rates.len());
         if numbers == 1 || numbers == groups {
