@@ -8,7 +8,7 @@
 // - `forward`: one thread per window.
 // - `backward`: one thread per element of an image; it gathers from its windows, without atomics.
 //
-// Source: `torch.nn.functional.avg_pool2d`, `adaptive_avg_pool2d`. Needs lib/windows.wgsl. The op (ops/pool/avg.rs)
+// Equivalent: `torch.nn.functional.avg_pool2d`, `adaptive_avg_pool2d`. Needs lib/windows.wgsl. The op (ops/pool/avg.rs)
 // sets the constants.
 
 struct Params {

@@ -8,7 +8,7 @@
 // - `forward`: copies the elements of x; one dispatch per input of a concatenation.
 // - `pad`: writes the elements of y.
 //
-// Source: `torch.cat`, `torch.nn.functional.pad`.
+// Equivalent: `torch.cat`, `torch.nn.functional.pad`.
 
 struct Params {
     count: u32,

@@ -15,7 +15,7 @@
 // The gradient uses no float atomics and has the same bits in every run. Large tables use `link` and `backward_linked`
 // instead of the scan; a row that many indices name is then slow, because one thread follows its whole chain.
 //
-// Source: `torch.nn.functional.embedding`. Needs lib/nan.wgsl.
+// Equivalent: `torch.nn.functional.embedding`. Needs lib/nan.wgsl.
 
 struct Params {
     rows: u32,

@@ -12,7 +12,7 @@
 //
 // The gradient uses no float atomics and has the same bits in every run.
 //
-// Source: `torch.gather`. Needs lib/nan.wgsl.
+// Equivalent: `torch.gather`. Needs lib/nan.wgsl.
 
 struct Params {
     n: u32,

@@ -11,7 +11,7 @@
 // - `backward`: one thread per element of dx; it gathers from its windows, without atomics.
 // - `take`: one thread per window.
 //
-// Source: `torch.nn.functional.max_pool2d`, `adaptive_max_pool2d`. Needs lib/nan.wgsl and lib/windows.wgsl. The op
+// Equivalent: `torch.nn.functional.max_pool2d`, `adaptive_max_pool2d`. Needs lib/nan.wgsl and lib/windows.wgsl. The op
 // (ops/pool/max.rs) sets the constants.
 
 struct Params {

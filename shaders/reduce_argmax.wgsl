@@ -7,7 +7,7 @@
 // - `serial`: one thread per output.
 // - `tree`: one workgroup per output; a thread takes every 64th element.
 //
-// Source: `torch.argmax`. Needs lib/nan.wgsl.
+// Equivalent: `torch.argmax`. Needs lib/nan.wgsl.
 
 struct Params {
     outputs: u32,

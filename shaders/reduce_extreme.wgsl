@@ -8,7 +8,7 @@
 // - `serial`: one thread per output.
 // - `tree`: one workgroup per output; a thread takes every 64th element.
 //
-// Source: `torch.amax`, `torch.amin`. Needs lib/nan.wgsl.
+// Equivalent: `torch.amax`, `torch.amin`. Needs lib/nan.wgsl.
 
 struct Params {
     outputs: u32,

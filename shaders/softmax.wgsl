@@ -10,7 +10,7 @@
 // - `serial`: one thread per row.
 // - `tree`: one workgroup per row, of at least 64 classes; a thread takes every 64th class.
 //
-// Source: `torch.softmax`, `torch.log_softmax`. Needs lib/special.wgsl and lib/tree.wgsl.
+// Equivalent: `torch.softmax`, `torch.log_softmax`. Needs lib/special.wgsl and lib/tree.wgsl.
 
 struct Params {
     rows: u32,

@@ -13,7 +13,7 @@
 // - `tree`: one workgroup per row, of at least 64 classes; a thread takes every 64th class.
 // - `tree_with_gradient`: the same, and dlogits.
 //
-// Source: `torch.nn.CrossEntropyLoss`. Needs lib/special.wgsl and lib/tree.wgsl.
+// Equivalent: `torch.nn.CrossEntropyLoss`. Needs lib/special.wgsl and lib/tree.wgsl.
 
 struct Params {
     rows: u32,

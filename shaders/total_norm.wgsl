@@ -9,7 +9,7 @@
 //   barriers.
 // - `combine`: a tree; one workgroup adds the 64 sums of every block, each thread every 256th.
 //
-// Source: `torch.nn.utils.get_total_norm`.
+// Equivalent: `torch.nn.utils.get_total_norm`.
 
 struct Params {
     blocks: u32,

@@ -31,7 +31,7 @@ impl Tensor {
     /// [`ConvOptions`].
     ///
     /// Other shapes, groups that do not divide the channels, and windows larger than the padded input are errors.
-    /// Source: `torch.nn.functional.conv1d`.
+    /// Equivalent: `torch.nn.functional.conv1d`.
     #[track_caller]
     pub fn conv1d(&self, weight: &Tensor, bias: Option<&Tensor>, options: ConvOptions<1>) -> Tensor {
         let geometry = Geometry::of_conv(&self.shape(), &weight.shape(), bias.map(Tensor::shape).as_ref(), &options);

@@ -205,7 +205,7 @@ impl Tensor {
     /// `self` is the table `[rows, rest…]`, `index` a `u32` tensor `[n…]`, and the result `[n…, rest…]`. An index
     /// outside the table returns NaN (0x7fc00000 for a table of integers) and contributes no gradient. The gradient
     /// sums rows in the order of the index, without atomics: the same bits in every run. An index that is not `u32`
-    /// and a scalar table are errors. Source: `torch.nn.functional.embedding`.
+    /// and a scalar table are errors. Equivalent: `torch.nn.functional.embedding`.
     #[track_caller]
     pub fn embedding(&self, index: &Tensor) -> Tensor {
         let table = self;

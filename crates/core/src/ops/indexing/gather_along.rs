@@ -283,7 +283,7 @@ impl Tensor {
     /// has its shape. An index beyond the axis returns NaN (0x7fc00000 for integers) and contributes no gradient. The
     /// gradient sums in the order of the index, without atomics; each of its elements scans the index of its line.
     ///
-    /// Another number of axes, larger sizes, and an index that is not `u32` are errors. Source: `torch.gather`.
+    /// Another number of axes, larger sizes, and an index that is not `u32` are errors. Equivalent: `torch.gather`.
     #[track_caller]
     pub fn gather(&self, axis: isize, index: &Tensor) -> Tensor {
         let x = self;

@@ -36,7 +36,7 @@ impl Tensor {
     ///
     /// `index` is a `u32` tensor `[m]`, which becomes the size of `axis`. An index beyond the axis returns NaN
     /// (0x7fc00000 for integers) and contributes no gradient. An index that is not `u32`, or has another number of
-    /// axes, is an error. Source: `torch.index_select`.
+    /// axes, is an error. Equivalent: `torch.index_select`.
     #[track_caller]
     pub fn index_select(&self, axis: isize, index: &Tensor) -> Tensor {
         let x = self;
@@ -63,7 +63,7 @@ impl Tensor {
     ///
     /// `mask` is a `u32` tensor that broadcasts to x; anything else is an error. Filled elements get no gradient. On
     /// a GPU an infinite value is replaced by the largest finite number, which has the same effect in a softmax.
-    /// Source: `torch.Tensor.masked_fill`.
+    /// Equivalent: `torch.Tensor.masked_fill`.
     #[track_caller]
     pub fn masked_fill(&self, mask: &Tensor, value: f64) -> Tensor {
         let x = self;
@@ -78,7 +78,7 @@ impl Tensor {
 
     /// Returns the lower triangle of matrices `[…, R, C]`: 0 where column > row + `diagonal`.
     ///
-    /// Fewer than two axes are an error. Source: `torch.tril`.
+    /// Fewer than two axes are an error. Equivalent: `torch.tril`.
     #[track_caller]
     pub fn tril(&self, diagonal: isize) -> Tensor {
         let x = self;
@@ -90,7 +90,7 @@ impl Tensor {
 
     /// Returns the upper triangle of matrices `[…, R, C]`: 0 where column < row + `diagonal`.
     ///
-    /// Fewer than two axes are an error. Source: `torch.triu`.
+    /// Fewer than two axes are an error. Equivalent: `torch.triu`.
     #[track_caller]
     pub fn triu(&self, diagonal: isize) -> Tensor {
         let x = self;

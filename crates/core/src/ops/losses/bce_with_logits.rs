@@ -16,7 +16,7 @@ impl Tensor {
     ///
     /// The logits `x` are this tensor; the targets `y` have the same shape and may be soft. The gradient for `x` is
     /// `σ(x) − y`, that for `y` is `−x`. Shapes that differ, even if they broadcast, and integer targets are errors.
-    /// Source: `torch.nn.BCEWithLogitsLoss`.
+    /// Equivalent: `torch.nn.BCEWithLogitsLoss`.
     #[track_caller]
     pub fn bce_with_logits(&self, y: &Tensor) -> Tensor {
         match invalid(self, y, "logits") {

@@ -192,7 +192,7 @@ impl Tensor {
     /// The probabilities `x` are this tensor; the targets `y` have the same shape and may be soft. As in PyTorch,
     /// logarithms are at least −100, and the denominator of the gradient `(x−y) / (x·(1−x))` is at least 1e−12. Where
     /// `x` or `y` is outside [0, 1], which is an error in PyTorch, loss and gradient are NaN. Shapes that differ and
-    /// integer targets are errors. Source: `torch.nn.BCELoss`.
+    /// integer targets are errors. Equivalent: `torch.nn.BCELoss`.
     #[track_caller]
     pub fn bce(&self, y: &Tensor) -> Tensor {
         let x = self;
@@ -209,7 +209,7 @@ impl Tensor {
     /// and gradient are accurate for all logits and any `γ ≥ 0`, also below 1, where the derivative of `mᵞ` is large.
     /// Shapes that differ, integer targets and a `γ` that is negative or not finite are errors.
     ///
-    /// Lin et al.: "Focal loss for dense object detection", 2017. Source: `torchvision.ops.sigmoid_focal_loss` without
+    /// Lin et al.: "Focal loss for dense object detection", 2017. Equivalent: `torchvision.ops.sigmoid_focal_loss` without
     /// `alpha`.
     #[track_caller]
     pub fn focal(&self, y: &Tensor, gamma: f64) -> Tensor {

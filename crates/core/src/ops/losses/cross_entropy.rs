@@ -28,7 +28,7 @@ impl Tensor {
     ///
     /// The gradient for the logits is `p_c·Σ_j w_j·t_j − w_c·t_c` times the row's cotangent, with `p = softmax(x)`;
     /// probabilities get a gradient, too, and weights are constants. One pass computes the loss and the gradient for
-    /// the logits. Neither can be differentiated again. Source: `torch.nn.CrossEntropyLoss`, reduction `none`.
+    /// the logits. Neither can be differentiated again. Equivalent: `torch.nn.CrossEntropyLoss`, reduction `none`.
     ///
     /// Shapes and types that do not fit, smoothing outside [0, 1] and `ignore_index` with probabilities are errors.
     #[track_caller]

@@ -181,7 +181,7 @@ impl Named {
 /// size, or 1. Tensors are multiplied from left to right, by matrix products where there is something to sum.
 ///
 /// A letter that occurs twice in a term (a diagonal), terms that do not match the tensors, and sizes that differ are
-/// errors. Source: `torch.einsum`.
+/// errors. Equivalent: `torch.einsum`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -235,7 +235,7 @@ impl Tensor {
     /// Computes a batch of matrix products: `y[b] = x[b]·other[b]`.
     ///
     /// `self` is `[B, M, K]`, `other` `[B, K, N]`, the result `[B, M, N]`. Other ranks and batch sizes that differ are
-    /// errors. Source: `torch.bmm`.
+    /// errors. Equivalent: `torch.bmm`.
     #[track_caller]
     pub fn bmm(&self, other: &Tensor) -> Tensor {
         let x = self;
@@ -251,7 +251,7 @@ impl Tensor {
     /// Adds a tensor to a batch of matrix products: `y = beta·x + alpha·a·b`.
     ///
     /// `a` is `[B, M, K]`, `b` `[B, K, N]`, and `self` broadcasts to `[B, M, N]`. PyTorch's default for `beta` and
-    /// `alpha` is 1. With a `beta` of 0, `self` is not read. Source: `torch.baddbmm`.
+    /// `alpha` is 1. With a `beta` of 0, `self` is not read. Equivalent: `torch.baddbmm`.
     #[track_caller]
     pub fn baddbmm(&self, a: &Tensor, b: &Tensor, beta: f64, alpha: f64) -> Tensor {
         let x = self;

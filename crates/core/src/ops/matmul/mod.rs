@@ -19,7 +19,7 @@ impl Tensor {
     /// rules. A vector on the left counts as a row, one on the right as a column, and the result lacks that axis: the
     /// product of two vectors is their inner product.
     ///
-    /// Scalars, inner sizes that differ and integers are errors. Source: `torch.matmul`.
+    /// Scalars, inner sizes that differ and integers are errors. Equivalent: `torch.matmul`.
     #[track_caller]
     pub fn matmul(&self, other: &Tensor) -> Tensor {
         let (a, b) = (self.shape(), other.shape());
@@ -81,7 +81,7 @@ impl Tensor {
     /// Applies a linear transformation in one kernel: `y = x·wᵀ + bias`.
     ///
     /// `self` is `x`, `[…, in]`; `w` is `[out, in]`, `bias` is `[out]`, and the result is `[…, out]`. Sizes that
-    /// differ are errors. Source: `torch.nn.functional.linear`.
+    /// differ are errors. Equivalent: `torch.nn.functional.linear`.
     #[track_caller]
     pub fn linear(&self, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
         let (x, weight) = (self.shape(), w.shape());

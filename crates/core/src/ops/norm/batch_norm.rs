@@ -22,7 +22,7 @@ impl Tensor {
     /// constant 0 and costs nothing; PyTorch sums rounding errors there.
     ///
     /// Fewer than two axes, one value per channel, and parameters that are not `[C]` are errors; so is
-    /// differentiating the gradient again. Source: `torch.nn.functional.batch_norm`.
+    /// differentiating the gradient again. Equivalent: `torch.nn.functional.batch_norm`.
     #[track_caller]
     pub fn batch_norm_train(
         &self,

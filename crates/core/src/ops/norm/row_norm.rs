@@ -304,7 +304,7 @@ impl Tensor {
     ///
     /// `row` holds the sizes of the normalised axes (PyTorch's `normalized_shape`); mean and biased variance run over
     /// them. `weight` and `bias` have the shape `row`; 1 and 0 if not given. PyTorch's default `eps` is 1e-5. Other
-    /// shapes and a negative `eps` are errors. Source: `torch.nn.functional.layer_norm`.
+    /// shapes and a negative `eps` are errors. Equivalent: `torch.nn.functional.layer_norm`.
     #[track_caller]
     pub fn layer_norm(&self, row: &[usize], weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
         let x = self;
@@ -319,7 +319,7 @@ impl Tensor {
     /// Applies root mean square normalisation over the last axes: `y = x / √(mean(x²) + eps) · weight`.
     ///
     /// `row` holds the sizes of the normalised axes (PyTorch's `normalized_shape`). `weight` has the shape `row`; 1
-    /// if not given. Other shapes and a negative `eps` are errors. Source: `torch.nn.functional.rms_norm`.
+    /// if not given. Other shapes and a negative `eps` are errors. Equivalent: `torch.nn.functional.rms_norm`.
     #[track_caller]
     pub fn rms_norm(&self, row: &[usize], weight: Option<&Tensor>, eps: f64) -> Tensor {
         let x = self;

@@ -26,7 +26,7 @@ impl Tensor {
     ///
     /// A `p` of ∞ or −∞ means the largest or the smallest absolute value, 0 the number of nonzero elements. PyTorch's
     /// default `p` is 2. Where the norm is 0, the gradient is 0; for `p` = ±∞ it is divided evenly among ties. A
-    /// negative finite `p` is an error. Source: `torch.linalg.vector_norm`.
+    /// negative finite `p` is an error. Equivalent: `torch.linalg.vector_norm`.
     #[track_caller]
     pub fn norm(&self, p: f64, dims: impl Dims) -> Tensor {
         self.norm_keepdim(p, dims.dims()).without(&dims.dims())
@@ -61,7 +61,7 @@ impl Tensor {
 
     /// Computes the standard deviation over `dims`, the square root of [`Self::var`].
     ///
-    /// Where it is 0, the gradient is 0. Source: `torch.std`.
+    /// Where it is 0, the gradient is 0. Equivalent: `torch.std`.
     #[track_caller]
     pub fn std(&self, dims: impl Dims, correction: usize) -> Tensor {
         root(&self.var(dims, correction))
@@ -75,7 +75,7 @@ impl Tensor {
 
     /// Computes the logarithm of the sum of exponentials over `dims`: `log Σ exp(x)`.
     ///
-    /// The maximum is subtracted first, so that nothing overflows. Source: `torch.logsumexp`.
+    /// The maximum is subtracted first, so that nothing overflows. Equivalent: `torch.logsumexp`.
     #[track_caller]
     pub fn logsumexp(&self, dims: impl Dims) -> Tensor {
         self.logsumexp_keepdim(dims.dims()).without(&dims.dims())

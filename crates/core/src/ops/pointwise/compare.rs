@@ -54,7 +54,7 @@ pointwise_ops! {
 
     /// Computes the logical NOT of a mask: 1 where it is 0, else 0.
     ///
-    /// Source: `torch.logical_not`.
+    /// Equivalent: `torch.logical_not`.
     pub(crate) NOT = not(x: uint)[] -> uint as logical_not {
         wgsl: "select(0u, 1u, x == 0u)",
         reference<F>: u32::from(x == 0),
@@ -98,7 +98,7 @@ pointwise_ops! {
 impl Tensor {
     /// Compares element-wise: a mask of `x > y`.
     ///
-    /// Source: `torch.gt`.
+    /// Equivalent: `torch.gt`.
     #[track_caller]
     pub fn gt(&self, y: impl Into<TensorOrScalar>) -> Tensor {
         greater(self, &y.into().beside(self))
@@ -106,7 +106,7 @@ impl Tensor {
 
     /// Compares element-wise: a mask of `x ≥ y`.
     ///
-    /// Source: `torch.ge`.
+    /// Equivalent: `torch.ge`.
     #[track_caller]
     pub fn ge(&self, y: impl Into<TensorOrScalar>) -> Tensor {
         greater_or_equal(self, &y.into().beside(self))
@@ -114,7 +114,7 @@ impl Tensor {
 
     /// Compares element-wise: a mask of `x < y`.
     ///
-    /// Source: `torch.lt`.
+    /// Equivalent: `torch.lt`.
     #[track_caller]
     pub fn lt(&self, y: impl Into<TensorOrScalar>) -> Tensor {
         greater(&y.into().beside(self), self)
@@ -122,7 +122,7 @@ impl Tensor {
 
     /// Compares element-wise: a mask of `x ≤ y`.
     ///
-    /// Source: `torch.le`.
+    /// Equivalent: `torch.le`.
     #[track_caller]
     pub fn le(&self, y: impl Into<TensorOrScalar>) -> Tensor {
         greater_or_equal(&y.into().beside(self), self)
@@ -130,7 +130,7 @@ impl Tensor {
 
     /// Compares element-wise: a mask of `x = y`.
     ///
-    /// Source: `torch.eq`.
+    /// Equivalent: `torch.eq`.
     #[track_caller]
     pub fn eq(&self, y: impl Into<TensorOrScalar>) -> Tensor {
         let op = if self.dtype() == DType::U32 { &EQ_U32 } else { &EQ };
@@ -139,7 +139,7 @@ impl Tensor {
 
     /// Compares element-wise: a mask of `x ≠ y`.
     ///
-    /// Source: `torch.ne`.
+    /// Equivalent: `torch.ne`.
     #[track_caller]
     pub fn ne(&self, y: impl Into<TensorOrScalar>) -> Tensor {
         if self.dtype() == DType::U32 {
@@ -150,7 +150,7 @@ impl Tensor {
 
     /// Computes the logical AND of two masks.
     ///
-    /// Source: `torch.logical_and`.
+    /// Equivalent: `torch.logical_and`.
     #[track_caller]
     pub fn logical_and(&self, y: &Tensor) -> Tensor {
         self.pointwise(&AND, &[y], &[])
@@ -158,7 +158,7 @@ impl Tensor {
 
     /// Computes the logical OR of two masks.
     ///
-    /// Source: `torch.logical_or`.
+    /// Equivalent: `torch.logical_or`.
     #[track_caller]
     pub fn logical_or(&self, y: &Tensor) -> Tensor {
         self.pointwise(&OR, &[y], &[])
@@ -166,7 +166,7 @@ impl Tensor {
 
     /// Selects elements by this mask: `x` where it is not 0, `y` elsewhere.
     ///
-    /// The side that is not taken gets a gradient of 0, even where it is NaN. Source: `torch.where`.
+    /// The side that is not taken gets a gradient of 0, even where it is NaN. Equivalent: `torch.where`.
     #[track_caller]
     pub fn where_cond(&self, x: impl Into<TensorOrScalar>, y: impl Into<TensorOrScalar>) -> Tensor {
         let (x, y) = (x.into().on(self), y.into().on(self));

@@ -51,7 +51,7 @@ impl Tensor {
     /// Element `i` is kept when the first word of Philox 4x32-10 under `key`, at the counter `[i, step, site, 0]`, is
     /// below `(1 - p)·2³²`. Each dropout of a model needs its own `site`. `step` must differ between runs of a graph:
     /// it is a `u32` scalar, such as the one that [`Graph::scheduled`](crate::Graph::scheduled) returns. `p = 0`
-    /// returns x itself. A `p` outside [0, 1] and any other `step` are errors. Source: `torch.nn.functional.dropout`.
+    /// returns x itself. A `p` outside [0, 1] and any other `step` are errors. Equivalent: `torch.nn.functional.dropout`.
     #[track_caller]
     pub fn dropout(&self, p: f64, key: [u32; 2], site: u32, step: &Tensor) -> Tensor {
         let x = self;
@@ -82,7 +82,7 @@ impl Tensor {
     ///
     /// Element `i` is 1 when the upper 24 bits of the first word of Philox 4x32-10 under `key`, at the counter
     /// `[i, step, site, 0]`, are below `x·2²⁴`: a probability of 0 or less never, one of 1 or more always. `site` and
-    /// `step` as in [`dropout`](Self::dropout). Source: `torch.bernoulli`.
+    /// `step` as in [`dropout`](Self::dropout). Equivalent: `torch.bernoulli`.
     #[track_caller]
     pub fn bernoulli(&self, key: [u32; 2], site: u32, step: &Tensor) -> Tensor {
         let p = self;

@@ -8,7 +8,7 @@ use crate::{InvalidArgument, Tensor, TensorOrScalar};
 pointwise_ops! {
     /// Computes the exponential of each element: `eˣ`.
     ///
-    /// Source: `torch.exp`.
+    /// Equivalent: `torch.exp`.
     pub(crate) EXP = exp(x: float)[] -> float as exp {
         wgsl: "exp(x)",
         steps: 4.0,
@@ -18,7 +18,7 @@ pointwise_ops! {
 
     /// Computes the exponential minus 1 of each element: `eˣ − 1`, accurate near 0.
     ///
-    /// Source: `torch.expm1`.
+    /// Equivalent: `torch.expm1`.
     pub(crate) EXPM1 = expm1(x: float)[] -> float as expm1 {
         // Above 0.5 nothing cancels; below, `special_expm1` is accurate.
         wgsl: "select(special_expm1(select(x, 0.0, x > 0.5)), exp(x) - 1.0, x > 0.5)",
@@ -30,7 +30,7 @@ pointwise_ops! {
 
     /// Computes the natural logarithm of each element.
     ///
-    /// Source: `torch.log`.
+    /// Equivalent: `torch.log`.
     pub(crate) LOG = log(x: float)[] -> float as log {
         wgsl: "special_log(x)",
         library: SPECIAL,
@@ -41,7 +41,7 @@ pointwise_ops! {
 
     /// Computes the natural logarithm of 1 + x for each element: `log(1 + x)`, accurate near 0.
     ///
-    /// Source: `torch.log1p`.
+    /// Equivalent: `torch.log1p`.
     pub(crate) LOG1P = log1p(x: float)[] -> float as log1p {
         wgsl: "special_log1p(x)",
         library: SPECIAL,
@@ -52,7 +52,7 @@ pointwise_ops! {
 
     /// Computes the square root of each element: `√x`.
     ///
-    /// The gradient at 0 is infinite. Source: `torch.sqrt`.
+    /// The gradient at 0 is infinite. Equivalent: `torch.sqrt`.
     pub(crate) SQRT = sqrt(x: float)[] -> float as sqrt {
         wgsl: "sqrt(x)",
         steps: 2.0,
@@ -62,7 +62,7 @@ pointwise_ops! {
 
     /// Computes the reciprocal of the square root of each element: `1 / √x`.
     ///
-    /// Source: `torch.rsqrt`.
+    /// Equivalent: `torch.rsqrt`.
     pub(crate) RSQRT = rsqrt(x: float)[] -> float as rsqrt {
         wgsl: "inverseSqrt(x)",
         steps: 2.0,
@@ -72,7 +72,7 @@ pointwise_ops! {
 
     /// Computes the reciprocal of each element: `1 / x`.
     ///
-    /// Source: `torch.reciprocal`.
+    /// Equivalent: `torch.reciprocal`.
     pub(crate) RECIPROCAL = reciprocal(x: float)[] -> float as reciprocal {
         wgsl: "1.0 / x",
         steps: 2.0,
@@ -82,7 +82,7 @@ pointwise_ops! {
 
     /// Computes the square of each element: `x²`.
     ///
-    /// Source: `torch.square`.
+    /// Equivalent: `torch.square`.
     pub(crate) SQUARE = square(x: float)[] -> float as square {
         wgsl: "x * x",
         reference<F>: x * x,
@@ -91,7 +91,7 @@ pointwise_ops! {
 
     /// Computes the absolute value of each element: `|x|`.
     ///
-    /// The gradient at 0 is 0. Source: `torch.abs`.
+    /// The gradient at 0 is 0. Equivalent: `torch.abs`.
     pub(crate) ABS = abs(x: float)[] -> float as abs {
         wgsl: "abs(x)",
         reference<F>: x.abs(),
@@ -101,7 +101,7 @@ pointwise_ops! {
     // WGSL's own `sign` is wrong on some drivers.
     /// Computes the sign of each element: −1, 0 or 1.
     ///
-    /// The gradient is 0. Source: `torch.sign`.
+    /// The gradient is 0. Equivalent: `torch.sign`.
     pub(crate) SIGN = sign(x: float)[] -> float as sign {
         wgsl: "select(0.0, 1.0, x > 0.0) - select(0.0, 1.0, x < 0.0)",
         reference<F>: if x > F::zero() { F::one() } else if x < F::zero() { -F::one() } else { F::zero() },
@@ -110,7 +110,7 @@ pointwise_ops! {
 
     /// Rounds each element down to an integer: the largest one that is not above x.
     ///
-    /// The gradient is 0. Source: `torch.floor`.
+    /// The gradient is 0. Equivalent: `torch.floor`.
     pub(crate) FLOOR = floor(x: float)[] -> float as floor {
         wgsl: "floor(x)",
         reference<F>: x.floor(),
@@ -155,7 +155,7 @@ pointwise_ops! {
 
     /// Computes the element-wise maximum of two tensors.
     ///
-    /// NaN if either element is NaN. In a tie each side gets half of the gradient. Source: `torch.maximum`.
+    /// NaN if either element is NaN. In a tie each side gets half of the gradient. Equivalent: `torch.maximum`.
     pub(crate) MAXIMUM = maximum(x: float, y: float)[] -> float as maximum {
         wgsl: "select(select(select(x, y, y > x), y, special_is_nan(y)), x, special_is_nan(x))",
         library: SPECIAL,
@@ -168,7 +168,7 @@ pointwise_ops! {
 
     /// Computes the element-wise minimum of two tensors.
     ///
-    /// NaN if either element is NaN. In a tie each side gets half of the gradient. Source: `torch.minimum`.
+    /// NaN if either element is NaN. In a tie each side gets half of the gradient. Equivalent: `torch.minimum`.
     pub(crate) MINIMUM = minimum(x: float, y: float)[] -> float as minimum {
         wgsl: "select(select(select(x, y, y < x), y, special_is_nan(y)), x, special_is_nan(x))",
         library: SPECIAL,
@@ -209,7 +209,7 @@ pointwise_ops! {
 
     /// Computes the error function of each element.
     ///
-    /// Source: `torch.erf`.
+    /// Equivalent: `torch.erf`.
     pub(crate) ERF = erf(x: float)[] -> float as erf {
         wgsl: "special_erf(x)",
         library: SPECIAL,
@@ -243,7 +243,7 @@ impl Tensor {
     /// Raises each element to a power: `xᵖ`, where `p` is a number or a tensor that broadcasts.
     ///
     /// A negative x needs an integer p, else the result is NaN. `x⁰` is 1. A number `p` that is not finite is an error.
-    /// Source: `torch.pow`.
+    /// Equivalent: `torch.pow`.
     #[track_caller]
     pub fn pow(&self, p: impl Into<TensorOrScalar>) -> Tensor {
         let x = self;

@@ -13,7 +13,7 @@ use crate::op::pointwise::pointwise_ops;
 pointwise_ops! {
     /// Rounds each element up to an integer: the smallest one that is not below x.
     ///
-    /// The gradient is 0. Source: `torch.ceil`.
+    /// The gradient is 0. Equivalent: `torch.ceil`.
     pub(crate) CEIL = ceil(x: float)[] -> float as ceil {
         wgsl: "ceil(x)",
         reference<F>: -(-x).floor(),
@@ -22,7 +22,7 @@ pointwise_ops! {
 
     /// Rounds each element to the nearest integer, and halves to the even one.
     ///
-    /// The gradient is 0. Source: `torch.round`.
+    /// The gradient is 0. Equivalent: `torch.round`.
     pub(crate) ROUND = round(x: float)[] -> float as round {
         wgsl: "round(x)",
         reference<F>: {
@@ -36,7 +36,7 @@ pointwise_ops! {
 
     /// Rounds each element towards 0: x without its fraction.
     ///
-    /// The gradient is 0. Source: `torch.trunc`.
+    /// The gradient is 0. Equivalent: `torch.trunc`.
     pub(crate) TRUNC = trunc(x: float)[] -> float as trunc {
         wgsl: "trunc(x)",
         reference<F>: if x < F::zero() { -(-x).floor() } else { x.floor() },

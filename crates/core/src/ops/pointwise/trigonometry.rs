@@ -14,7 +14,7 @@ use wgrad_shaders::lib::SPECIAL;
 pointwise_ops! {
     /// Computes the sine of each element, in radians.
     ///
-    /// On a GPU, digits are lost beyond |x| = 25,000. Source: `torch.sin`.
+    /// On a GPU, digits are lost beyond |x| = 25,000. Equivalent: `torch.sin`.
     pub(crate) SIN = sin(x: float)[] -> float as sin {
         wgsl: "special_sin(x, 0u)",
         library: SPECIAL,
@@ -25,7 +25,7 @@ pointwise_ops! {
 
     /// Computes the cosine of each element, in radians.
     ///
-    /// On a GPU, digits are lost beyond |x| = 25,000. Source: `torch.cos`.
+    /// On a GPU, digits are lost beyond |x| = 25,000. Equivalent: `torch.cos`.
     pub(crate) COS = cos(x: float)[] -> float as cos {
         wgsl: "special_sin(x, 1u)",
         library: SPECIAL,

@@ -13,7 +13,7 @@ use crate::ops::axes::{extents, resolve};
 impl Tensor {
     /// Computes the cumulative sum along `axis`: `y[…, j, …] = Σ_{i ≤ j} x[…, i, …]`.
     ///
-    /// The result has the shape of x. An axis that does not exist and integers are errors. Source: `torch.cumsum`.
+    /// The result has the shape of x. An axis that does not exist and integers are errors. Equivalent: `torch.cumsum`.
     #[track_caller]
     pub fn cumsum(&self, axis: isize) -> Tensor {
         match resolve(self, "cumsum", axis) {

@@ -239,7 +239,7 @@ fn nonempty<'a>(spec: &'a Spec, axes: &Range<usize>) -> Result<&'a Shape, Invali
 impl Tensor {
     /// Computes the maximum over `dims`.
     ///
-    /// The gradient is divided evenly among ties. Source: `torch.amax`.
+    /// The gradient is divided evenly among ties. Equivalent: `torch.amax`.
     #[track_caller]
     pub fn amax(&self, dims: impl Dims) -> Tensor {
         extreme(self, "amax", &dims.dims(), true, false)
@@ -253,7 +253,7 @@ impl Tensor {
 
     /// Computes the minimum over `dims`.
     ///
-    /// The gradient is divided evenly among ties. Source: `torch.amin`.
+    /// The gradient is divided evenly among ties. Equivalent: `torch.amin`.
     #[track_caller]
     pub fn amin(&self, dims: impl Dims) -> Tensor {
         extreme(self, "amin", &dims.dims(), false, false)
@@ -267,7 +267,7 @@ impl Tensor {
 
     /// Computes the maximum of all elements.
     ///
-    /// The gradient is divided evenly among ties. Source: `torch.max(input)`.
+    /// The gradient is divided evenly among ties. Equivalent: `torch.max(input)`.
     #[track_caller]
     pub fn max_all(&self) -> Tensor {
         extreme(self, "max", &every(self), true, false)
@@ -275,7 +275,7 @@ impl Tensor {
 
     /// Computes the minimum of all elements.
     ///
-    /// The gradient is divided evenly among ties. Source: `torch.min(input)`.
+    /// The gradient is divided evenly among ties. Equivalent: `torch.min(input)`.
     #[track_caller]
     pub fn min_all(&self) -> Tensor {
         extreme(self, "min", &every(self), false, false)
@@ -284,7 +284,7 @@ impl Tensor {
     /// Computes the maximum along one axis; returns the values and their indices as `u32`.
     ///
     /// In a tie the index is that of the first element, which gets the whole gradient, unlike in [`Self::amax`].
-    /// Source: `torch.max(input, dim)`.
+    /// Equivalent: `torch.max(input, dim)`.
     #[track_caller]
     pub fn max(&self, dim: isize) -> (Tensor, Tensor) {
         at_index(self, "max", dim, true, false)
@@ -298,7 +298,7 @@ impl Tensor {
 
     /// Computes the minimum along one axis; returns the values and their indices as `u32`.
     ///
-    /// In a tie the index is that of the first element, which gets the whole gradient. Source: `torch.min(input, dim)`.
+    /// In a tie the index is that of the first element, which gets the whole gradient. Equivalent: `torch.min(input, dim)`.
     #[track_caller]
     pub fn min(&self, dim: isize) -> (Tensor, Tensor) {
         at_index(self, "min", dim, false, false)
@@ -312,7 +312,7 @@ impl Tensor {
 
     /// Returns the index of the largest element along one axis, as `u32`; the first one in a tie.
     ///
-    /// Source: `torch.argmax`.
+    /// Equivalent: `torch.argmax`.
     #[track_caller]
     pub fn argmax(&self, dim: isize) -> Tensor {
         index(self, "argmax", dim, true, false)
@@ -326,7 +326,7 @@ impl Tensor {
 
     /// Returns the index of the smallest element along one axis, as `u32`; the first one in a tie.
     ///
-    /// Source: `torch.argmin`.
+    /// Equivalent: `torch.argmin`.
     #[track_caller]
     pub fn argmin(&self, dim: isize) -> Tensor {
         index(self, "argmin", dim, false, false)

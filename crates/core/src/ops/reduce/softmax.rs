@@ -14,7 +14,7 @@ impl Tensor {
     /// Computes the softmax along `axis`: `y_c = exp(x_c) / Σ_j exp(x_j)`.
     ///
     /// The result has the shape of x. A negative axis counts from the end. The maximum is subtracted first, so that
-    /// logits of ±1000 do not overflow. An axis that does not exist and integers are errors. Source: `torch.softmax`.
+    /// logits of ±1000 do not overflow. An axis that does not exist and integers are errors. Equivalent: `torch.softmax`.
     #[track_caller]
     pub fn softmax(&self, axis: isize) -> Tensor {
         apply(self, axis, false)
@@ -22,7 +22,7 @@ impl Tensor {
 
     /// Computes the logarithm of the softmax along `axis`: `y_c = x_c − log Σ_j exp(x_j)`.
     ///
-    /// Unlike `log` of [`Self::softmax`], it does not underflow. Source: `torch.log_softmax`.
+    /// Unlike `log` of [`Self::softmax`], it does not underflow. Equivalent: `torch.log_softmax`.
     #[track_caller]
     pub fn log_softmax(&self, axis: isize) -> Tensor {
         apply(self, axis, true)
@@ -30,7 +30,7 @@ impl Tensor {
 
     /// Computes the softmax of −x along `axis`.
     ///
-    /// Source: `torch.nn.functional.softmin`.
+    /// Equivalent: `torch.nn.functional.softmin`.
     #[track_caller]
     pub fn softmin(&self, axis: isize) -> Tensor {
         (-self).softmax(axis)

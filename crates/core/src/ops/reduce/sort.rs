@@ -121,7 +121,7 @@ fn order(x: &Tensor, axis: usize, descending: bool) -> Tensor {
 impl Tensor {
     /// Sorts the elements along `axis`; returns the values and their indices in the input, as `u32`.
     ///
-    /// The gradient of each value goes to its element. Source: `torch.sort(stable=True)`.
+    /// The gradient of each value goes to its element. Equivalent: `torch.sort(stable=True)`.
     #[track_caller]
     pub fn sort(&self, axis: isize, descending: bool) -> (Tensor, Tensor) {
         let x = self;
@@ -136,7 +136,7 @@ impl Tensor {
 
     /// Returns the indices, as `u32`, that sort the elements along `axis`.
     ///
-    /// Source: `torch.argsort(stable=True)`.
+    /// Equivalent: `torch.argsort(stable=True)`.
     #[track_caller]
     pub fn argsort(&self, axis: isize, descending: bool) -> Tensor {
         let x = self;
@@ -149,7 +149,7 @@ impl Tensor {
     /// Returns the `k` largest elements along `axis`, largest first, and their indices as `u32`.
     ///
     /// Returns the `k` smallest ones, smallest first, if not `largest`. A `k` above the size of the axis is an error.
-    /// Source: `torch.topk`.
+    /// Equivalent: `torch.topk`.
     #[track_caller]
     pub fn topk(&self, k: usize, axis: isize, largest: bool) -> (Tensor, Tensor) {
         let x = self;

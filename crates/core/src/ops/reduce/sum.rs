@@ -298,7 +298,7 @@ impl Tensor {
 
     /// Computes the sum over `dims`.
     ///
-    /// Source: `torch.sum`.
+    /// Equivalent: `torch.sum`.
     #[track_caller]
     pub fn sum(&self, dims: impl Dims) -> Tensor {
         sum(self, &dims.dims(), false)
@@ -318,7 +318,7 @@ impl Tensor {
 
     /// Computes the mean over `dims`.
     ///
-    /// The mean of no elements is an error. Source: `torch.mean`.
+    /// The mean of no elements is an error. Equivalent: `torch.mean`.
     #[track_caller]
     pub fn mean(&self, dims: impl Dims) -> Tensor {
         mean(self, &dims.dims(), false)
@@ -339,7 +339,7 @@ impl Tensor {
     /// Computes the variance over `dims`: `Σ (x − mean)² / (n − correction)`.
     ///
     /// PyTorch's default is a correction of 1 (the unbiased variance). A divisor that is not positive is an error.
-    /// Source: `torch.var`.
+    /// Equivalent: `torch.var`.
     #[track_caller]
     pub fn var(&self, dims: impl Dims, correction: usize) -> Tensor {
         var(self, &dims.dims(), correction, false)

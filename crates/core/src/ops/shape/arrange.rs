@@ -8,7 +8,7 @@ use crate::ops::shape::concat::cat;
 
 /// Concatenates tensors of one shape along a new axis, which is axis `axis` of the result.
 ///
-/// Shapes or types that differ are an error. Source: `torch.stack`.
+/// Shapes or types that differ are an error. Equivalent: `torch.stack`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -66,7 +66,7 @@ fn parts(x: &Tensor, axis: usize, sizes: impl Iterator<Item = usize>) -> Vec<Ten
 impl Tensor {
     /// Splits the tensor along `axis` into parts of `size` elements.
     ///
-    /// The last part is smaller if `size` does not divide the axis. A `size` of 0 is an error. Source: `torch.split`.
+    /// The last part is smaller if `size` does not divide the axis. A `size` of 0 is an error. Equivalent: `torch.split`.
     #[track_caller]
     pub fn split(&self, axis: isize, size: usize) -> Vec<Tensor> {
         let x = self;
@@ -83,7 +83,7 @@ impl Tensor {
 
     /// Splits the tensor along `axis` into parts of these sizes.
     ///
-    /// Sizes that do not add up to the size of the axis are an error. Source: `torch.split`.
+    /// Sizes that do not add up to the size of the axis are an error. Equivalent: `torch.split`.
     #[track_caller]
     pub fn split_sizes(&self, axis: isize, sizes: &[usize]) -> Vec<Tensor> {
         let x = self;
@@ -103,7 +103,7 @@ impl Tensor {
     /// Splits the tensor along `axis` into at most `chunks` parts of `⌈n / chunks⌉` elements.
     ///
     /// The last part may be smaller. There may be fewer parts than `chunks`: 6 elements in 4 chunks are 3 parts of 2.
-    /// Zero `chunks` are an error. Source: `torch.chunk`.
+    /// Zero `chunks` are an error. Equivalent: `torch.chunk`.
     #[track_caller]
     pub fn chunk(&self, axis: isize, chunks: usize) -> Vec<Tensor> {
         let x = self;
@@ -123,7 +123,7 @@ impl Tensor {
 
     /// Reverses the order of the elements along `axes`.
     ///
-    /// Source: `torch.flip`.
+    /// Equivalent: `torch.flip`.
     #[track_caller]
     pub fn flip(&self, axes: &[isize]) -> Tensor {
         let x = self;
@@ -166,7 +166,7 @@ impl Tensor {
 
     /// Repeats the tensor `times[i]` times along axis `i`.
     ///
-    /// More numbers than axes add axes in front; fewer are an error. Source: `torch.Tensor.repeat`.
+    /// More numbers than axes add axes in front; fewer are an error. Equivalent: `torch.Tensor.repeat`.
     #[track_caller]
     pub fn repeat(&self, times: &[usize]) -> Tensor {
         let x = self;

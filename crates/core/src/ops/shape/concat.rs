@@ -113,7 +113,7 @@ impl Op for Concat {
 /// Concatenates tensors along `axis`.
 ///
 /// All sizes but that of `axis`, and the types, must be equal; else it is an error. A negative axis counts from the
-/// end. Source: `torch.cat`.
+/// end. Equivalent: `torch.cat`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};

@@ -91,7 +91,7 @@ impl Op for Pad {
 impl Tensor {
     /// Pads one axis with `before` zeros in front and `after` zeros behind.
     ///
-    /// A negative axis counts from the end. Integers are an error. Source: `torch.nn.functional.pad`.
+    /// A negative axis counts from the end. Integers are an error. Equivalent: `torch.nn.functional.pad`.
     #[track_caller]
     pub fn pad(&self, axis: isize, before: usize, after: usize) -> Tensor {
         let x = self;

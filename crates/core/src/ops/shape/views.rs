@@ -109,7 +109,7 @@ fn assemble(whole: &Shape, axis: usize, mut parts: Vec<(usize, Tensor)>) -> Tens
 impl Tensor {
     /// Returns the same elements, in row-major order, under another shape.
     ///
-    /// A shape with another number of elements is an error. Source: `torch.reshape`.
+    /// A shape with another number of elements is an error. Equivalent: `torch.reshape`.
     #[track_caller]
     pub fn reshape(&self, shape: impl Into<Shape>) -> Tensor {
         let shape = shape.into();
@@ -134,7 +134,7 @@ impl Tensor {
 
     /// Permutes the axes: axis `i` of the result is axis `axes[i]` of the tensor.
     ///
-    /// Naming an axis twice, or not at all, is an error. Source: `torch.permute`.
+    /// Naming an axis twice, or not at all, is an error. Equivalent: `torch.permute`.
     #[track_caller]
     pub fn permute(&self, axes: &[isize]) -> Tensor {
         let x = self;
@@ -151,7 +151,7 @@ impl Tensor {
 
     /// Exchanges two axes.
     ///
-    /// Source: `torch.transpose`.
+    /// Equivalent: `torch.transpose`.
     #[track_caller]
     pub fn transpose(&self, a: isize, b: isize) -> Tensor {
         let x = self;
@@ -166,7 +166,7 @@ impl Tensor {
 
     /// Transposes a matrix.
     ///
-    /// Any other number of axes than two is an error. Source: `torch.t`.
+    /// Any other number of axes than two is an error. Equivalent: `torch.t`.
     #[track_caller]
     pub fn t(&self) -> Tensor {
         let x = self;
@@ -180,7 +180,7 @@ impl Tensor {
 
     /// Selects a range of one axis: `x.slice(0, 2..5)`, `x.slice(-1, ..3)`.
     ///
-    /// A range beyond the axis is an error. Source: `torch.narrow`.
+    /// A range beyond the axis is an error. Equivalent: `torch.narrow`.
     #[track_caller]
     pub fn slice(&self, axis: isize, range: impl RangeBounds<usize>) -> Tensor {
         let x = self;
@@ -212,7 +212,7 @@ impl Tensor {
 
     /// Inserts an axis of size 1, which is axis `axis` of the result.
     ///
-    /// Source: `torch.unsqueeze`.
+    /// Equivalent: `torch.unsqueeze`.
     #[track_caller]
     pub fn unsqueeze(&self, axis: isize) -> Tensor {
         let x = self;
@@ -227,7 +227,7 @@ impl Tensor {
 
     /// Removes an axis of size 1.
     ///
-    /// Any other size is an error, where PyTorch returns the tensor unchanged. Source: `torch.squeeze`.
+    /// Any other size is an error, where PyTorch returns the tensor unchanged. Equivalent: `torch.squeeze`.
     #[track_caller]
     pub fn squeeze(&self, axis: isize) -> Tensor {
         let x = self;
@@ -247,7 +247,7 @@ impl Tensor {
 
     /// Flattens the axes from `start` to the last into one.
     ///
-    /// A scalar becomes a tensor `[1]`. Source: `torch.flatten`.
+    /// A scalar becomes a tensor `[1]`. Equivalent: `torch.flatten`.
     #[track_caller]
     pub fn flatten(&self, start: isize) -> Tensor {
         let x = self;

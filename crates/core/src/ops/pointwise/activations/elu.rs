@@ -52,7 +52,7 @@ pointwise_ops! {
 impl Tensor {
     /// Applies the exponential linear unit: `x` where x > 0, `alpha·(eˣ − 1)` elsewhere.
     ///
-    /// PyTorch's default `alpha` is 1. An `alpha` that is not finite is an error. Source: `torch.nn.functional.elu`.
+    /// PyTorch's default `alpha` is 1. An `alpha` that is not finite is an error. Equivalent: `torch.nn.functional.elu`.
     #[track_caller]
     pub fn elu(&self, alpha: f64) -> Tensor {
         let x = self;
@@ -65,7 +65,7 @@ impl Tensor {
     /// Applies the continuously differentiable ELU: `x` where x > 0, `alpha·(e^(x/alpha) − 1)` elsewhere.
     ///
     /// The derivative at 0 is 1. PyTorch's default `alpha` is 1. An `alpha` that is not positive and finite is an
-    /// error. Source: `torch.nn.functional.celu`.
+    /// error. Equivalent: `torch.nn.functional.celu`.
     #[track_caller]
     pub fn celu(&self, alpha: f64) -> Tensor {
         let x = self;
@@ -86,7 +86,7 @@ impl Tensor {
 
     /// Applies the scaled exponential linear unit: `1.0507·elu(x)` with an `alpha` of 1.6733.
     ///
-    /// Klambauer et al.: "Self-normalizing neural networks", 2017. Source: `torch.nn.functional.selu`.
+    /// Klambauer et al.: "Self-normalizing neural networks", 2017. Equivalent: `torch.nn.functional.selu`.
     #[track_caller]
     pub fn selu(&self) -> Tensor {
         self.pointwise(&ELU, &[], &[SELU_ALPHA, SELU_SCALE, 1.0])

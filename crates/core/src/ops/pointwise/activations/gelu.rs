@@ -39,7 +39,7 @@ pointwise_ops! {
     /// Applies the Gaussian error linear unit to each element: `x·Φ(x)`.
     ///
     /// Φ is the distribution function of the standard normal distribution. Hendrycks, Gimpel: "Gaussian error linear
-    /// units", 2016. Source: `torch.nn.functional.gelu`.
+    /// units", 2016. Equivalent: `torch.nn.functional.gelu`.
     pub(crate) GELU = gelu(x: float)[] -> float as gelu {
         wgsl: "x * special_normal_cdf(x)",
         library: SPECIAL,
@@ -67,7 +67,7 @@ pointwise_ops! {
 
     /// Applies the tanh approximation of [`gelu`](Self::gelu): `x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))/2`.
     ///
-    /// Source: `torch.nn.functional.gelu(approximate="tanh")`.
+    /// Equivalent: `torch.nn.functional.gelu(approximate="tanh")`.
     pub(crate) GELU_TANH = gelu_tanh(x: float)[] -> float as gelu_tanh {
         wgsl: "x * special_gelu_tanh(x).x",
         library: SPECIAL,

@@ -7,7 +7,7 @@ pointwise_ops! {
     // Tests the bits: everything negative but NaN becomes 0. Compilers turn `x <= 0.0` into a maximum, which hides NaN.
     /// Applies the rectified linear unit to each element: `max(x, 0)`.
     ///
-    /// The gradient at 0 is 0. Source: `torch.nn.functional.relu`.
+    /// The gradient at 0 is 0. Equivalent: `torch.nn.functional.relu`.
     pub(crate) RELU = relu(x: float)[] -> float as relu {
         wgsl: "select(x, 0.0, bitcast<u32>(x) - 0x80000000u <= 0x7f800000u)",
         reference<F>: if x <= F::zero() { F::zero() } else { x },
@@ -58,7 +58,7 @@ impl Tensor {
     /// Applies the leaky rectified linear unit: `x` where x > 0, `slope·x` elsewhere.
     ///
     /// `slope` is PyTorch's `negative_slope`, whose default there is 0.01. The gradient at 0 is `slope`. A slope that
-    /// is not finite is an error. Source: `torch.nn.functional.leaky_relu`.
+    /// is not finite is an error. Equivalent: `torch.nn.functional.leaky_relu`.
     #[track_caller]
     pub fn leaky_relu(&self, slope: f64) -> Tensor {
         let x = self;
@@ -96,7 +96,7 @@ impl Tensor {
 
     /// Applies the rectified linear unit capped at 6: `min(max(x, 0), 6)`.
     ///
-    /// Source: `torch.nn.functional.relu6`.
+    /// Equivalent: `torch.nn.functional.relu6`.
     #[track_caller]
     pub fn relu6(&self) -> Tensor {
         self.clamp(0.0, 6.0)
@@ -105,7 +105,7 @@ impl Tensor {
     /// Clamps each element to `[low, high]`: `min(max(x, low), high)`.
     ///
     /// The gradient passes where `low < x < high`. PyTorch's default bounds are −1 and 1. `low > high` is an error.
-    /// Source: `torch.nn.functional.hardtanh`.
+    /// Equivalent: `torch.nn.functional.hardtanh`.
     #[track_caller]
     pub fn hardtanh(&self, low: f64, high: f64) -> Tensor {
         let x = self;
@@ -118,7 +118,7 @@ impl Tensor {
 
     /// Replaces elements that are not above a threshold: `x` where x > `threshold`, `value` elsewhere.
     ///
-    /// Source: `torch.nn.functional.threshold`.
+    /// Equivalent: `torch.nn.functional.threshold`.
     #[track_caller]
     pub fn threshold(&self, threshold: f64, value: f64) -> Tensor {
         let x = self;

@@ -26,7 +26,7 @@ impl Tensor {
     /// Applies hard shrinkage: 0 from `−lambda` to `lambda`, `x` elsewhere.
     ///
     /// A negative `lambda` changes nothing. PyTorch's default is 0.5. A `lambda` that is not finite is an error.
-    /// Source: `torch.nn.functional.hardshrink`.
+    /// Equivalent: `torch.nn.functional.hardshrink`.
     #[track_caller]
     pub fn hardshrink(&self, lambda: f64) -> Tensor {
         let x = self;
@@ -38,7 +38,7 @@ impl Tensor {
 
     /// Applies tanh shrinkage: `x − tanh(x)`.
     ///
-    /// Source: `torch.nn.functional.tanhshrink`.
+    /// Equivalent: `torch.nn.functional.tanhshrink`.
     #[track_caller]
     pub fn tanhshrink(&self) -> Tensor {
         self - self.tanh()

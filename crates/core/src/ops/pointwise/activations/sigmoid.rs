@@ -15,7 +15,7 @@ pub(crate) fn sigmoid<F: Real>(x: F) -> F {
 pointwise_ops! {
     /// Applies the logistic sigmoid to each element: `1 / (1 + e⁻ˣ)`.
     ///
-    /// Source: `torch.sigmoid`.
+    /// Equivalent: `torch.sigmoid`.
     pub(crate) SIGMOID = sigmoid(x: float)[] -> float as sigmoid {
         wgsl: "special_sigmoid(x)",
         library: SPECIAL,
@@ -42,7 +42,7 @@ pointwise_ops! {
 impl Tensor {
     /// Computes the logarithm of the sigmoid: `log(sigmoid(x)) = -softplus(-x)`.
     ///
-    /// Source: `torch.nn.functional.logsigmoid`.
+    /// Equivalent: `torch.nn.functional.logsigmoid`.
     #[track_caller]
     pub fn log_sigmoid(&self) -> Tensor {
         -(-self).softplus()
@@ -50,7 +50,7 @@ impl Tensor {
 
     /// Applies the piecewise linear approximation of the sigmoid: `min(max(x/6 + 1/2, 0), 1)`.
     ///
-    /// Source: `torch.nn.functional.hardsigmoid`.
+    /// Equivalent: `torch.nn.functional.hardsigmoid`.
     #[track_caller]
     pub fn hardsigmoid(&self) -> Tensor {
         (self + 3.0).clamp(0.0, 6.0) / 6.0

@@ -17,7 +17,7 @@ fn mish<F: Real>(x: F) -> (F, F) {
 pointwise_ops! {
     /// Applies the sigmoid linear unit (swish) to each element: `x·sigmoid(x)`.
     ///
-    /// Source: `torch.nn.functional.silu`.
+    /// Equivalent: `torch.nn.functional.silu`.
     pub(crate) SILU = silu(x: float)[] -> float as silu {
         wgsl: "x * special_sigmoid(x)",
         library: SPECIAL,
@@ -44,7 +44,7 @@ pointwise_ops! {
 
     /// Applies Mish to each element: `x·tanh(log(1 + eˣ))`.
     ///
-    /// Misra: "Mish: a self regularized non-monotonic activation function", 2019. Source: `torch.nn.functional.mish`.
+    /// Misra: "Mish: a self regularized non-monotonic activation function", 2019. Equivalent: `torch.nn.functional.mish`.
     pub(crate) MISH = mish(x: float)[] -> float as mish {
         wgsl: "x * special_mish(x).x",
         library: SPECIAL,
@@ -78,7 +78,7 @@ pointwise_ops! {
 impl Tensor {
     /// Applies the piecewise approximation of [`silu`](Self::silu): `x·hardsigmoid(x)`.
     ///
-    /// Howard et al.: "Searching for `MobileNetV3`", 2019. Source: `torch.nn.functional.hardswish`.
+    /// Howard et al.: "Searching for `MobileNetV3`", 2019. Equivalent: `torch.nn.functional.hardswish`.
     #[track_caller]
     pub fn hardswish(&self) -> Tensor {
         self * self.hardsigmoid()

@@ -8,7 +8,7 @@ use wgrad_shaders::lib::SPECIAL;
 pointwise_ops! {
     /// Applies the hyperbolic tangent to each element.
     ///
-    /// Source: `torch.tanh`.
+    /// Equivalent: `torch.tanh`.
     pub(crate) TANH = tanh(x: float)[] -> float as tanh {
         wgsl: "special_tanh(x)",
         library: SPECIAL,
@@ -31,7 +31,7 @@ pointwise_ops! {
 
     /// Applies softsign to each element: `x / (1 + |x|)`.
     ///
-    /// The result lies between −1 and 1 and approaches both ends slowly. Source: `torch.nn.functional.softsign`.
+    /// The result lies between −1 and 1 and approaches both ends slowly. Equivalent: `torch.nn.functional.softsign`.
     pub(crate) SOFTSIGN = softsign(x: float)[] -> float as softsign {
         wgsl: "x / (1.0 + abs(x))",
         steps: 3.0,
