@@ -1,8 +1,8 @@
 //! Time of a training step on the CPU: `cargo bench --bench cpu_step -- [--profile] [--seconds S] [workload …]`.
 //!
-//! The workloads and the JSON lines are those of `benches/peers/torch_step.py`. `RAYON_NUM_THREADS` sets the number
-//! of threads. Feeding and reading the loss are part of a step. With `--profile`, the median time of each task of the
-//! plan follows.
+//! The workloads and the JSON lines are those of `benches/peers/torch_step.py`. `RAYON_NUM_THREADS` sets the
+//! number of threads. A step includes copying the batch in and reading the loss. With `--profile`, the benchmark
+//! also prints the median time of each task in the step's plan.
 
 use std::time::{Duration, Instant};
 
@@ -63,7 +63,8 @@ impl Bench {
         Ok(())
     }
 
-    /// Times `once` until `seconds` have passed, but at least ten times. Returns the sorted times.
+    /// Runs `once` until `seconds` have passed, but at least ten times. Returns the times that `once` reports,
+    /// sorted.
     fn repeat(&mut self, seconds: f64, mut once: impl FnMut(&mut Self) -> Result<Duration>) -> Result<Vec<f64>> {
         let start = Instant::now();
         let mut times = vec![];
@@ -100,7 +101,7 @@ impl Bench {
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // `cargo test --all-targets` also runs benchmarks; they only measure if requested.
+    // `cargo test --all-targets` also runs this program. It measures only if cargo passes `--bench`.
     if !arguments.iter().any(|argument| argument == "--bench") {
         return Ok(());
     }

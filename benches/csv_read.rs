@@ -1,7 +1,7 @@
-//! Time to read a CSV file into a table, compared with the time of its parser alone.
+//! Time to read a CSV file into a table, compared with the time of the CSV parser alone.
 //!
-//! `cargo bench --bench csv_read [-- FILE]`: without a file, one of 200,000 rows and 30 columns of numbers is
-//! generated.
+//! `cargo bench --bench csv_read [-- FILE]`. Without FILE, the benchmark generates a file with 200,000 rows and 30
+//! columns of numbers.
 
 use std::fmt::Write;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
-//! Host time per kernel launch, compared with wgpu's own: `cargo bench --bench encode`.
+//! Host time per kernel launch, compared with the time that wgpu alone needs: `cargo bench --bench encode`.
 //!
-//! Many runs of a step of small clusters are submitted at once; the same number of launches with as many bindings
-//! goes through wgpu alone in a loop. The measure is the processor time of the calling thread, which excludes the
-//! work of a software adapter. Only Linux reports it.
+//! wgrad submits many runs of a step with small kernels at once. For comparison, a loop submits the same number of
+//! launches, with as many bindings, directly to wgpu. The measure is the processor time of the calling thread,
+//! which excludes the work of a software adapter. Only Linux reports this time.
 
 use wgpu::util::DeviceExt;
 use wgrad::gpu::adapters;
@@ -12,12 +12,12 @@ const LAUNCHES: usize = 32;
 const STEPS: usize = 60;
 const ROUNDS: usize = 15;
 
-/// Returns the processor time of this thread, in nanoseconds.
+/// Returns the processor time of this thread in nanoseconds, or `None` if the system does not report it.
 fn thread_time() -> Option<f64> {
     std::fs::read_to_string("/proc/thread-self/schedstat").ok()?.split_whitespace().next()?.parse().ok()
 }
 
-/// Returns the least time of a launch over all rounds, in nanoseconds.
+/// Returns the smallest time per launch over all rounds, in nanoseconds.
 fn least(mut round: impl FnMut() -> Result<()>) -> Result<f64> {
     let mut least = f64::INFINITY;
     for _ in 0..ROUNDS {
@@ -30,13 +30,13 @@ fn least(mut round: impl FnMut() -> Result<()>) -> Result<f64> {
     Ok(least)
 }
 
-/// Measures wgrad: a step of [`LAUNCHES`] launches, each of which adds one to a variable.
+/// Measures a wgrad step of [`LAUNCHES`] launches, each of which adds 1 to a variable.
 fn ours() -> Result<Option<f64>> {
     let Some(adapter) = adapters().iter().find(|adapter| adapter.info().api == "vulkan") else { return Ok(None) };
     let params = Params::seeded(0);
     let graph = Graph::new(Mode::Train);
     for i in 0..LAUNCHES {
-        // Different shapes keep the launches from being fused.
+        // The variables have different shapes, so that their updates are not fused into one launch.
         let variable = params.variable(&format!("v{i}"), [i + 1], Kind::State, Init::Constant(0.0));
         graph.update(&variable, &(graph.variable(&variable) + 1.0));
     }
@@ -47,7 +47,7 @@ fn ours() -> Result<Option<f64>> {
     least(|| session.submit_many(&step, STEPS, &[])).map(Some)
 }
 
-/// Measures wgpu alone: a pipeline and a bind group of two buffers for each launch.
+/// Measures wgpu alone, with a separate pipeline and a bind group of two buffers for each launch.
 fn bare() -> f64 {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::VULKAN));
@@ -106,7 +106,7 @@ fn bare() -> f64 {
 }
 
 fn main() -> Result<()> {
-    // `cargo test --all-targets` also runs benchmarks; they only measure if requested.
+    // `cargo test --all-targets` also runs this program. It measures only if cargo passes `--bench`.
     if !std::env::args().any(|argument| argument == "--bench") || thread_time().is_none() {
         return Ok(());
     }

@@ -1,8 +1,9 @@
-//! Time of matrix products on every adapter, per kernel variant: `cargo bench --bench matmul [-- WORD…]`.
+//! Time of matrix products on every adapter, for each kernel variant: `cargo bench --bench matmul [-- WORD…]`.
 //!
-//! The words select sets of products (`1024`, `wide`, `mid`, `tabular`) and variants by parts of their names;
-//! `default` is the variant that runs without tuning. Each result is compared with the CPU before it is timed. A time
-//! is the median of the device's own timestamps, so that submission and reading back do not count.
+//! Each WORD selects a set of products (`1024`, `wide`, `mid` or `tabular`) or the variants whose names contain
+//! it; `default` is the variant that runs without tuning. Each result is compared with the CPU's before the
+//! product is timed. The time is the median of the device's own timestamps, so it does not include submitting the
+//! work and reading the result.
 
 use std::time::Instant;
 
@@ -11,11 +12,11 @@ use wgrad::gpu::testing::AdapterHooks;
 use wgrad::gpu::{Adapter, adapters};
 use wgrad::prelude::*;
 
-/// Rows, terms, columns, and whether each operand is transposed.
+/// Rows of the result, terms of each sum, and columns of the result; then whether each operand is transposed.
 type Product = ([usize; 3], bool, bool);
 
-/// Returns the products of a training step: per layer y = x·wᵀ, dx = dy·w and dw = dyᵀ·x, without the first layer's
-/// dx.
+/// Returns the matrix products of a training step: for each layer y = x·wᵀ, dx = dy·w and dw = dyᵀ·x, but no dx
+/// for the first layer.
 fn step(batch: usize, sizes: &[usize]) -> Vec<Product> {
     let layers = sizes.windows(2).enumerate();
     layers
@@ -67,7 +68,7 @@ impl Bench {
         self.session.run(&self.step, &[(x, xs), (w, ws)])
     }
 
-    /// Returns the seconds per product, by the device's clock.
+    /// Returns the time of one product in seconds, measured with the device's clock.
     fn time(&mut self) -> Result<f64> {
         let [(x, xs), (w, ws)] = &self.feeds;
         let profile = self.session.profile(&self.step, &[(x, xs), (w, ws)])?;
@@ -75,7 +76,7 @@ impl Bench {
     }
 }
 
-/// Returns the median of repeated runs, in seconds; `None` if the device does not have the variant.
+/// Returns the median time of repeated runs in seconds, or `None` if the device does not have the variant.
 fn measure(adapter: &Adapter, product: Product, variant: &str, truth: &Array) -> Result<Option<(f64, String)>> {
     let set = |limits: &mut Limits| {
         if variant != "default" {
@@ -104,7 +105,7 @@ fn measure(adapter: &Adapter, product: Product, variant: &str, truth: &Array) ->
 }
 
 fn main() -> Result<()> {
-    // `cargo test --all-targets` also runs benchmarks; they only measure if requested.
+    // `cargo test --all-targets` also runs this program. It measures only if cargo passes `--bench`.
     let words: Vec<String> = std::env::args().skip(1).collect();
     if !words.iter().any(|word| word == "--bench") {
         return Ok(());

@@ -1,8 +1,8 @@
-//! Time of batch norm, sums, softmax and cross-entropy alone, on the CPU and on every adapter: `cargo bench --bench
-//! norms`. A part of a case's name selects the cases.
+//! Time of batch norm, sums, softmax and cross-entropy, each measured alone, on the CPU and on every adapter:
+//! `cargo bench --bench norms [-- WORD…]`. Each WORD is a part of the names of the cases to run.
 //!
-//! Output per case: the launches, the fastest of many runs of the timed op, and its throughput in bytes of inputs and
-//! outputs per second.
+//! Printed for each case: the number of launches, the least time of many runs of the timed op, and the throughput
+//! in bytes of inputs and outputs per second.
 
 use wgrad::gpu::adapters;
 use wgrad::prelude::*;
@@ -11,7 +11,8 @@ const RUNS: usize = 30;
 
 type Build = fn(&Tensor) -> Tensor;
 
-/// A name, a shape, the function to compute, the op to time, and how often its pass accesses an array of that shape.
+/// A case's name, the shape of x, the function to compute, the op to time, and how many arrays of that shape the
+/// op reads or writes.
 type Case = (&'static str, &'static [usize], Build, &'static str, f64);
 
 fn batch_norm(x: &Tensor) -> Tensor {
@@ -67,7 +68,7 @@ fn time(device: &Device, &(name, shape, build, op, passes): &Case) -> Result<()>
 }
 
 fn main() -> Result<()> {
-    // `cargo test --all-targets` also runs benchmarks; they only measure if requested.
+    // `cargo test --all-targets` also runs this program. It measures only if cargo passes `--bench`.
     let arguments: Vec<String> = std::env::args().collect();
     if !arguments.iter().any(|argument| argument == "--bench") {
         return Ok(());

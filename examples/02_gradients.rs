@@ -6,7 +6,7 @@ use wgrad::prelude::*;
 
 const H: f64 = 1e-5;
 
-/// Function to differentiate: `Σ x · tanh x`.
+/// Computes the function to differentiate, `Σ x · tanh x`.
 fn f(x: &Tensor) -> Tensor {
     (x * x.tanh()).sum_all()
 }
@@ -15,14 +15,14 @@ fn derivatives() -> Result<()> {
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [5], DType::F32);
     let value = f(&x);
-    // Gradients are nodes of the same graph, planned and fused with everything else.
+    // Gradients are nodes of the same graph, and are planned and fused like all other nodes.
     let gradient = gradients(&value, std::slice::from_ref(&x))[0].clone().expect("the value depends on x");
-    // Nothing flows back through `detach`: here tanh x counts as a constant.
+    // No gradient flows through `detach`, so tanh x counts as a constant here.
     let detached = (&x * x.tanh().detach()).sum_all();
     let partial = gradients(&detached, std::slice::from_ref(&x))[0].clone().expect("the value depends on x");
 
-    // Differences need double precision, so this runs on the CPU's f64 reference. `F32` in a graph means "float, in
-    // the device's precision".
+    // Central differences need double precision, so this runs on the CPU's f64 reference. `F32` in a graph means
+    // "float, in the device's precision".
     let mut session = Session::new(Device::cpu_f64(), &Params::seeded(0))?;
     let step = session.compile(&graph, &[&value, &gradient, &partial])?;
     let at = [-2.0, -0.5, 0.0, 0.5, 2.0];
@@ -42,8 +42,8 @@ fn derivatives() -> Result<()> {
     Ok(())
 }
 
-/// Computes a Jacobian with `vjp`, which weights the outputs of a function with a cotangent: a unit vector selects a
-/// row.
+/// Computes a Jacobian with `vjp`, the product of a given vector and the Jacobian of a function. A unit vector
+/// selects one row of the Jacobian.
 fn jacobian() -> Result<()> {
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [3], DType::F32);
@@ -62,7 +62,7 @@ fn jacobian() -> Result<()> {
     Ok(())
 }
 
-/// Fits a line by gradient descent, written out: an optimizer is nothing but updates of variables.
+/// Fits a line by gradient descent. An optimizer does the same: it adds updates of variables to the graph.
 fn line(device: Device) -> Result<()> {
     let xs: Vec<f64> = (0..20).map(|i| f64::from(i) / 10.0 - 1.0).collect();
     let ys: Vec<f64> = xs.iter().map(|x| 3.0 * x - 1.0 + 0.2 * (40.0 * x).sin()).collect();
@@ -89,9 +89,9 @@ fn line(device: Device) -> Result<()> {
             println!("  step {i:>2}  loss {:.6}", session.fetch(&step)?[0].item()?);
         }
     }
-    session.sync()?; // brings the variables back to the host
+    session.sync()?; // copies the variables back to the host
 
-    // The result of the calculation on paper.
+    // Solution of the least-squares problem in closed form.
     let mean = |v: &[f64]| v.iter().sum::<f64>() / 20.0;
     let (mx, my) = (mean(&xs), mean(&ys));
     let covariance: f64 = xs.iter().zip(&ys).map(|(x, y)| (x - mx) * (y - my)).sum();

@@ -1,13 +1,14 @@
-//! A classifier: a table, a model of layers, a loss for unbalanced classes, training, a report, a file and back.
+//! A classifier: reads a table, trains a model with a loss for unbalanced classes, prints a report, and saves and
+//! loads the model.
 //!
 //! `cargo run --example 03_a_classifier`
 
 use wgrad::prelude::*;
 
-/// The table is in a folder beside this example, wherever the program is started.
+/// Path of the table, which is in a folder next to this example, wherever the program is started.
 const CSV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/breast_cancer.csv");
 
-/// A model is a struct of layers.
+/// The model, a struct of layers.
 struct Classifier {
     fc1: Linear,
     bn1: BatchNorm1d,
@@ -15,8 +16,8 @@ struct Classifier {
 }
 
 impl Classifier {
-    /// Creates the layers. `p.at("fc1")` is a scope: the weight inside is called `fc1.weight`, as in a PyTorch state
-    /// dict.
+    /// Creates the layers. `p.at("fc1")` is a scope: the weight of this layer is named `fc1.weight`, as in a
+    /// PyTorch state dict.
     fn new(p: &Params, features: usize) -> Self {
         Self {
             fc1: Linear::new(&p.at("fc1"), features, 64),
@@ -36,16 +37,17 @@ fn main() -> Result<()> {
     let device = Device::named(std::env::args().nth(1).as_deref().unwrap_or("auto"))?;
     println!("Device: {}", device.info());
 
-    // Each class is split 80 to 20. Features are standardised with the statistics of the training rows alone.
+    // Each class is split, 80 % for training and 20 % for testing. Features are standardised with the mean and
+    // standard deviation of the training rows only.
     let table = Table::read_csv(CSV)?.target("malignant")?;
     let (train, test) = table.split(0.8, Seed(7))?;
     println!("{} rows to train on, {} to test, {} features", train.rows(), test.rows(), train.features());
     println!("Rows per class {:?}, so one positive weighs {:.2}\n", train.class_counts(), train.pos_weight());
 
-    // The seed determines the initial weights, the order of the rows and so every bit of the result.
+    // The seed determines the initial weights and the order of the rows, and therefore every bit of the result.
     let params = Params::seeded(7);
     let model = Classifier::new(&params, train.features());
-    let loss = BceWithLogitsLoss::new().pos_weight(train.pos_weight()); // logits: no sigmoid in the model
+    let loss = BceWithLogitsLoss::new().pos_weight(train.pos_weight()); // the model has no sigmoid
 
     let mut trainer = Trainer::new(device.clone(), &params).optimizer(AdamW::new(1e-3)).batch_size(64);
     let history = trainer.fit(&train, 30, |x, y| loss.forward(&model.forward(x), y))?;
@@ -53,15 +55,15 @@ fn main() -> Result<()> {
 
     println!("On rows that it never saw:\n{}\n", trainer.evaluate(&test, |x| model.forward(x))?);
 
-    // A safetensors file, which PyTorch can read as well.
+    // The file is in the safetensors format, which PyTorch can also read.
     let path = std::env::temp_dir().join(format!("wgrad-example-03-{}.safetensors", std::process::id()));
     params.save(&path)?;
     println!("Saved: {}", path.display());
 
-    // Loaded into a model with other initial weights, it gives the same predictions, bit for bit.
+    // A model with other initial weights gives the same predictions, bit for bit, after loading the file.
     let other_params = Params::seeded(8);
     let other = Classifier::new(&other_params, test.features());
-    let mut other_trainer = Trainer::new(device, &other_params); // to predict, it needs no optimizer
+    let mut other_trainer = Trainer::new(device, &other_params); // needs no optimizer to predict
     let before = other_trainer.predict(&test, |x| other.forward(x))?;
     other_params.load(&path)?;
     let after = other_trainer.predict(&test, |x| other.forward(x))?;

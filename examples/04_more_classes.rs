@@ -1,5 +1,5 @@
-//! More classes: handwritten digits with cross-entropy and label smoothing, dropout, parameter groups, and a learning
-//! rate that changes while training.
+//! More classes: handwritten digits with cross-entropy and label smoothing, dropout, parameter groups, and a
+//! learning rate that changes during training.
 //!
 //! `cargo run --example 04_more_classes`
 
@@ -17,7 +17,7 @@ fn main() -> Result<()> {
     let (train, test) = Table::read_csv(CSV)?.target("digit")?.split(0.8, Seed(7))?;
     println!("{} digits to train on, {} to test, {} pixels each\n", train.rows(), test.rows(), train.features());
 
-    // Layers in sequence, numbered as in PyTorch's `nn.Sequential`.
+    // The layers run in sequence and are numbered as in PyTorch's `nn.Sequential`.
     let params = Params::seeded(7);
     let classes = train.classes().len();
     let model = Sequential::new(&params)
@@ -30,11 +30,12 @@ fn main() -> Result<()> {
         println!("  {:<14} {:<10} {:?}", variable.name(), variable.shape().to_string(), variable.kind());
     }
 
-    // One logit per class and `u32` labels. Smoothing gives a part of the target to the other classes.
+    // The model has one logit per class, and labels are `u32`. Label smoothing assigns a part of each target to
+    // the other classes.
     let loss = CrossEntropyLoss::new().label_smoothing(0.1);
 
-    // Weight decay applies to weights, but not to biases and the scale of the batch norm, which have one axis. Both
-    // groups share one learning rate: a handle that can be changed between steps without compiling again.
+    // Weight decay applies to weights of several axes, but not to biases and the scale of batch norm, which have
+    // one axis. Both groups share one learning rate, which can be changed between steps without compiling again.
     let lr = LearningRate::new(3e-3);
     let optimizer = AdamW::new(&lr).weight_decay(0.05).group(Select::by(|p| p.shape().rank() == 1), &lr, 0.0);
 
@@ -47,7 +48,7 @@ fn main() -> Result<()> {
                     let check = stats.validation_loss.unwrap_or(f64::NAN);
                     println!("{epoch:>5}  {:>13.6}  {:>13.4}  {check:>17.4}", lr.get(), stats.loss);
                 }
-                // Half a cosine, from the first learning rate down to 0.
+                // The learning rate follows half a cosine from its first value down to 0.
                 let done = f64::from(epoch) / f64::from(EPOCHS);
                 lr.set(3e-3 * 0.5 * (1.0 + (std::f64::consts::PI * done).cos()));
                 ControlFlow::Continue(())
@@ -55,7 +56,8 @@ fn main() -> Result<()> {
         );
     trainer.fit(&train, EPOCHS as usize, |x, y| loss.forward(&model.forward(x), y))?;
 
-    // Evaluation traces the model with `Mode::Evaluate`: no dropout, and the batch norm's running statistics.
+    // Evaluation traces the model with `Mode::Evaluate`: dropout does nothing, and batch norm uses its running
+    // statistics.
     let report = trainer.evaluate(&test, |x| model.forward(x))?;
     println!("\n{report}\n");
     println!(

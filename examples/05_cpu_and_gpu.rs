@@ -1,5 +1,5 @@
-//! CPU and GPU: one training run on the CPU in f64 and f32 and on every adapter, compared step by step; the parts of
-//! a step, and the time of each.
+//! CPU and GPU: the same training run on the CPU in f64 and f32 and on every adapter. The losses are compared at
+//! each step, and each part of a step is timed.
 //!
 //! `cargo run --example 05_cpu_and_gpu`
 
@@ -9,10 +9,10 @@ use wgrad::prelude::*;
 const CSV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/breast_cancer.csv");
 const STEPS: usize = 10;
 
-/// Trains ten steps on one batch with the low-level API on which `Trainer` is built, and returns the losses. With
-/// `profile`, prints the time of each part of a step.
+/// Trains ten steps on one batch, using the low-level API on which `Trainer` is built, and returns the losses.
+/// With `profile`, also prints the time of each part of a step.
 fn train(device: Device, data: &Dataset, profile: bool) -> Result<Vec<f64>> {
-    let params = Params::seeded(7); // depends on the seed and the names only: every device begins alike
+    let params = Params::seeded(7); // depend only on the seed and the names, so they are equal on every device
     let model = Sequential::new(&params)
         .add(|p| Linear::new(p, data.features(), 64))
         .add(|p| BatchNorm1d::new(p, 64))
@@ -32,7 +32,8 @@ fn train(device: Device, data: &Dataset, profile: bool) -> Result<Vec<f64>> {
     let losses: Result<Vec<_>> = (0..STEPS).map(|_| session.run(&step, &feeds)?[0].item()).collect();
     if profile {
         println!("\nOne step on {}: {} tasks", session.device(), step.plan().tasks.len());
-        // One more step, with each task timed separately. A GPU without timestamp queries cannot do this.
+        // Runs another step in which each task is timed separately. A GPU without timestamp queries cannot do
+        // this.
         match session.profile(&step, &feeds) {
             Ok(profile) => println!("{profile}"),
             Err(error) => println!("{error}"),
@@ -87,7 +88,7 @@ fn main() -> Result<()> {
         assert!(far < 1e-4, "{name} does not compute what the reference does");
     }
 
-    // The time per task, on the CPU in f32 and on the first adapter.
+    // Prints the time of each task on the CPU in f32 and on the first adapter.
     for (_, device) in devices.into_iter().skip(1).take(2) {
         train(device, &batch, true)?;
     }

@@ -1,5 +1,5 @@
-//! Your own op: a structured op with its WGSL file and a pointwise op in a few lines, both outside wgrad's crates,
-//! with tests of their kernels and gradients.
+//! Your own op: a structured op with its WGSL file, and a pointwise op in a few lines. Both are defined outside
+//! wgrad's crates, and their kernels and gradients are tested.
 //!
 //! `cargo run --example 06_your_own_op`
 
@@ -11,10 +11,10 @@ use wgrad::gpu::adapters;
 use wgrad::prelude::*;
 use wgrad_parity::{Case, Fill, Harness, assert_parity};
 
-// An op that computes each element from the same element of its arguments is a pointwise op: WGSL, reference and
-// gradient. The planner fuses it with its neighbours.
+// A pointwise op computes each element from the elements at the same place in its arguments. Its definition
+// consists of WGSL, the reference in Rust, and the gradient. The planner fuses the op with adjacent pointwise ops.
 pointwise! {
-    /// `x² / 2` near 0, `delta · (|x| − delta / 2)` beyond `delta`.
+    /// Huber function of each element: `x² / 2` for `|x| ≤ delta`, and `delta · (|x| − delta / 2)` otherwise.
     HUBER = huber(x: float)[delta] -> float {
         wgsl: "select(delta * (abs(x) - 0.5 * delta), 0.5 * x * x, abs(x) <= delta)",
         reference<F>: if x.abs() <= delta { F::lit(0.5) * x * x } else { delta * (x.abs() - F::lit(0.5) * delta) },
@@ -22,15 +22,15 @@ pointwise! {
     }
 }
 
-/// `y = x / √(Σ x² + eps)` along the last axis. `Debug` shows the attributes, so that two ops with different ones
-/// have different specs.
+/// Op `y = x / √(Σ x² + eps)` along the last axis. `Debug` must print the attributes, because ops that print the
+/// same text are treated as equal.
 #[derive(Debug)]
 struct NormalizeRows {
     eps: f64,
 }
 
 impl NormalizeRows {
-    /// Computes the reference: one body for f32 and f64, with sums in f64.
+    /// Computes the reference. The same code runs in f32 and f64, with sums in f64.
     fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
         let columns = at.dims(0).last().copied().unwrap_or(1).max(1);
         let (x, y) = (at.float(0), at.out(0));
@@ -47,7 +47,7 @@ impl Op for NormalizeRows {
         "normalize_rows"
     }
 
-    /// The shape rule; its error suggests a fix.
+    /// Computes the shape of the output. The error for an invalid input suggests a fix.
     fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         match inputs[0].shape.rank() {
             0 => Err(InvalidArgument::new("a single number has no rows").fix("give it an axis: `.unsqueeze(0)`")),
@@ -56,8 +56,8 @@ impl Op for NormalizeRows {
         }
     }
 
-    /// With `r = 1 / √(Σ x² + eps)`: `dx = r · (dy − y · Σ dy·y)`, composed of other ops, so that it needs no second
-    /// kernel.
+    /// Adds the gradient. With `r = 1 / √(Σ x² + eps)`, it is `dx = r · (dy − y · Σ dy·y)`, composed of existing
+    /// ops, so that it needs no kernel of its own.
     fn backward(&self, at: &mut Backward) {
         at.give_with(0, |at| {
             let (x, y, dy) = (at.input(0), at.output(0), at.dy());
@@ -66,8 +66,8 @@ impl Op for NormalizeRows {
         });
     }
 
-    /// Declares the accuracy: a sum as long as a row, then `inverseSqrt`, for which WGSL requires 2 units in the last
-    /// place.
+    /// Declares the accuracy: a sum of as many terms as a row has, then `inverseSqrt`, for which WGSL allows an
+    /// error of 2 units in the last place.
     fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
         Accuracy::new().steps(2.0).terms(inputs[0].shape.dims().last().copied().unwrap_or(1))
     }
@@ -76,7 +76,8 @@ impl Op for NormalizeRows {
         both!(at, buffers => self.run(buffers));
     }
 
-    /// Describes the launch: buffers and parameters by their names in the WGSL, and the number of threads.
+    /// Describes the launch: the buffers and parameters, with their names in the WGSL file, and the number of
+    /// threads.
     fn launch(&self, at: &mut Launch<'_>) {
         let columns = at.inputs[0].shape.dims().last().copied().unwrap_or(1);
         let rows = at.inputs[0].shape.numel() / columns.max(1);
@@ -99,7 +100,8 @@ impl Op for NormalizeRows {
     }
 }
 
-/// Methods of every tensor for these ops. With `track_caller`, errors name the user's line and not this file.
+/// Methods that call these ops on any tensor. With `track_caller`, errors name the user's source line and not this
+/// file.
 trait MyOps {
     #[track_caller]
     fn normalize_rows(&self, eps: f64) -> Tensor;
@@ -119,8 +121,8 @@ impl MyOps for Tensor {
     }
 }
 
-/// Returns the test cases: sizes around a workgroup's and a single row, small and large numbers. The error bound of
-/// every number follows from the declared accuracy of the ops.
+/// Returns the test cases: sizes around a workgroup's size, a single row, small and large numbers. The bound for
+/// the error of each element follows from the accuracy that the ops declare.
 fn cases() -> Vec<Case> {
     let mut cases = vec![];
     for (rows, columns) in [(1, 257), (63, 1), (64, 13), (65, 40), (300, 5)] {
@@ -136,7 +138,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-// In your own project, this is the whole test:
+// In your own project, this is the complete test:
 //
 //     #[test]
 //     fn my_ops_match_the_reference() {
@@ -144,9 +146,9 @@ fn cases() -> Vec<Case> {
 //     }
 
 fn main() -> Result<()> {
-    // Compares every output and, with random cotangents, every gradient with the reference in f64, on every device of
-    // this machine, and the gradient rules with finite differences. Panics with the element, its inputs and the
-    // bound.
+    // On every device of this machine, this compares every output and every gradient, for random output gradients,
+    // with the reference in f64. It also compares the gradients with finite differences. If one differs, it panics
+    // and prints the element, its inputs and the bound.
     for case in cases() {
         for verdict in assert_parity(&case) {
             println!("{verdict}");
@@ -156,16 +158,16 @@ fn main() -> Result<()> {
         println!("There is no GPU adapter on this machine, so the kernel did not run.");
     }
 
-    // The report for a wrong kernel.
+    // Prints the report for a wrong kernel.
     let wrong = Case::new("a wrong kernel", &[(&[4, 3], Fill::Normal)], |x| {
         let y = x[0].normalize_rows(1e-6);
-        // A simulated fault: beside 1, 1e-11 is lost in f32 and not in f64.
+        // The rounding of f32 simulates a fault: added to 1, 1e-11 is lost in f32 but not in f64.
         let (one, tiny) = (x[0].number(1.0), x[0].number(1e-11));
         y * ((&one + &tiny) - &one) * 1e11
     });
     println!("\n{}", Harness::new(&wrong.without_gradients())?.check(Device::cpu())?);
 
-    // User-defined ops are fused like built-in ones, and errors name their line.
+    // User-defined ops are fused like built-in ones, and errors name their source lines.
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [70, 13], DType::F32);
     let loss = (x.normalize_rows(1e-6) * 2.0 - 1.0).huber(0.2).mean_all();

@@ -1,5 +1,5 @@
-// y[r, c] = x[r, c] / √(Σ_j x[r, j]² + eps): each row is brought to length 1.
-// x and y are [rows, columns]; one thread per row.
+// y[r, c] = x[r, c] / √(Σ_j x[r, j]² + eps): scales each row to length 1. x and y are [rows, columns]. Each thread
+// computes one row.
 
 struct Params {
     rows: u32,
@@ -7,14 +7,15 @@ struct Params {
     eps: f32,
 }
 
-// Bindings, the uniform's layout and the workgroup size are read from this file: Rust names them, nothing is repeated.
+// Rust reads bindings, the uniform's layout and the workgroup size from this file, so nothing is declared twice.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @group(0) @binding(2) var<uniform> params: Params;
 
 @compute @workgroup_size(64)
 fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    // A long grid is folded into y, so the position counts both.
+    // A dispatch with too many workgroups for one axis is folded into y, so the position is computed from both
+    // axes.
     let row = id.x + id.y * groups.x * 64u;
     if row >= params.rows {
         return;

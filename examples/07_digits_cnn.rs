@@ -1,4 +1,4 @@
-//! A convolutional network: handwritten digits as images of 8 × 8 pixels.
+//! A convolutional network that classifies handwritten digits, given as images of 8 × 8 pixels.
 //!
 //! `cargo run --release --example 07_digits_cnn`
 
@@ -16,7 +16,7 @@ fn main() -> Result<()> {
     println!("Device: {}", device.info());
     let (train, test) = Table::read_csv(CSV)?.target("digit")?.split(0.8, Seed(3))?;
 
-    // A row of the table is an image: one channel, 8 × 8.
+    // Each row of the table is an image with one channel of 8 × 8 pixels.
     let params = Params::seeded(3);
     let model = digits_cnn::digits_cnn(&params, [16, 32, 48], train.classes().len(), 0.3);
     for variable in params.variables() {

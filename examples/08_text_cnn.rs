@@ -1,4 +1,4 @@
-//! A convolutional network for text: recognises the language of a line of this repository.
+//! A convolutional network for text, which recognises the language of a line from a file of this repository.
 //!
 //! `cargo run --release --example 08_text_cnn` (a device may be named: `… -- cpu`)
 
@@ -13,13 +13,14 @@ use wgrad::train::Silent;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const LANGUAGES: [(&str, &str); 3] = [("Rust", "rs"), ("WGSL", "wgsl"), ("Markdown", "md")];
-/// Number of characters of a line that the model reads.
+/// Number of characters that the model reads of each line.
 const LENGTH: usize = 48;
-/// Number of character codes: 0 is padding, 1 to 95 are the printable characters of ASCII, 96 is any other.
+/// Number of character codes: 0 is padding, 1 to 95 are the printable ASCII characters, and 96 is any other
+/// character.
 const CHARACTERS: usize = 97;
 const EPOCHS: usize = 6;
 
-/// Collects all files below a folder with this extension, sorted by name.
+/// Collects all files with this extension in a folder and its subfolders, sorted by name.
 fn files(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
@@ -41,7 +42,7 @@ fn code(character: char) -> f32 {
     }
 }
 
-/// Returns at most `most` lines of a file that contain letters, without indentation.
+/// Returns at most `most` lines of a file, without indentation. Lines without letters are skipped.
 fn lines(path: &Path, most: usize) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let lines = text.lines().map(str::trim).filter(|line| line.chars().filter(|c| c.is_alphabetic()).count() >= 8);
@@ -62,12 +63,13 @@ fn main() -> Result<()> {
     let device = Device::named(std::env::args().nth(1).as_deref().unwrap_or("auto"))?;
     println!("Device: {}", device.info());
 
-    // Every fourth file is held out as a whole, because lines of one file resemble each other.
+    // Every fourth file is held out for testing. Files are not divided, because lines of one file resemble each
+    // other.
     let (mut train, mut test) = (vec![], vec![]);
     for (language, (_, ending)) in (0..).zip(LANGUAGES) {
         let mut found = vec![];
         files(Path::new(ROOT), ending, &mut found);
-        // There are few files of prose, and many of Rust.
+        // The repository has few files of prose but many of Rust, so fewer lines are taken from each Rust file.
         let most = if ending == "md" { 200 } else { 12 };
         for (i, path) in found.iter().enumerate() {
             let rows = lines(path, most).into_iter().map(|line| (line, language));
@@ -79,7 +81,7 @@ fn main() -> Result<()> {
 
     let params = Params::seeded(7);
     let model = TextCnn::new(&params, CHARACTERS, 24, LANGUAGES.len(), 0.3);
-    // Rare languages get a larger weight.
+    // Languages with fewer lines get a larger weight in the loss.
     let weights = Array::vector(train.class_weights());
     let loss = CrossEntropyLoss::new().weight(weights);
     let start = std::time::Instant::now();

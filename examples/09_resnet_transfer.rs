@@ -1,10 +1,11 @@
-//! Transfer learning: a residual network that knows some digits learns another one from a few images.
+//! Transfer learning: a residual network trained on some digits learns another digit from a few images.
 //!
 //! `cargo run --release --example 09_resnet_transfer -- [DEVICE] [--weights FILE]`
 //!
-//! Without weights, a narrow ResNet-18 is first trained on all digits except 8 and saved with torchvision's names.
-//! With `--weights`, FILE is torchvision's own ResNet-18 as safetensors, which Python writes with
-//! `save_file(resnet18(weights="DEFAULT").state_dict(), FILE)`; that takes minutes on a CPU.
+//! Without `--weights`, a narrow ResNet-18 is first trained on all digits except 8 and saved with torchvision's
+//! tensor names. With `--weights`, FILE contains torchvision's ResNet-18 in the safetensors format. Python writes
+//! it with `save_file(resnet18(weights="DEFAULT").state_dict(), FILE)`. Training that network takes minutes on a
+//! CPU.
 
 use std::path::{Path, PathBuf};
 
@@ -14,10 +15,10 @@ use wgrad::prelude::*;
 use wgrad::train::Silent;
 
 const CSV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/digits.csv");
-/// Number of training images of the new task.
+/// Number of training images for the new task.
 const FEW: usize = 40;
 
-/// Returns handwritten digits with pixels from 0 to 1, in two halves: for pretraining and for the new task.
+/// Returns handwritten digits with pixels from 0 to 1 as two halves: one for pretraining, one for the new task.
 fn digits() -> Result<(Dataset, Dataset)> {
     let all = Table::read_csv(CSV)?.target("digit")?.standardize(false).dataset()?;
     let x = all.x().iter().map(|pixel| pixel / 16.0).collect();
@@ -25,15 +26,16 @@ fn digits() -> Result<(Dataset, Dataset)> {
     Dataset::new(names, x, all.y().to_vec(), all.classes().iter().cloned())?.split(0.5, Seed(7))
 }
 
-/// Returns the rows for which `class` returns a class, with that class.
+/// Relabels each row with the class that `class` returns for its digit, and drops rows for which it returns
+/// `None`.
 fn relabelled(data: &Dataset, classes: &[&str], class: impl Fn(u32) -> Option<u32>) -> Result<Dataset> {
     let rows = data.x().chunks(data.features()).zip(data.y()).filter_map(|(x, &digit)| Some((x, class(digit)?)));
     let (x, y): (Vec<_>, Vec<_>) = rows.unzip();
     Dataset::new(data.feature_names().iter().cloned(), x.concat(), y, classes.iter().copied())
 }
 
-/// Reshapes rows of 64 pixels to images `[N, 1, 8, 8]`; for the full network in three colours, with each pixel 4 × 4
-/// times.
+/// Reshapes rows of 64 pixels to images `[N, 1, 8, 8]`. For the full ResNet-18, the image is repeated in three
+/// colours and enlarged four times in each direction.
 fn images(x: &Tensor, options: ResNetOptions) -> Tensor {
     let n = x.shape().dims()[0];
     if options == ResNetOptions::resnet18() {
@@ -43,7 +45,7 @@ fn images(x: &Tensor, options: ResNetOptions) -> Tensor {
     }
 }
 
-/// Trains a network on all digits except 8, and saves it.
+/// Trains a network on all digits except 8, and saves the network.
 fn pretrain(device: &Device, options: ResNetOptions, digits: &Dataset, path: &Path) -> Result<()> {
     let names = ["0", "1", "2", "3", "4", "5", "6", "7", "9"];
     let class = |digit: u32| if digit == 8 { None } else { Some(digit.min(8)) };
@@ -87,7 +89,7 @@ fn main() -> Result<()> {
         (path, options, 3e-2)
     };
 
-    // The new task is about the digit that the network has never seen.
+    // The new task is to recognise the digit 8, which the network has never seen.
     let task = relabelled(&new, &["no", "yes"], |digit| Some(u32::from(digit == 8)))?;
     let (few, test) = task.split(FEW as f64 / task.rows() as f64, Seed(7))?;
     let loss = BceWithLogitsLoss::new().pos_weight(few.pos_weight());
@@ -98,11 +100,12 @@ fn main() -> Result<()> {
         let params = Params::seeded(8);
         let model = ResNet::with(&params, options.num_classes(1));
         let rate = if transfer {
-            // Loads everything but the head, which has another size here. Any other mismatch is an error.
+            // Everything is loaded except the output layer, which has another size here. Any other mismatch
+            // returns an error.
             let report = Load::from(&path).skip("fc").apply(&params)?;
             println!("{report}\n");
-            // Frozen parameters get no gradients, and frozen batch norms keep their statistics. The head stays
-            // trainable.
+            // Frozen parameters get no gradients, and frozen batch norms keep their running statistics. The output
+            // layer stays trainable.
             params.set_trainable(false);
             params.at("fc").set_trainable(true);
             head

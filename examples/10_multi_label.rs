@@ -1,5 +1,5 @@
-//! Two heads on one trunk: a softmax over exclusive classes, and a sigmoid per label for labels that can hold
-//! together.
+//! Two output layers (heads) on the same hidden layers: a softmax over exclusive classes, and a sigmoid for each
+//! of several labels that may apply at the same time.
 //!
 //! `cargo run --release --example 10_multi_label` (a device may be named: `… -- cpu`)
 
@@ -25,7 +25,8 @@ fn main() -> Result<()> {
     let history = trainer.fit(&train, EPOCHS, |x, digits| model.loss(x, digits))?;
     println!("Loss of both heads: {:.4} in the first epoch, {:.4} in the last", history.epochs[0].loss, history.loss());
 
-    // Both heads in one step. A logit above 0 is a probability above one half; the class is the largest logit.
+    // One step computes both heads. A label applies if its logit is above 0, a probability above 0.5. The class is
+    // the one with the largest logit.
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [test.rows(), test.features()], DType::F32);
     let (digit, property) = model.forward(&x);
@@ -60,7 +61,7 @@ fn main() -> Result<()> {
         worst = worst.min(right);
     }
 
-    // Only the trunk connects the heads, so they may contradict each other.
+    // The heads share only the hidden layers, so their answers may contradict each other.
     let agree =
         |row: &usize| (0..4).all(|k| (answers[row * 4 + k] != 0) == (facts[digits[*row] as usize * 4 + k] > 0.5));
     let agreeing = (0..test.rows()).filter(agree).count();

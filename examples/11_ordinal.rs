@@ -1,4 +1,5 @@
-//! Ordinal classes: grades from 0 to 6, learned by CORAL, which knows their order, and by cross-entropy, which does not.
+//! Ordinal classes: grades from 0 to 6, learned with CORAL, which uses their order, and with cross-entropy, which
+//! does not.
 //!
 //! `cargo run --release --example 11_ordinal` (a device may be named: `… -- cpu`)
 
@@ -15,7 +16,7 @@ const FEATURES: usize = 8;
 const EPOCHS: usize = 40;
 const SEEDS: u64 = 3;
 
-/// Returns rows of features, and grades of a score that depends on them and on noise.
+/// Returns rows of features with grades. A grade depends on the features and on noise.
 fn rows(count: usize, seed: u64) -> Result<Dataset> {
     let mut draw = Stream::named(seed, "grades");
     let (mut xs, mut ys) = (vec![], vec![]);
@@ -30,7 +31,7 @@ fn rows(count: usize, seed: u64) -> Result<Dataset> {
     Dataset::new(names("feature", FEATURES), xs, ys, names("grade", GRADES))
 }
 
-/// Distances between predicted and true grades.
+/// Sums of the distances between predicted and true grades.
 #[derive(Default)]
 struct Score {
     error: f64,
@@ -39,7 +40,7 @@ struct Score {
 }
 
 impl Score {
-    /// Adds the figures of one run.
+    /// Adds the predictions of one run.
     fn add(&mut self, answers: &[u32], truth: &[u32]) {
         let off: Vec<u32> = answers.iter().zip(truth).map(|(a, b)| a.abs_diff(*b)).collect();
         let mean = |n: usize| n as f64 / off.len() as f64 / SEEDS as f64;
@@ -49,7 +50,7 @@ impl Score {
     }
 }
 
-/// Trains a model and returns its grades for the test rows.
+/// Trains a model and returns the grades that it predicts for the test rows.
 fn grades<O: Module>(
     device: &Device,
     [train, test]: [&Dataset; 2],
@@ -79,15 +80,16 @@ fn main() -> Result<()> {
     for seed in 0..SEEDS {
         let (train, test) = (rows(300, seed)?, rows(2000, seed + 100)?);
 
-        // Cross-entropy: a logit per grade, the largest wins. Being off by one costs as much as being off by six.
+        // Cross-entropy has a logit per grade, and the largest wins. Every wrong grade costs the same, whether off
+        // by 1 or by 6.
         let params = Params::seeded(seed);
         let linear = |p: &Params, inputs: usize| Linear::new(p, inputs, GRADES);
         let loss = CrossEntropyLoss::new();
         let answers = grades(&device, [&train, &test], &params, linear, |x, y| loss.forward(x, y), |x| x.argmax(1))?;
         plain.add(&answers, test.y());
 
-        // CORAL: a logit per step between grades, all with the same weights; the grade is the number of logits above
-        // 0.
+        // CORAL has a logit per step between grades, and all of these logits share their weights. The predicted
+        // grade is the number of logits above 0.
         let params = Params::seeded(seed);
         let coral = |p: &Params, inputs: usize| Coral::new(p, inputs, GRADES);
         let loss = CoralLoss::new();

@@ -1,5 +1,5 @@
-//! Binary classification with one logit and `BceWithLogitsLoss`, or with two and `CrossEntropyLoss`: the same loss,
-//! except for a weighted mean.
+//! Binary classification with one logit and `BceWithLogitsLoss`, or with two logits and `CrossEntropyLoss`. Both
+//! losses are equal, except for the mean over weighted rows.
 //!
 //! `cargo run --release --example 12_one_logit_or_two` (a device may be named: `… -- cpu`)
 
@@ -11,10 +11,10 @@ use wgrad::prelude::*;
 
 const CSV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/breast_cancer.csv");
 const STEPS: usize = 200;
-/// Weight of a positive row.
+/// Weight of a positive row in the loss.
 const W: f32 = 5.0;
 
-/// Returns both losses of logits z `[N, 1]` and classes `u32[N]`.
+/// Returns both losses for logits `z` of shape `[N, 1]` and `classes` of shape `[N]`.
 fn both(z: &Tensor, classes: &Tensor, weighted: bool, reduction: Reduction) -> [Tensor; 2] {
     let (mut one, mut two) =
         (BceWithLogitsLoss::new().reduction(reduction), CrossEntropyLoss::new().reduction(reduction));
@@ -43,14 +43,15 @@ fn numbers(device: &Device) -> Result<()> {
         let same = if (pair[0] - pair[1]).abs() < 1e-5 { "the same" } else { "not the same" };
         println!("{name:<28}{:>18.5}{:>13.5}   {same}", pair[0], pair[1]);
     }
-    // The means differ by this factor: six rows for one loss, weights 3·1 + 3·5 for the other.
+    // The means differ by this factor: BCE divides by the number of rows, 6, and CE by the sum of the weights, 3·1
+    // + 3·5.
     let ratio = values[6] / values[7];
     println!("The last two: BCE divides by 6 rows, CE by the weights, 18; {ratio:.4} = 18 / 6.\n");
     assert!((values[2] - values[3]).abs() < 1e-4 && (ratio - 3.0).abs() < 1e-4);
     Ok(())
 }
 
-/// Returns the weights after training with one loss or the other.
+/// Trains with one of the losses and returns the weights.
 fn train(device: &Device, data: &Dataset, which: usize, reduction: Reduction) -> Result<Vec<f32>> {
     let params = Params::seeded(7);
     let model = OneLogit::new(&params, data.features());
@@ -59,7 +60,8 @@ fn train(device: &Device, data: &Dataset, which: usize, reduction: Reduction) ->
     let classes = graph.input("classes", [data.rows()], DType::U32);
     let [one, two] = both(&model.forward(&x), &classes, true, reduction);
     let loss = if which == 0 { one } else { two };
-    // A sum's gradient is larger than a mean's by the number of rows, so its learning rate is smaller.
+    // The gradient of a sum is larger than that of a mean by a factor of the number of rows, so its learning rate
+    // is smaller.
     let rate = if reduction == Reduction::Sum { 0.1 / data.rows() as f64 } else { 0.1 };
     Sgd::new(rate).momentum(0.9).minimize(&loss);
     let mut session = Session::new(device.clone(), &params)?;

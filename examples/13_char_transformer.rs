@@ -1,4 +1,4 @@
-//! A small transformer learns to continue a text, character by character.
+//! A small transformer that learns to continue a text, one character at a time.
 //!
 //! `cargo run --release --example 13_char_transformer -- auto path/to/text.txt` (by default this repository's README)
 
@@ -14,7 +14,7 @@ const CONTEXT: usize = 48;
 const BATCH: usize = 8;
 const STEPS: usize = 150;
 
-/// Returns windows of a text as `[BATCH, CONTEXT]`, and the same windows one character later.
+/// Returns random windows of a text as `[BATCH, CONTEXT]`, and the same windows shifted by one character.
 fn batch(text: &[u32], stream: &mut Stream) -> Result<(Array, Array)> {
     let (mut x, mut next) = (vec![], vec![]);
     for _ in 0..BATCH {
@@ -25,8 +25,8 @@ fn batch(text: &[u32], stream: &mut Stream) -> Result<(Array, Array)> {
     Ok((Array::new([BATCH, CONTEXT], x)?, Array::new([BATCH, CONTEXT], next)?))
 }
 
-/// Draws a character by its probability. Dividing the logits by a temperature below 1 makes unlikely characters
-/// rarer.
+/// Draws a character according to the probabilities. The logits are divided by a temperature below 1, so that
+/// unlikely characters are drawn less often.
 fn draw(logits: &[f32], stream: &mut Stream) -> usize {
     let largest = logits.iter().copied().fold(f32::MIN, f32::max);
     let weights: Vec<f64> = logits.iter().map(|&logit| (f64::from(logit - largest) / 0.7).exp()).collect();
@@ -52,7 +52,7 @@ fn main() -> Result<()> {
     characters.dedup();
     let code = |c: char| characters.binary_search(&c).map_or(0, |at| u32::try_from(at).unwrap_or(0));
     let codes: Vec<u32> = text.chars().map(code).collect();
-    // The end of the text is held out.
+    // The last tenth of the text is held out for testing.
     let (known, unseen) = codes.split_at(codes.len() / 10 * 9);
     if unseen.len() <= 2 * CONTEXT {
         return Err(Error::Other(format!("{path} has {} characters, which are too few", codes.len()).into()));
@@ -101,7 +101,7 @@ fn main() -> Result<()> {
     println!("On text that it never saw {first:.3}, then {last:.3}; {STEPS} steps in {seconds:.1} s\n");
     assert!(last < first - 0.3, "it learned nothing");
 
-    // One more graph, for a single text: the logits of all positions, of which the last one's choose the next
+    // Another graph computes the logits for a single text. The logits at its last position determine the next
     // character.
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [1, CONTEXT], DType::U32);

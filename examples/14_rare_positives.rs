@@ -1,5 +1,5 @@
-//! Two classes of which one is rare: the effect of weights, resampling and focal loss on the ranking of the rows and
-//! on the probabilities, and ways to calibrate the probabilities again.
+//! Two classes, one of them rare. The example shows how weights, resampling and focal loss affect the ranking of
+//! the rows and the probabilities, and how to calibrate the probabilities again.
 //!
 //! `cargo run --release --example 14_rare_positives`
 
@@ -11,9 +11,9 @@ use wgrad::train::prior::Prior;
 const CSV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/digits.csv");
 /// Number of positive rows in a data set.
 const RARE: usize = 30;
-/// Number of data sets, each with other eights.
+/// Number of data sets, each with a different choice of eights as the positive rows.
 const SETS: usize = 5;
-/// Number of folds; each row is scored by a model that was trained on the other folds.
+/// Number of folds for cross-validation: the model that scores a row was trained on the other folds.
 const FOLDS: usize = 3;
 const EPOCHS: usize = 12;
 
@@ -38,11 +38,11 @@ impl Way {
     }
 }
 
-/// Logits of rows that a model was not trained on.
+/// Logits of rows on which the model was not trained.
 #[derive(Default)]
 struct Predictions {
     logits: Vec<f64>,
-    /// The logits after the shift that removes the effect of weights.
+    /// The logits, shifted to remove the effect of weights or resampling.
     shifted: Vec<f64>,
     first_loss: f64,
 }
@@ -51,14 +51,14 @@ struct Predictions {
 fn run(device: &Device, way: Way, train: &Dataset, test: &Dataset, seed: u64) -> Result<Predictions> {
     let prior = Prior::of(train)?;
     let weight = prior.pos_weight().unwrap_or(1.0);
-    // The class frequencies that the loss sees.
+    // Class frequencies as the loss sees them, after weighting or resampling.
     let prior_in_loss = match way {
         Way::Plain | Way::Focal => prior.clone(),
         Way::PosWeight => prior.with_pos_weight(weight)?,
         Way::Oversampling => Prior::from_shares(&[0.5, 0.5])?,
     };
     let (data, epochs) = if way == Way::Oversampling {
-        // Positive rows are repeated until there are as many as negative ones.
+        // Positive rows are repeated until there are as many as negative rows.
         let (positives, mut rows): (Vec<u32>, Vec<u32>) =
             (0..).take(train.rows()).partition(|&row| train.y()[row as usize] == 1);
         rows.extend(positives.iter().cycle().take(rows.len()));
@@ -74,7 +74,7 @@ fn run(device: &Device, way: Way, train: &Dataset, test: &Dataset, seed: u64) ->
         .add(|p| BatchNorm1d::new(p, 64))
         .add(|_| Relu);
     let head = Linear::new(&params.at("head"), 64, 1);
-    // The model starts by predicting these frequencies for every row.
+    // The initial model predicts these class frequencies for every row.
     prior_in_loss.initialize(&head)?;
     let mut first = None;
     let mut trainer = Trainer::new(device.clone(), &params).optimizer(AdamW::new(2e-3)).batch_size(64).progress(Silent);
@@ -96,7 +96,8 @@ fn run(device: &Device, way: Way, train: &Dataset, test: &Dataset, seed: u64) ->
     Ok(Predictions { logits, shifted, first_loss: first.unwrap_or(f64::NAN) })
 }
 
-/// Returns the rows of all digits except 8 and of some eights, and their folds, which have equally many eights.
+/// Returns the row numbers of all digits except 8 and of some eights, and the fold of each row. Every fold has
+/// equally many eights.
 fn folds(digits: &Dataset, set: usize) -> (Vec<u32>, Vec<usize>) {
     let (eights, others): (Vec<u32>, Vec<u32>) =
         (0..).take(digits.rows()).partition(|&row| digits.classes()[digits.y()[row as usize] as usize] == "8");
@@ -105,7 +106,7 @@ fn folds(digits: &Dataset, set: usize) -> (Vec<u32>, Vec<usize>) {
     (rows, fold)
 }
 
-/// Logits and probabilities of all rows, each from a model that was not trained on the row.
+/// Logits and probabilities of all rows, each from a model that was not trained on that row.
 struct Scored {
     labels: Vec<u32>,
     logits: Vec<f64>,
@@ -137,7 +138,7 @@ fn score(device: &Device, way: Way, digits: &Dataset, first_losses: &mut Vec<f64
                 (logits[at as usize], shifted[at as usize]) = (predictions.logits[i], predictions.shifted[i]);
             }
         }
-        // Platt's line for each fold is fitted on the two others.
+        // The calibration of each fold is fitted with Platt's method on the other two folds.
         let mut calibrated = vec![0.0; rows.len()];
         for of in 0..FOLDS {
             let others = part(&|fold| fold != of);
@@ -155,7 +156,7 @@ fn score(device: &Device, way: Way, digits: &Dataset, first_losses: &mut Vec<f64
     Ok(all)
 }
 
-/// Returns the mean of a metric over the sets, with its bootstrap interval over the rows.
+/// Returns a metric averaged over the data sets, with a bootstrap interval from resampled rows.
 fn interval(sets: &[Scored], draws: usize, metric: impl Fn(&Scored, &[usize]) -> Result<f64>) -> Result<Interval> {
     let rows = sets[0].labels.len();
     bootstrap(rows, draws, 0.95, Seed(7), |drawn| {
@@ -182,7 +183,7 @@ fn main() -> Result<()> {
         let mut first = vec![];
         let sets = score(&device, way, &digits, &mut first)?;
         let order = interval(&sets, 200, |set, rows| pr_auc(&pick(&set.logits, rows), &pick(&set.labels, rows)))?;
-        // If no threshold is that precise, the recall is 0.
+        // If no threshold reaches the precision, the recall is 0.
         let precise = interval(&sets, 200, |set, rows| {
             let cuts = Cuts::new(&pick(&set.logits, rows), &pick(&set.labels, rows))?;
             Ok(cuts.at_precision(0.9).map_or(0.0, |cut| cut.recall()))

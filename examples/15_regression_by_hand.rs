@@ -1,4 +1,4 @@
-//! A regression without the trainer: minibatches gathered on the device, clipped gradients, a cosine schedule.
+//! A regression without the trainer: batches gathered on the device, clipped gradients, and a cosine schedule.
 //!
 //! `cargo run --example 15_regression_by_hand` (a device may be named: `… -- llvmpipe`)
 

@@ -1,4 +1,5 @@
-//! A generative adversarial network: two optimizers, each for some of the parameters, in two steps of one session.
+//! A generative adversarial network: two optimizers, for the generator's and the discriminator's parameters, in
+//! two steps of one session.
 //!
 //! `cargo run --example 16_gan` (a device may be named: `… -- llvmpipe`)
 

@@ -1,15 +1,17 @@
 // forward:  y[n, o] = Σ_{i in window o} x[n, i] / divisor(o)
 // backward: y[n, i] = Σ_{o: i in window o} x[n, o] / divisor(o), where x is the gradient of the means
 //
-// n counts the planes (batch and channels). Images of elements are H × W, images of means OH × OW. The divisor is
-// DIVISOR if that is not 0; else the number of elements of the window, with those of the padding if PADDING_COUNTS.
+// n counts the planes (batch times channels). Images x of `forward` have H × W elements; its results have OH × OW.
+// The divisor is the constant DIVISOR unless that is 0; then it is the number of elements in the window, including
+// those of the padding if PADDING_COUNTS is set.
 //
-// Entry points, both serial:
+// Entry points, both serial (a single thread computes each output):
 // - `forward`: one thread per window.
-// - `backward`: one thread per element of an image; it gathers from its windows, without atomics.
+// - `backward`: one thread per element of the image; it sums over the windows that cover the element, without
+//   atomics.
 //
-// Equivalent: `torch.nn.functional.avg_pool2d`, `adaptive_avg_pool2d`. Needs lib/windows.wgsl. The op (ops/pool/avg.rs)
-// sets the constants.
+// Equivalent: `torch.nn.functional.avg_pool2d`, `adaptive_avg_pool2d`. Needs lib/windows.wgsl. The Rust code of
+// the op (ops/pool/avg.rs) sets the constants.
 
 struct Params {
     threads: u32,
@@ -26,7 +28,8 @@ fn store_y(at: u32, value: f32) {
     y[at] = value;
 }
 
-// Number of elements that count along an axis, of a window that begins at `begin` and covers the elements `within`.
+// Number of elements that the divisor counts along one axis, for a window that begins at `begin` and covers the
+// elements of the image from within.x to before within.y.
 fn counted(begin: i32, within: vec2<i32>, kernel: i32, before: i32, length: i32, adaptive: i32) -> i32 {
     let padded = min(begin + kernel, length + before) - begin;
     return select(within.y - within.x, padded, adaptive == 0 && PADDING_COUNTS == 1);

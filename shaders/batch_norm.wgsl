@@ -1,20 +1,23 @@
 // mean[c] = Σ x / n,   var[c] = Σ (x − mean)² / n,   y = (x − mean) / sqrt(var + eps) · weight[c] + bias[c]
 //
-// x and y are [rows, channels, inner]; the sums run over the n = rows·inner values of a channel. mean, var, weight and
-// bias are [channels]; with `scaled` 0, weight is 1 and bias 0.
+// x and y are [rows, channels, inner]; the sums run over the n = rows·inner values of a channel. mean, var, weight
+// and bias are [channels]; if `scaled` is 0, weight counts as 1 and bias as 0. If a channel has many values, it is
+// cut into several parts of `length` values.
 //
-// Entry points, each a tree: one workgroup per part of WIDTH channels.
-// - `forward`: computes everything, if a channel has one part.
-// - `partial`: stores mean and Σ (x − mean)² of each part of `length` values.
-// - `finish`: merges the parts of each channel in order, and normalises one part.
+// Entry points. In each, one workgroup processes one part of WIDTH neighbouring channels, and a tree in workgroup
+// memory adds the sums of its threads.
+// - `forward`: computes everything, for channels with a single part.
+// - `partial`: first dispatch for several parts: stores mean and Σ (x − mean)² of each part.
+// - `finish`: second dispatch for several parts: merges the results of a channel's parts in order, and normalises
+//   one part.
 //
-// Source: Chan, Golub, LeVeque: "Algorithms for computing the sample variance", 1983. The corrected two-pass algorithm
-// sums squares around the mean of a first pass and removes the rounding error of that mean from both results; parts
-// are merged by the rule for two samples.
+// Source: Chan, Golub, LeVeque: "Algorithms for computing the sample variance", 1983. A first pass computes the
+// mean; the second sums x − mean and (x − mean)², and uses the first of these sums to remove the rounding error of
+// the mean from both results. Parts are merged with the paper's formula for the variance of two samples together.
 //
 // Needs lib/channels.wgsl, lib/batch_norm.wgsl and lib/batch_norm_forward.wgsl.
 
-// Mean and Σ (x − mean)² of a part of a channel.
+// Returns mean and Σ (x − mean)² of one part of a channel.
 fn moments(work: Task, lane: u32) -> vec2<f32> {
     var sum = vec2<f32>();
     var walk = place(work);
@@ -36,7 +39,7 @@ fn moments(work: Task, lane: u32) -> vec2<f32> {
     return vec2(rough + shift, max(rest.y - rest.x * shift, 0.0));
 }
 
-// Mean and Σ (x − mean)² of a channel from those of its parts.
+// Merges mean and Σ (x − mean)² of a channel's parts into those of the channel.
 fn merge(c: u32) -> vec2<f32> {
     var total = partials[c];
     var n = f32(params.length);
@@ -51,7 +54,7 @@ fn merge(c: u32) -> vec2<f32> {
     return total;
 }
 
-// Normalises a part of a channel.
+// Normalises one part of a channel.
 fn apply(work: Task, lane: u32, total: vec2<f32>) {
     if !work.inside {
         return;

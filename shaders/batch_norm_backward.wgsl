@@ -1,13 +1,17 @@
 // db[c] = Σ dy,   dw[c] = Σ dy·x̂,   dx = weight[c]·r·(dy − (db + x̂·dw) / n)
 // with r = 1 / sqrt(var + eps) and x̂ = (x − mean)·r.
 //
-// The gradients of batch_norm.wgsl. x, dy and dx are [rows, channels, inner], the others [channels]; the sums run over
-// the n = rows·inner values of a channel. With `scaled` 0, weight is 1.
+// The gradients of batch_norm.wgsl. x, dy and dx are [rows, channels, inner], the other tensors [channels]; the
+// sums run over the n = rows·inner values of a channel. If `scaled` is 0, weight counts as 1. If a channel has
+// many values, it is cut into several parts.
 //
-// Entry points, each a tree: one workgroup per part of WIDTH channels.
-// - `backward`: computes everything, if a channel has one part.
-// - `partial`: stores Σ dy·(x − mean) and Σ dy of each part; behind them mean, r and weight·r of each channel.
-// - `finish`: adds the parts of each channel in order, and computes dx of one part.
+// Entry points. In each, one workgroup processes one part of WIDTH neighbouring channels, and a tree in workgroup
+// memory adds the sums of its threads.
+// - `backward`: computes everything, for channels with a single part.
+// - `partial`: first dispatch for several parts: stores Σ dy·(x − mean) and Σ dy of each part and, after those of
+//   all parts, mean, r and weight·r of each channel.
+// - `finish`: second dispatch for several parts: adds the sums of a channel's parts in order, and computes dx of
+//   one part.
 //
 // Source: Ioffe, Szegedy: "Batch normalization", 2015, section 3.
 //
@@ -15,7 +19,7 @@
 
 @group(0) @binding(4) var<storage, read> dy: array<f32>;
 
-// mean, r and weight·r of a channel.
+// Returns mean, r and weight·r of a channel.
 fn constants(c: u32) -> vec3<f32> {
     let r = inverseSqrt(variance[c] + params.eps);
     if params.scaled == 1u {
@@ -24,7 +28,7 @@ fn constants(c: u32) -> vec3<f32> {
     return vec3(mean[c], r, r);
 }
 
-// Σ dy·(x − mean) and Σ dy of a part of a channel.
+// Returns Σ dy·(x − mean) and Σ dy over one part of a channel.
 fn products(work: Task, lane: u32, m: f32) -> vec2<f32> {
     var sum = vec2<f32>();
     var walk = place(work);

@@ -1,13 +1,15 @@
 // db[c] = Σ dy,   dw[c] = Σ dy·x̂,   dx = weight[c]·r·(dy − (db + x̂·dw) / n)
 // with r = 1 / sqrt(var + eps) and x̂ = (x − mean)·r.
 //
-// The serial variant of batch_norm_backward.wgsl, which has shapes and source: for software adapters, where barriers
-// are expensive. lib/batch_norm_serial.wgsl explains lanes, columns and parts.
+// The variant of batch_norm_backward.wgsl for software adapters, on which barriers are expensive; that file
+// documents shapes and source. lib/batch_norm_serial.wgsl explains lanes, columns and parts.
 //
-// Entry points, all serial: one thread per part of its channels.
-// - `backward`: computes everything, if a channel has one part.
-// - `partial`: stores Σ dy·(x − mean) and Σ dy of each part; behind them mean, r and weight·r of each channel.
-// - `finish`: adds the parts of each channel in order, and computes dx of one part.
+// Entry points, all serial: one thread computes one part of one channel or of four neighbouring channels.
+// - `backward`: computes everything, for channels with a single part.
+// - `partial`: first dispatch for several parts: stores Σ dy·(x − mean) and Σ dy of each part and, after those of
+//   all parts, mean, r and weight·r of each channel.
+// - `finish`: second dispatch for several parts: adds the sums of a channel's parts in order, and computes dx of
+//   one part.
 //
 // Needs lib/channels.wgsl, lib/batch_norm_serial.wgsl and lib/batch_norm_gradients.wgsl.
 
@@ -21,7 +23,7 @@ fn load_dy(at: u32, work: Task) -> vec4<f32> {
     return vec4(dy[p.x / 4u][p.x % 4u], dy[p.y / 4u][p.y % 4u], dy[p.z / 4u][p.z % 4u], dy[p.w / 4u][p.w % 4u]);
 }
 
-// mean, r and weight·r of the lanes' channels.
+// mean, r and weight·r of the channel of each lane.
 struct Constants {
     m: vec4<f32>,
     r: vec4<f32>,
@@ -38,7 +40,7 @@ fn constants(l: vec4<u32>) -> Constants {
     return Constants(vec4(mean[l.x], mean[l.y], mean[l.z], mean[l.w]), r, gain);
 }
 
-// Σ dy·(x − mean) and Σ dy of a part of the lanes' channels.
+// Returns Σ dy·(x − mean) and Σ dy over one part of the lanes' channels.
 fn products(work: Task, m: vec4<f32>) -> Pair {
     var scaled = vec4<f32>();
     var plain = vec4<f32>();

@@ -1,16 +1,17 @@
 // mean[c] = Σ x / n,   var[c] = Σ (x − mean)² / n,   y = (x − mean) / sqrt(var + eps) · weight[c] + bias[c]
 //
-// The serial variant of batch_norm.wgsl, which has shapes and source: for software adapters, where barriers are
-// expensive. lib/batch_norm_serial.wgsl explains lanes, columns and parts.
+// The variant of batch_norm.wgsl for software adapters, on which barriers are expensive; that file documents
+// shapes and source. lib/batch_norm_serial.wgsl explains lanes, columns and parts.
 //
-// Entry points, all serial: one thread per part of its channels.
-// - `forward`: computes everything, if a channel has one part.
-// - `partial`: stores mean and Σ (x − mean)² of each part.
-// - `finish`: merges the parts of each channel in order, and normalises one part.
+// Entry points, all serial: one thread computes one part of one channel or of four neighbouring channels.
+// - `forward`: computes everything, for channels with a single part.
+// - `partial`: first dispatch for several parts: stores mean and Σ (x − mean)² of each part.
+// - `finish`: second dispatch for several parts: merges the results of a channel's parts in order, and normalises
+//   one part.
 //
 // Needs lib/channels.wgsl, lib/batch_norm_serial.wgsl and lib/batch_norm_forward.wgsl.
 
-// Mean and Σ (x − mean)² of a part of the lanes' channels.
+// Returns mean and Σ (x − mean)² of one part of the lanes' channels.
 fn moments(work: Task) -> Pair {
     var sum = vec4<f32>();
     var walk = place(work);
@@ -46,7 +47,7 @@ fn moments(work: Task) -> Pair {
     return Pair(rough + shift, max(fold(squares) - rest * shift, vec4<f32>()));
 }
 
-// Mean and Σ (x − mean)² of the lanes' channels from those of their parts.
+// Merges mean and Σ (x − mean)² of the parts into those of the lanes' channels.
 fn merge(column: u32) -> Pair {
     var total = load_pair(0u, column);
     let count = params.count / stride();

@@ -27,7 +27,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Returns the source of the entries of `FILES` for a folder: a pair of name and constant per file.
+/// Returns the source of the `FILES` entries for a folder: one pair (name, constant) per WGSL file.
 fn list(folder: &Path, prefix: &str) -> String {
     files(folder).iter().fold(String::new(), |mut source, path| {
         let name = path.file_stem().expect("a file").to_string_lossy();
@@ -37,7 +37,7 @@ fn list(folder: &Path, prefix: &str) -> String {
     })
 }
 
-/// Returns the source of the constants of a folder.
+/// Returns the source of one constant per WGSL file in a folder.
 fn constants(folder: &Path) -> String {
     println!("cargo::rerun-if-changed={}", folder.display());
     let mut source = String::new();
@@ -45,7 +45,7 @@ fn constants(folder: &Path) -> String {
         println!("cargo::rerun-if-changed={}", path.display());
         let text = fs::read_to_string(&path).expect("a readable shader");
         let about = text.lines().next().unwrap_or_default().trim_start_matches("// ").replace('`', "'");
-        // As code, so that rustdoc takes no index in brackets for a link.
+        // Format the line as code; otherwise rustdoc would take an index in brackets, such as `[i]`, for a link.
         let about = format!("`{about}`");
         let file = path.to_string_lossy();
         let name = path.file_stem().expect("a file").to_string_lossy().to_uppercase();

@@ -1,12 +1,12 @@
 // forward: y[i, offset + j] = x[i, j]
 // pad:     y[i, offset + j] = x[i, j], and 0 elsewhere in y
 //
-// x is [outer, length], y is [outer, total]: the axis of the op and all later axes are merged into one. Elements are
-// copied as bits, so the same kernel serves floats and integers.
+// x is [outer, length], y is [outer, total]: the axis along which tensors are joined or padded is merged with all
+// later axes. Elements are copied as bit patterns, so the same kernel serves floats and integers.
 //
-// Entry points, both with one thread for each of `count` elements:
-// - `forward`: copies the elements of x; one dispatch per input of a concatenation.
-// - `pad`: writes the elements of y.
+// Entry points, both with one thread per element, `count` in all:
+// - `forward`: copies each element of x to y; one dispatch per input of a concatenation.
+// - `pad`: writes each element of y.
 //
 // Equivalent: `torch.cat`, `torch.nn.functional.pad`.
 
@@ -38,7 +38,7 @@ fn pad(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) gr
     if i >= params.count {
         return;
     }
-    // In front of the input the subtraction wraps around to a number above `length`.
+    // For elements before the copy of x, the subtraction wraps around to a number above `length`.
     let j = i % params.total - params.offset;
     var bits = 0u;
     if j < params.length {

@@ -1,25 +1,27 @@
 // y[n, o, oy, ox] = Σ_{c, ky, kx} w[o, c, ky, kx] · x[n, c, iy, ix] (+ bias[o]), where x is 0 outside its bounds
 //
-// of a convolution               iy = oy·stride − before + ky·dilation
-// of its gradient for the input  iy = (oy + before − ky·dilation) / stride, where that is an integer
+// For a convolution:                iy = oy·stride − before + ky·dilation
+// For its gradient for the input:   iy = (oy + before − ky·dilation) / stride, where that is an integer
 //
-// and ix alike. Both have the form iy = (oy·MUL + ky·STEP + OFFSET) / DIV, so this kernel computes both: the gradient
-// gathers, without atomics and without zeros inserted between elements. The transposed convolution is the same as the
-// gradient. Within each group x is [n, C, H, W] and y is [n, O, OH, OW]; W_OUT and W_IN are the distances in w from one
-// channel of y and of x to the next.
+// `before` is the padding before the first row; ix has the same formula along x. Both have the form iy = (oy·MUL +
+// ky·STEP + OFFSET) / DIV, so this kernel computes both. For the gradient, each thread reads the elements that
+// contribute to its own outputs; there are no atomics, and no zeros are inserted between elements. A transposed
+// convolution is computed like the gradient. Within each group x is [n, C, H, W] and y is [n, O, OH, OW]. In w,
+// W_OUT is the distance between channels of y, and W_IN the distance between channels of x.
 //
 // Entry point:
-// - `forward`: direct; one thread per TO channels × TP neighbouring pixels of a row of y.
+// - `forward`: direct; one thread per block of TO channels × TP neighbouring pixels of a row of y.
 //
-// A thread keeps its sums in registers, without workgroup memory. It reads the elements that a row of the window covers
-// once for all taps; neighbouring threads use the same weights. The variant for software adapters, for few channels per
-// group (depthwise) and for strided gradients; conv_tiled.wgsl is the other one.
+// A thread keeps its sums in registers, without workgroup memory. It loads each element of x under a row of the
+// window once and uses it for all kernel positions (taps) along that row; neighbouring threads use the same
+// weights. This variant is for software adapters, for few channels per group (depthwise), and for gradients of
+// strided convolutions; conv_tiled.wgsl is for all else.
 //
-// Valid WGSL without changes. The generator (ops/conv/kernels.rs) sets the constants and unrolls the loops marked
+// Valid WGSL as it is. The generator (ops/conv/kernels.rs) sets the constants and unrolls the loops marked
 // `unroll`.
 
 struct Params {
-    // Number of threads, and of elements of y.
+    // Number of threads, and number of elements of y.
     threads: u32,
     size: u32,
 }
@@ -49,17 +51,20 @@ const MUL_X = 1i;
 const STEP_X = 1i;
 const OFFSET_X = 0i;
 const DIV_X = 1i;
-// Tile of a thread, tiles per row of y and per channels of a group, and rows with the same remainder by DIV_Y.
+// TO and TP: block of outputs per thread. Then: blocks per row of y, blocks along the channels of a group, and the
+// number of rows of y whose oy has the same remainder after division by DIV_Y.
 const TO = 4i;
 const TP = 4i;
 const TILES_X = 1i;
 const TILES_O = 1i;
 const PHASE_ROWS = 3i;
-// Parts of the sum, of LENGTH channels each. Each part is a tensor; sum_parts.wgsl adds them.
+// The sum over channels is cut into PARTS parts of LENGTH channels. Each part is written as a tensor;
+// sum_parts.wgsl adds these tensors.
 const PARTS = 1i;
 const LENGTH = 1i;
-// Unrolled taps along x: all of them or, for a long kernel, one (then LONG is 1). The elements of x that they read are
-// kept in an array of COLUMNS elements: before the division by DIV_X they begin at LOW and are GRAIN apart.
+// Unrolled taps along x: all of them or, for a long kernel, one (then LONG is 1). The elements of x that they need
+// are kept in an array of COLUMNS elements. Their positions, before the division by DIV_X, begin at LOW and are
+// GRAIN apart.
 const TAPS = 3i;
 const LONG = 0i;
 const COLUMNS = 6i;
@@ -70,8 +75,9 @@ fn store_y(at: u32, value: f32) {
     y[at] = value;
 }
 
-// The element of a row of x at numerator / DIV_X, or 0. `rest` has the same remainder by DIV_X as the numerator, whose
-// own remainder GLSL leaves undefined where it is negative.
+// The element of a row of x at numerator / DIV_X; 0 if that is not an integer or outside the row. `rest` has the
+// same remainder after division by DIV_X as `numerator`; it is passed because GLSL leaves the remainder of
+// negative numbers undefined.
 fn pixel(row: i32, inside: bool, numerator: i32, rest: i32) -> f32 {
     let column = numerator / DIV_X;
     let hit = inside && rest / DIV_X * DIV_X == rest && numerator >= 0 && column < W;
@@ -84,7 +90,8 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     if thread >= params.threads {
         return;
     }
-    // Thread numbers run along a row, then rows (grouped by remainder by DIV_Y), channels, groups, parts, images.
+    // The thread number counts blocks along a row first, then rows (grouped by oy modulo DIV_Y), blocks of
+    // channels, groups, parts, and images.
     let rows = i32(thread) / TILES_X;
     let channels = rows / (PHASE_ROWS * DIV_Y);
     let matrices = channels / TILES_O;

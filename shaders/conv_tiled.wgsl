@@ -1,14 +1,15 @@
 // y[n, o, oy, ox] = Σ_{c, ky, kx} w[o, c, ky, kx] · x[n, c, iy, ix] (+ bias[o]), where x is 0 outside its bounds
 //
-// with iy = oy·MUL + ky·STEP + OFFSET and ix alike: a convolution or, with MUL = 1, the gradient of one for its input
-// (see conv_direct.wgsl, which also has the shapes; DIV is 1 here). Computed as an implicit matrix product: i is o,
-// j counts the pixels (n, oy, ox), k counts the terms (c, ky, kx).
+// with iy = oy·MUL + ky·STEP + OFFSET, and the same formula for ix: a convolution or, if MUL = 1, its gradient for
+// the input. conv_direct.wgsl documents both, and the shapes; DIV is 1 here. Computed as a matrix product whose
+// operands are never stored (an implicit matrix product): i is o, j counts the pixels (n, oy, ox), k counts the
+// terms (c, ky, kx).
 //
-// The entry point `forward` is in lib/conv_tiles.wgsl, which this file needs and which names the source. Valid WGSL
-// together with it. The generator (ops/conv/kernels.rs) sets the constants.
+// The entry point `forward` is in lib/conv_tiles.wgsl, which this file needs and which names the source. Both
+// files together are valid WGSL. The generator (ops/conv/kernels.rs) sets the constants.
 
 struct Params {
-    // Number of workgroups, of pixels (n, oy, ox), and of elements of y.
+    // Number of workgroups, number of pixels (n, oy, ox), and number of elements of y.
     all: u32,
     pixels: u32,
     size: u32,

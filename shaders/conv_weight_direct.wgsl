@@ -1,20 +1,23 @@
 // dw[o, c, ky, kx] = Σ_{n, oy, ox} dy[n, o, oy, ox] · x[n, c, iy, ix], where x is 0 outside its bounds
 //
-// with iy = oy·stride − before + ky·dilation and ix alike: the gradient of a convolution for its weight. Within each
-// group x is [n, C, H, W], dy is [n, O, OH, OW] and dw (bound as y) is [O, C, KH, KW].
+// with iy = oy·stride − before + ky·dilation, where `before` is the padding before the first row, and the same
+// formula for ix: the gradient of a convolution for its weight. Within each group x is [n, C, H, W], dy is [n, O,
+// OH, OW] and dw (bound as y) is [O, C, KH, KW].
 //
 // Entry point:
-// - `forward`: direct; one thread per TO × TC channels × TY × TX taps and part of the sum.
+// - `forward`: direct; one thread per block of TO × TC channels × TY × TX kernel positions (taps), and per part of
+//   the sum.
 //
-// A thread keeps its sums in registers, over its part of all (n, oy) and strips of TP pixels. Each part is a tensor;
-// sum_parts.wgsl adds them in order. The variant for software adapters and for few channels per group;
-// conv_weight_tiled.wgsl is the other one.
+// A row (n, oy) of dy is cut into strips of TP pixels, and all strips are divided among the parts of the sum. A
+// thread keeps its sums in registers while it goes through the strips of its part. Each part is written as a
+// tensor; sum_parts.wgsl adds these tensors in order. This variant is for software adapters and for few channels
+// per group; conv_weight_tiled.wgsl is for all else.
 //
-// Valid WGSL without changes. The generator (ops/conv/kernels.rs) sets the constants and unrolls the loops marked
+// Valid WGSL as it is. The generator (ops/conv/kernels.rs) sets the constants and unrolls the loops marked
 // `unroll`.
 
 struct Params {
-    // Number of threads, of strips of TP pixels of dy (in total and per part), and of elements of dw.
+    // Number of threads, strips of TP pixels of dy, strips per part, and elements of dw.
     threads: u32,
     steps: u32,
     length: u32,
@@ -41,7 +44,8 @@ const DILATION_Y = 1i;
 const STRIDE_X = 1i;
 const BEFORE_X = 0i;
 const DILATION_X = 1i;
-// Tile of a thread, number of tiles, and elements of a row of x that TP pixels and TX taps read.
+// TO to TP: block of weights, and strip of pixels, of one thread. TILES_*: number of such blocks along each axis
+// of dw. COLUMNS: number of elements in a row of x that TP pixels and TX taps need.
 const TO = 4i;
 const TC = 1i;
 const TY = 3i;
@@ -52,7 +56,7 @@ const TILES_C = 1i;
 const TILES_Y = 1i;
 const TILES_X = 1i;
 const COLUMNS = 6i;
-// Strips per row.
+// Strips per row of dy.
 const STRIPS = 1i;
 
 fn store_y(at: u32, value: f32) {

@@ -1,14 +1,15 @@
 // dw[o, c, ky, kx] = Σ_{n, oy, ox} dy[n, o, oy, ox] · x[n, c, iy, ix], where x is 0 outside its bounds
 //
-// with iy = oy·stride − before + ky·dilation and ix alike: the gradient of a convolution for its weight, shapes as in
-// conv_weight_direct.wgsl. Computed as an implicit matrix product: i is o, j counts (c, ky, kx), k counts the pixels
-// (n, oy, ox). The sum is cut into parts, which sum_parts.wgsl adds in order.
+// with iy = oy·stride − before + ky·dilation, and the same formula for ix: the gradient of a convolution for its
+// weight. Shapes are those of conv_weight_direct.wgsl. Computed as a matrix product whose operands are never
+// stored (an implicit matrix product): i is o, j counts (c, ky, kx), k counts the pixels (n, oy, ox). The sum is
+// cut into parts, which sum_parts.wgsl adds in order.
 //
-// The entry point `forward` is in lib/conv_tiles.wgsl, which this file needs and which names the source. Valid WGSL
-// together with it. The generator (ops/conv/kernels.rs) sets the constants.
+// The entry point `forward` is in lib/conv_tiles.wgsl, which this file needs and which names the source. Both
+// files together are valid WGSL. The generator (ops/conv/kernels.rs) sets the constants.
 
 struct Params {
-    // Number of workgroups, of pixels (n, oy, ox) (in total and per part), and of elements of dw.
+    // Number of workgroups, pixels (n, oy, ox), pixels per part of the sum, and elements of dw.
     all: u32,
     pixels: u32,
     length: u32,

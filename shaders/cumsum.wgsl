@@ -1,14 +1,15 @@
 // y[i, j, k] = Σ_{l ≤ j} x[i, l, k], or Σ_{l ≥ j} x[i, l, k] if `reverse` is 1
 //
-// x and y are [outer, n, inner]; a line is the n elements of one (i, k). If lines are few or long, each is cut into
-// `blocks` parts of `length` elements, called blocks here, and scanned in three dispatches. sums[b, line] belongs to
-// block b.
+// x and y are [outer, n, inner]; a line is the n elements with the same i and k. If lines are few or long, each is
+// cut into `blocks` blocks of `length` elements and summed in three dispatches. sums[b, line] belongs to block b
+// of the line.
 //
-// Entry points, all serial:
-// - `forward`: one thread per line.
-// - `sums_of_blocks`: first dispatch, one thread per block: stores its sum.
-// - `offsets`: second dispatch, one thread per line: replaces each block's sum by that of the blocks before it.
-// - `blocked`: third dispatch, one thread per block: scans it, starting from its offset.
+// Entry points, all serial (a single thread computes each result):
+// - `forward`: one thread per line, for lines that are not cut into blocks.
+// - `sums_of_blocks`: first dispatch, one thread per block: stores the block's sum.
+// - `offsets`: second dispatch, one thread per line: replaces each block's sum with the sum of all earlier blocks.
+// - `blocked`: third dispatch, one thread per block: computes the block's cumulative sums, starting from that
+//   offset.
 //
 // Source: Blelloch: "Prefix sums and their applications", 1990 (a scan in blocks).
 
@@ -37,7 +38,7 @@ fn store_y(at: u32, value: f32) {
     y[at] = value;
 }
 
-// The position of the element that a scan of a line reads at a step.
+// The position of the element that step `step` of a cumulative sum along a line reads.
 fn place(line: u32, step: u32) -> u32 {
     let j = select(step, params.n - 1u - step, params.reverse == 1u);
     return (line / params.inner * params.n + j) * params.inner + line % params.inner;

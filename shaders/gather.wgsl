@@ -1,19 +1,21 @@
 // forward:   y[i, k] = table[index[i], k]
 // backward:  dtable[r, k] = Σ_{i: index[i] = r} dy[i, k], in the order of i
 //
-// table is [rows, inner], index is [n], y is [n, inner]. Where index[i] ≥ rows, y is NaN and dy is ignored. Elements
-// of y are copied as bits, so the same kernel serves floats and integers.
+// table is [rows, inner], index is [n], y is [n, inner]. Where index[i] ≥ rows, y is NaN and dy is ignored.
+// Elements of y are copied as bit patterns, so the same kernel serves floats and integers.
 //
-// Entry points, all serial:
+// Entry points, all serial (a single thread computes each output):
 // - `forward`: one thread per element of y.
-// - `backward`: one thread per element of dtable and part of the index, which it scans: rows·inner·n steps in total.
-//   sum_parts.wgsl adds the parts.
-// - `link`: one thread per element of dtable, which it clears, and per index, which it links to the next equal one: n²
-//   steps in total.
-// - `backward_linked`: one thread per element of dy; if its index is the first of a chain, it sums along the chain.
+// - `backward`: the index is cut into parts; one thread per element of dtable and per part, which scans the part
+//   for its row: rows·inner·n steps in total. sum_parts.wgsl adds the results of the parts.
+// - `link`: links equal indices into chains: each thread stores, for one index, the position of the next equal
+//   index, which takes n² steps in total. The threads also clear dtable.
+// - `backward_linked`: one thread per element of dy; if its index is the first of a chain, it sums dy along the
+//   chain.
 //
-// The gradient uses no float atomics and has the same bits in every run. Large tables use `link` and `backward_linked`
-// instead of the scan; a row that many indices name is then slow, because one thread follows its whole chain.
+// The gradient uses no float atomics, so its bits are the same in every run. Large tables use `link` and
+// `backward_linked` instead of `backward`; a row that many indices name is then slow, because one thread follows
+// its complete chain.
 //
 // Equivalent: `torch.nn.functional.embedding`. Needs lib/nan.wgsl.
 
@@ -21,7 +23,7 @@ struct Params {
     rows: u32,
     inner: u32,
     n: u32,
-    // Indices per part.
+    // Number of indices per part.
     part: u32,
 }
 
@@ -34,7 +36,8 @@ struct Params {
 @group(0) @binding(6) var<uniform> params: Params;
 
 const GROUP = 256u;
-// Bit of `next` that marks the first index of a chain. The other bits are the next index of the chain, or n at its end.
+// Bit of an element of `next` that marks the first index of a chain. The lower bits are the position of the next
+// index of the chain, or n at its end.
 const HEAD = 0x80000000u;
 
 @compute @workgroup_size(256)
@@ -51,7 +54,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     y[t] = bits;
 }
 
-// Here dtable holds one table per part.
+// In this entry point dtable has one table per part.
 @compute @workgroup_size(256)
 fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let t = id.x + id.y * groups.x * GROUP;

@@ -2,15 +2,16 @@
 // backward:  dx[o, r, k] = Σ_{j: index[o, j, k] = r} dy[o, j, k], in the order of j
 // inverse:   y[o, index[o, j, k], k] = j, the inverse of an index whose lines are permutations
 //
-// x is [outer, n, inner]; index, y and dy are [outer, m, inner]; a line is the elements of one (o, k). Where index ≥ n,
-// y is NaN and dy is ignored. Elements of y are copied as bits, so the same kernel serves floats and integers.
+// x is [outer, n, inner]; index, y and dy are [outer, m, inner]; a line is the elements with the same o and k.
+// Where index ≥ n, y is NaN and dy is ignored. Elements of y are copied as bit patterns, so the same kernel serves
+// floats and integers.
 //
-// Entry points, all serial:
+// Entry points, all serial (a single thread computes each output):
 // - `forward`: one thread per element of y.
 // - `backward`: one thread per element of dx; it scans the m indices of its line, at most 32,768 per dispatch.
 // - `inverse`: one thread per element of the index.
 //
-// The gradient uses no float atomics and has the same bits in every run.
+// The gradient uses no float atomics, so its bits are the same in every run.
 //
 // Equivalent: `torch.gather`. Needs lib/nan.wgsl.
 
@@ -20,7 +21,8 @@ struct Params {
     inner: u32,
     // Number of threads.
     count: u32,
-    // The scan reads the indices start..end. A pass with start > 0 adds to the sums of the pass before it.
+    // This dispatch of `backward` reads the indices from `start` to before `end`. If start > 0, it adds to the
+    // sums of the previous dispatch.
     start: u32,
     end: u32,
 }

@@ -1,15 +1,15 @@
 // y[i, j, k] = log Σ_{l ≤ j} exp(x[i, l, k]), or log Σ_{l ≥ j} exp(x[i, l, k]) if `reverse` is 1
 //
-// x and y are [outer, n, inner]; a line is the n elements of one (i, k). A total is stored as exp(top)·sum, where top
-// is the largest term so far, so that nothing overflows. If lines are few or long, each is cut into `blocks` parts of
-// `length` elements, called blocks here, and scanned in three dispatches. tops[b, line] and sums[b, line] belong to
-// block b.
+// x and y are [outer, n, inner]; a line is the n elements with the same i and k. A sum of exponentials (a total)
+// is stored as exp(top)·sum, where `top` is the largest x in it, so that nothing overflows. If lines are few or
+// long, each is cut into `blocks` blocks of `length` elements and summed in three dispatches. tops[b, line] and
+// sums[b, line] belong to block b of the line.
 //
-// Entry points, all serial:
-// - `forward`: one thread per line.
-// - `sums_of_blocks`: first dispatch, one thread per block: stores its total.
-// - `offsets`: second dispatch, one thread per line: replaces each block's total by that of the blocks before it.
-// - `blocked`: third dispatch, one thread per block: scans it, starting from its offset.
+// Entry points, all serial (a single thread computes each result):
+// - `forward`: one thread per line, for lines that are not cut into blocks.
+// - `sums_of_blocks`: first dispatch, one thread per block: stores the block's total.
+// - `offsets`: second dispatch, one thread per line: replaces each block's total with that of all earlier blocks.
+// - `blocked`: third dispatch, one thread per block: computes the results of the block, starting from that offset.
 //
 // Source: Blelloch: "Prefix sums and their applications", 1990 (a scan in blocks). Needs lib/special.wgsl.
 
@@ -31,7 +31,7 @@ struct Params {
 
 const GROUP = 64u;
 
-// The total exp(top)·sum.
+// A sum of exponentials, stored as exp(top)·sum.
 struct Total {
     top: f32,
     sum: f32,
@@ -49,13 +49,13 @@ fn store_y(at: u32, value: f32) {
     y[at] = value;
 }
 
-// exp(a − b), which is 1 where both are the same infinity.
+// exp(a − b); 1 if a and b are the same infinity.
 fn ratio(a: f32, b: f32) -> f32 {
     return exp(select(max(a - b, -200.0), 0.0, a == b));
 }
 
 fn plus(a: Total, b: Total) -> Total {
-    // NaN compares as not larger: it goes into the sum and stays there.
+    // A comparison with NaN is false, so NaN is added to `sum` and stays there.
     if b.top > a.top {
         return Total(b.top, a.sum * ratio(a.top, b.top) + b.sum);
     }
@@ -63,7 +63,7 @@ fn plus(a: Total, b: Total) -> Total {
     return Total(a.top, a.sum + b.sum * scale);
 }
 
-// The position of the element that a scan of a line reads at a step.
+// The position of the element that step `step` of a cumulative sum along a line reads.
 fn position(line: u32, step: u32) -> u32 {
     let j = select(step, params.n - 1u - step, params.reverse == 1u);
     return (line / params.inner * params.n + j) * params.inner + line % params.inner;

@@ -1,17 +1,18 @@
 // y[r, c] = Σ_k a[r, k]·b[k, c] (+ bias[c])
 //
-// y is m × n per matrix, the sum has k terms; lib/matmul.wgsl has the sizes.
+// y is m × n per matrix of the batch; the sum has k terms. matmul.wgsl in lib/ declares these sizes.
 //
 // Entry point:
 // - `forward`: direct; each thread sums TM × TN elements of y in registers, without workgroup memory and barriers.
 //
-// The variant for sums too short to be worth staging, and for software adapters. Those run the threads of a workgroup
-// as lanes of vectors and load lane by lane, so the number of sums per load decides the speed. Four terms at a time are
-// all added to one sum before the next sum, because the sums are on the stack there.
+// This variant is for sums too short to be worth copying operands to workgroup memory, and for software adapters.
+// These run the threads of a workgroup as the lanes of vector instructions and load the data of one lane after the
+// other, so speed depends on the number of additions per load. Four terms are added to a sum before the next sum
+// is processed, because software adapters keep the sums on the stack, not in registers.
 //
-// Valid WGSL, with TM = TN = 4, after lib/matmul.wgsl and the operands of lib/matmul_operand.wgsl. The generator
-// (ops/matmul/variants.rs) sets the constants and repeats each line that names i0 or j0, once per four rows and once
-// per four columns of a thread: naga emits no unroll hints.
+// Valid WGSL, with TM = TN = 4, when appended to matmul.wgsl and the files for operands in lib/. The generator
+// (ops/matmul/variants.rs) sets the constants. It repeats each line that names i0 once per four rows of a thread,
+// and each line that names j0 once per four columns, because naga emits no unroll hints.
 
 const TM = 4u;
 const TN = 4u;

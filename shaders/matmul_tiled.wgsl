@@ -1,21 +1,23 @@
 // y[r, c] = Σ_k a[r, k]·b[k, c] (+ bias[c])
 //
-// y is m × n per matrix, the sum has k terms; lib/matmul.wgsl has the sizes.
+// y is m × n per matrix of the batch; the sum has k terms. matmul.wgsl in lib/ declares these sizes.
 //
 // Entry point:
 // - `forward`: tiled; one workgroup per BM × BN tile of y, TM × TN elements per thread.
 //
-// Slabs of BK terms of a and b are staged in workgroup memory as vec4s along the edge of the tile, with k outermost: a
-// step of the sum reads a vec4 of each and adds a 4 × 4 block. A thread stages at most one 4 × 4 block of a and one of
-// b, and loads those of the next slab while it adds the current one. The vec4s of four terms are permuted by an
-// exclusive or, so that threads that stage neighbouring k write to different banks.
+// Slabs of BK terms of a and b are copied to workgroup memory as vec4s of four neighbouring lines (rows of a,
+// columns of b), with k as the slowest index. A step of the sum reads one vec4 of a and one of b and adds their
+// products to 4 × 4 elements of y. A thread copies at most one 4 × 4 block of a and one of b, and loads its blocks
+// of the next slab while it adds the current slab. The index of a vec4 is permuted with an exclusive or that
+// depends on k, so that threads which copy neighbouring terms write to different memory banks.
 //
 // Source: "How to optimize a CUDA matmul kernel" (siboehm.com, 2022).
 //
-// Valid WGSL, with TM = TN = 4, after lib/matmul.wgsl and the operands of lib/matmul_operand.wgsl. The generator
-// (ops/matmul/variants.rs) sets the constants, repeats each line that names i0 or j0, once per four rows and once per
-// four columns of a thread, and unrolls the loop marked `unroll`: naga emits no unroll hints. f16 operands and
-// cooperative matrices would be templates like this one, with variants of their own in the generator.
+// Valid WGSL, with TM = TN = 4, when appended to matmul.wgsl and the files for operands in lib/. The generator
+// (ops/matmul/variants.rs) sets the constants. It repeats each line that names i0 once per four rows of a thread,
+// and each line that names j0 once per four columns, and unrolls the loop marked `unroll`: naga emits no hints for
+// unrolling. Kernels with f16 operands or cooperative matrices would be further templates like this one, with
+// their own variants in the generator.
 
 const BM = 64u;
 const BN = 64u;
@@ -23,7 +25,7 @@ const BK = 16u;
 const TM = 4u;
 const TN = 4u;
 const THREADS = (BM / TM) * (BN / TN);
-// 4 × 4 blocks of a slab, and vec4s along its edge.
+// For a and b: number of 4 × 4 blocks in a slab, and number of vec4s per term.
 const BLOCKS_A = BM * BK / 16u;
 const BLOCKS_B = BN * BK / 16u;
 const PITCH_A = BM / 4u;
@@ -32,7 +34,7 @@ const PITCH_B = BN / 4u;
 var<workgroup> tile_a: array<vec4<f32>, BK * PITCH_A>;
 var<workgroup> tile_b: array<vec4<f32>, BK * PITCH_B>;
 
-// The index, within a row of the tile, of the vec4 with lines 4·g … 4·g + 3 of term k.
+// The index, within term k of the slab, of the vec4 with lines 4·g to 4·g + 3.
 fn moved(g: u32, k: u32) -> u32 {
     return g ^ (k / 4u * 2u % 8u);
 }
@@ -53,8 +55,8 @@ fn forward(
     let column = tile.y * BN;
     let begin = matrix % params.parts * params.length;
     let end = min(begin + params.length, params.k);
-    // The blocks that this thread stages: the first threads stage a, the last ones b. Neighbours in memory go to
-    // neighbouring threads.
+    // The blocks that this thread copies to workgroup memory: the first threads copy a, the last ones b.
+    // Neighbouring threads read neighbouring memory.
     let s_a = lane;
     let s_b = THREADS - 1u - lane;
     let stages_a = s_a < BLOCKS_A;
@@ -65,7 +67,8 @@ fn forward(
     let g_b = select(s_b % PITCH_B, s_b / (BK / 4u), B_ALONG_K);
     let a_at = a_lines(matrix / params.parts * params.a_matrix, row + g_a * 4u);
     let b_at = b_lines(matrix / params.parts * params.b_matrix, column + g_b * 4u);
-    // This thread's elements are the vec4s ty, ty + BM / TM, … of the rows and tx, tx + BN / TN, … of the columns.
+    // This thread's elements of y are in the groups of four rows ty, ty + BM / TM, … and of four columns tx, tx +
+    // BN / TN, ….
     let tx = lane % (BN / TN);
     let ty = lane / (BN / TN);
 

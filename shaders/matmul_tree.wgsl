@@ -1,14 +1,15 @@
 // y[r, c] = Σ_k a[r, k]·b[k, c] (+ bias[c])
 //
-// y is m × n per matrix, the sum has k terms; lib/matmul.wgsl has the sizes.
+// y is m × n per matrix of the batch; the sum has k terms. matmul.wgsl in lib/ declares these sizes.
 //
 // Entry point:
-// - `forward`: a tree; one workgroup per 4 × 4 block of y, whose threads divide the terms.
+// - `forward`: a tree; one workgroup per 4 × 4 block of y, whose threads share the terms of the sums.
 //
-// The variant for few elements and long sums: matrix-vector and other skinny products, and small weight gradients. A
-// thread adds every 64th block of four terms; a tree in workgroup memory adds the threads' sums in a fixed order.
+// This variant is for few elements with long sums: matrix-vector products, other products with few rows or
+// columns, and gradients of small weights. A thread adds every 64th group of four terms; then the threads' sums
+// are added pairwise, as a tree, in workgroup memory and in a fixed order.
 //
-// Valid WGSL after lib/matmul.wgsl and the operands of lib/matmul_operand.wgsl.
+// Valid WGSL when appended to matmul.wgsl and the files for operands in lib/.
 
 const THREADS = 64u;
 
@@ -20,7 +21,8 @@ fn forward(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    // Surplus workgroups repeat the last one and store nothing: barriers stay in uniform control flow.
+    // Surplus workgroups repeat the last block and store nothing, because barriers must be in uniform control
+    // flow.
     let index = group.x + group.y * groups.x;
     let matrix = min(index, params.all - 1u) / params.tiles;
     let tile = place(min(index, params.all - 1u) % params.tiles);

@@ -3,16 +3,17 @@
 // backward: dx[n, i] = Σ_{o: places[n, o] = i} dy[n, o], over the windows that may cover i; dx is bound as y
 // take:     y[n, o] = x[n, places[n, o]], the gradient of `backward`
 //
-// n counts the planes (batch and channels). Images of x are H × W, those of y are OH × OW; i and o count the elements
-// of an image row by row. `places` is the index that `forward` wrote.
+// n counts the planes (batch times channels). Each plane of x has H × W elements, each plane of y OH × OW; i and o
+// are positions in a plane. `places` is the index that `forward` wrote.
 //
-// Entry points, all serial:
+// Entry points, all serial (a single thread computes each output):
 // - `forward`: one thread per window.
-// - `backward`: one thread per element of dx; it gathers from its windows, without atomics.
+// - `backward`: one thread per element of dx; it sums over the windows that may cover the element, without
+//   atomics.
 // - `take`: one thread per window.
 //
-// Equivalent: `torch.nn.functional.max_pool2d`, `adaptive_max_pool2d`. Needs lib/nan.wgsl and lib/windows.wgsl. The op
-// (ops/pool/max.rs) sets the constants.
+// Equivalent: `torch.nn.functional.max_pool2d`, `adaptive_max_pool2d`. Needs lib/nan.wgsl and lib/windows.wgsl.
+// The Rust code of the op (ops/pool/max.rs) sets the constants.
 
 struct Params {
     threads: u32,

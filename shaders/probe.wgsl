@@ -1,22 +1,26 @@
-// y = results of arithmetic on x and n: values that WGSL leaves to the driver, and some on which every kernel relies.
+// y = results of arithmetic on x and n: some that WGSL leaves to the driver, some on which every kernel relies.
 //
-// x and n are the same words, as floats and as integers, which no compiler can know. The self-test
-// (kernels/adapters/self_test.rs) provides them and judges y, in the same order. Not an op: it has no source.
+// x and n are two bindings of the same input words, as floats and as integers; compilers cannot know their values.
+// The self-test (kernels/adapters/self_test.rs) provides the input and evaluates y. This shader belongs to no op,
+// so it names no source.
 //
 // Entry points:
-// - `values`: one workgroup. The first thread computes, all 256 add in a tree, and fill workgroup memory with ones.
-// - `cleared`: copies workgroup memory to y; compiled with zero-initialised workgroup memory, as users' kernels are. It
-//   declares little of it, because llvmpipe compiles for minutes what is cleared word by word.
-// - `looped`: counts the iterations of a loop. The numbers z keep a compiler from computing the count without the loop.
+// - `values`: one workgroup of 256 threads. The first thread computes numbers; then all threads add a sum as a
+//   tree, and fill workgroup memory with ones.
+// - `cleared`: copies workgroup memory to y; compiled with workgroup memory set to zero, like the kernels of
+//   users. It declares little of this memory, because llvmpipe would take minutes to compile a large array that is
+//   cleared word by word.
+// - `looped`: counts the iterations of a loop. The numbers z prevent a compiler from computing the count without
+//   running the loop.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> n: array<u32>;
 @group(0) @binding(2) var<storage, read_write> y: array<u32>;
 
 const GROUP = 256u;
-// The 16 KiB of workgroup memory that every device has.
+// Number of words in 16 KiB, the size of workgroup memory that every device has.
 const WORDS = 4096u;
-// First word of y that `cleared` writes.
+// Index of the first word of y that `cleared` writes.
 const CLEARED = 32u;
 const LOOPED = CLEARED + 64u;
 var<workgroup> memory: array<u32, WORDS>;
@@ -27,20 +31,20 @@ fn put(at: u32, value: f32) {
 }
 
 fn numbers() {
-    // Infinity, and overflow.
+    // Infinity times a number, infinity times 0, and overflow.
     put(0u, x[0] * x[2]);
     put(1u, x[0] * x[3]);
     put(2u, x[16] * x[2]);
-    // NaN: compared, tested by its bits, and moved.
+    // NaN: compared with itself, recognised by its bits, and selected.
     y[3] = select(0u, 1u, x[1] != x[1]);
     y[4] = select(0u, 1u, x[1] == x[1]);
     y[5] = select(0u, 1u, (bitcast<u32>(x[1]) & 0x7fffffffu) > 0x7f800000u);
     put(6u, select(x[3], x[1], x[5] == x[5] && x[2] > x[5]));
-    // Subnormals: scaled, added, moved.
+    // Subnormals: multiplied by 1, added, copied.
     put(7u, x[4] * x[5]);
     put(8u, x[4] + x[4]);
     put(9u, x[4]);
-    // exp near the limits of f32, and beyond.
+    // exp near the limits of f32, and beyond them.
     put(10u, exp(x[6]));
     put(11u, exp(x[7]));
     put(12u, exp(x[8]));
@@ -49,7 +53,7 @@ fn numbers() {
     put(14u, log(x[10]));
     put(15u, log(x[11]));
     put(16u, log(x[12]));
-    // a·a − b, whose exact value is 2^-24, in two roundings or one.
+    // a·a − b, whose exact value is 2^-24: rounded twice, then rounded once (fma).
     put(17u, x[13] * x[13] - x[14]);
     put(18u, fma(x[13], x[13], -x[14]));
     // (1e8 + 1) − 1e8 is 0 if the compiler keeps the order.

@@ -1,11 +1,12 @@
 // y[i, 0, k] = the smallest j for which x[i, j, k] is the maximum, or the first NaN
 //
-// x is [outer, n, inner], y is [outer, 1, inner]. Of equal values the one with the smaller index wins, so the order of
-// merging does not matter. Each element is read once.
+// x is [outer, n, inner], y is [outer, 1, inner]. Of equal values the one with the smaller index counts as larger,
+// so the order of merging does not matter. Each element is read once.
 //
 // Entry points:
 // - `serial`: one thread per output.
-// - `tree`: one workgroup per output; a thread takes every 64th element.
+// - `tree`: one workgroup per output; each thread compares every 64th element, then the threads' results are
+//   merged pairwise.
 //
 // Equivalent: `torch.argmax`. Needs lib/nan.wgsl.
 
@@ -31,7 +32,7 @@ fn above(a: f32, b: f32) -> bool {
     return (a > b || is_nan(a)) && !is_nan(b);
 }
 
-// The position of j = 0 for one output.
+// The position in x of j = 0 for an output.
 fn base(output: u32) -> u32 {
     return output / params.inner * params.n * params.inner + output % params.inner;
 }
@@ -64,7 +65,7 @@ fn tree(
     let output = group.x + group.y * groups.x;
     let inside = output < params.outputs;
     let start = base(min(output, params.outputs - 1u));
-    // Threads beyond the last element have no value.
+    // Only threads with at least one element have a value.
     let givers = min(GROUP, params.n);
     if inside && lane < givers {
         var best = load_x(start + lane * params.inner);
@@ -83,7 +84,7 @@ fn tree(
         workgroupBarrier();
         if lane < half && lane + half < givers {
             let other = lane + half;
-            // If neither is above the other, they are equal or both NaN.
+            // If neither value is above the other, both are equal or both are NaN.
             let even = !above(values[lane], values[other]);
             if above(values[other], values[lane]) || (even && rows[other] < rows[lane]) {
                 values[lane] = values[other];

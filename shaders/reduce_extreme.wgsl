@@ -1,12 +1,13 @@
 // y[i, p, k] = max_{j in part p} x[i, j, k], or min if sign = -1 (min(x) = -max(-x)); NaN if the part contains one
 //
-// x is [outer, n, inner], y is [outer, parts, inner]. The middle axis is cut into `parts` parts of `length` elements,
-// of which the last may be shorter; a second dispatch reduces the parts. A thread starts with an element of its own
-// instead of a sentinel; each element is read once.
+// x is [outer, n, inner], y is [outer, parts, inner]. The middle axis is cut into `parts` parts of `length`
+// elements, of which the last may be shorter; a second dispatch reduces the results of the parts. A thread starts
+// with its first element, not with a constant such as −∞; each element is read once.
 //
 // Entry points:
 // - `serial`: one thread per output.
-// - `tree`: one workgroup per output; a thread takes every 64th element.
+// - `tree`: one workgroup per output; each thread compares every 64th element, then the threads' results are
+//   merged pairwise.
 //
 // Equivalent: `torch.amax`, `torch.amin`. Needs lib/nan.wgsl.
 
@@ -26,7 +27,7 @@ struct Params {
 const GROUP = 64u;
 var<workgroup> partial: array<f32, GROUP>;
 
-// First j, end of j, and the position of j = 0, for one output.
+// For an output: the first j of its part, the end of its part, and the position in x of j = 0.
 fn span(output: u32) -> vec3<u32> {
     let k = output % params.inner;
     let rest = output / params.inner;
@@ -75,7 +76,7 @@ fn tree(
     let output = group.x + group.y * groups.x;
     let inside = output < params.outputs;
     let rows = span(min(output, params.outputs - 1u));
-    // Threads beyond the last element have no value.
+    // Only threads with at least one element have a value.
     let givers = min(GROUP, rows.y - rows.x);
     if inside && lane < givers {
         var best = value(rows, rows.x + lane);

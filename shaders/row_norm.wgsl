@@ -1,8 +1,9 @@
 // y[r, i] = (x[r, i] − m)·s,  s[r] = 1 / sqrt(v + eps), with mean m and biased variance v of row r;
-// not CENTERED: m = 0 and v = Σ x² / n, the root mean square norm.
+// with mean m and biased variance v of row r. If CENTERED is not set, m = 0 and v = Σ x² / n: the root mean square
+// norm.
 //
-// x and y are [rows, n], s is [rows]. The variance is summed around the rounded mean, whose rounding error is then
-// removed from both, so that nothing cancels far from 0.
+// x and y are [rows, n], s is [rows]. The variance is summed around the rounded mean, and the rounding error of
+// that mean is then removed from mean and variance. So there is no cancellation for values far from 0.
 //
 // Entry points:
 // - `serial`: one thread per row.
@@ -25,7 +26,7 @@ fn store_y(at: u32, value: f32) {
     y[at] = value;
 }
 
-// Σ x of every `step`-th element of start..end.
+// Σ x over every `step`-th element from `start` to before `end`.
 fn sum(start: u32, end: u32, step: u32) -> f32 {
     var sums = vec4<f32>();
     var at = start;
@@ -38,7 +39,7 @@ fn sum(start: u32, end: u32, step: u32) -> f32 {
     return (sums.x + sums.y) + (sums.z + sums.w);
 }
 
-// Σ (x − m) and Σ (x − m)².
+// Σ (x − m) and Σ (x − m)² over every `step`-th element from `start` to before `end`.
 fn moments(start: u32, end: u32, step: u32, m: f32) -> vec2<f32> {
     var plain = vec4<f32>();
     var squares = vec4<f32>();
@@ -56,7 +57,7 @@ fn moments(start: u32, end: u32, step: u32, m: f32) -> vec2<f32> {
     return vec2((plain.x + plain.y) + (plain.z + plain.w), (squares.x + squares.y) + (squares.z + squares.w));
 }
 
-// The rounding error of m, and s.
+// Returns the rounding error of m, and s; see the first lines of this file.
 fn finish(total: vec2<f32>) -> vec2<f32> {
     let n = f32(params.n);
     let off = select(0.0, total.x / n, CENTERED);

@@ -1,7 +1,7 @@
 // dx[r, i] = s[r]·(dy[r, i] − a − y[r, i]·b) with a = Σ_j dy[r, j] / n (0 if not CENTERED) and
 // b = Σ_j dy[r, j]·y[r, j] / n: the gradient of row_norm.wgsl from its results y and s
 //
-// dx, dy and y are [rows, n], s is [rows].
+// The inputs y and s are the results of row_norm.wgsl. dx, dy and y are [rows, n], s is [rows].
 //
 // Entry points:
 // - `serial`: one thread per row.
@@ -24,7 +24,7 @@ fn store_dx(at: u32, value: f32) {
     dx[at] = value;
 }
 
-// Σ dy and Σ dy·y of every `step`-th element of start..end.
+// Σ dy and Σ dy·y over every `step`-th element from `start` to before `end`.
 fn products(start: u32, end: u32, step: u32) -> vec2<f32> {
     var plain = vec4<f32>();
     var scaled = vec4<f32>();

@@ -1,14 +1,14 @@
 // softmax:      y[o, c, i] = exp(x[o, c, i] − m) / (1 + s)
 // log_softmax:  y[o, c, i] = (x[o, c, i] − m) − log(1 + s)
-// with m = max_c x[o, c, i], and s the sum of exp(x[o, c, i] − m) over all c but the largest.
+// with m = max_c x[o, c, i], and s the sum of exp(x[o, c, i] − m) over all c except the one of the maximum.
 //
-// x and y are [outer, classes, inner]; a row is the classes of one (o, i), whose elements are `inner` apart. LOG
-// selects log_softmax. Subtracting the maximum keeps every exponential in (0, 1]; leaving its own, which is 1, out of
-// the sum keeps the small digits of the logarithm.
+// x and y are [outer, classes, inner]; a row is the elements with the same o and i, which are `inner` apart. LOG
+// selects log_softmax. Subtracting the maximum keeps every exponential in (0, 1]. The exponential of the maximum
+// is 1; it is left out of s so that s keeps its small digits for the logarithm.
 //
 // Entry points:
 // - `serial`: one thread per row.
-// - `tree`: one workgroup per row, of at least 64 classes; a thread takes every 64th class.
+// - `tree`: one workgroup per row of at least 64 classes; each thread processes every 64th class.
 //
 // Equivalent: `torch.softmax`, `torch.log_softmax`. Needs lib/special.wgsl and lib/tree.wgsl.
 
@@ -28,12 +28,12 @@ fn store_y(at: u32, value: f32) {
     y[at] = value;
 }
 
-// The position of class 0 of a row.
+// The position in x of class 0 of a row.
 fn first(row: u32) -> u32 {
     return row / params.inner * params.classes * params.inner + row % params.inner;
 }
 
-// The largest of every `step`-th element of `start..end`.
+// The largest of every `step`-th element from `start` to before `end`, and its position.
 fn largest(start: u32, end: u32, step: u32) -> TreeMax {
     var best = TreeMax(x[start], start);
     for (var at = start + step; at < end; at += step) {

@@ -1,17 +1,18 @@
 // loss[r] = −Σ_c w_c·t_c·log p_c = t·log(1 + s) − Σ_c w_c·t_c·(x_c − m),   log p_c = (x_c − m) − log(1 + s)
-// with m = max_c x_c, s the sum of exp(x_c − m) over all c but the largest, t = Σ_c w_c·t_c (the mass of the row).
+// with m = max_c x_c, s the sum of exp(x_c − m) over all c except the one of the maximum, and t = Σ_c w_c·t_c.
 // row_weight[r] = w of the label (1 for probabilities),   dlogits[r, c] = p_c·t − w_c·t_c, the gradient of loss[r]
 //
-// The logits x are [n, classes, inner]; a row is the classes of one (n, i), whose logits are `inner` apart. w is
-// [classes] or, with `weighted` 0, ones. The target is smoothed: t_c = (1 − ε)·target_c + ε/classes. target is the
-// one-hot vector of labels[r] or, with PROBABILITIES, floats of the shape of x, read as bits through the same binding.
-// Rows whose label is `ignore` have a loss of 0; a label that is no class makes the row NaN (`nan` holds the bits).
+// The logits x are [n, classes, inner]; a row is the logits with the same n and i, which are `inner` apart. The
+// class weights w are [classes] or, if `weighted` is 0, all 1. The targets are smoothed: t_c = (1 − ε)·target_c +
+// ε/classes. target is the one-hot vector of labels[r]; if PROBABILITIES is set, it consists of floats in the
+// shape of x, bound as `labels` and read as bits. Rows whose label is `ignore` have a loss of 0; a label that is
+// not a class gives the row a loss of NaN (`nan` contains the bits of NaN).
 //
 // Entry points:
-// - `serial`: one thread per row.
-// - `serial_with_gradient`: the same, and dlogits.
-// - `tree`: one workgroup per row, of at least 64 classes; a thread takes every 64th class.
-// - `tree_with_gradient`: the same, and dlogits.
+// - `serial`: one thread per row; computes the losses.
+// - `serial_with_gradient`: one thread per row; computes the losses and dlogits.
+// - `tree`: one workgroup per row of at least 64 classes, each thread with every 64th class; computes the losses.
+// - `tree_with_gradient`: like `tree`, but also computes dlogits.
 //
 // Equivalent: `torch.nn.CrossEntropyLoss`. Needs lib/special.wgsl and lib/tree.wgsl.
 
@@ -62,7 +63,7 @@ fn class_weight(c: u32) -> f32 {
     return weight[c];
 }
 
-// w_c·t_c of the logit at `at`.
+// w_c·t_c of class c, whose logit is at position `at`.
 fn share(at: u32, c: u32, label: u32) -> f32 {
     var goal = select(0.0, 1.0, c == label);
     if PROBABILITIES {
@@ -71,12 +72,12 @@ fn share(at: u32, c: u32, label: u32) -> f32 {
     return class_weight(c) * ((1.0 - params.smoothing) * goal + params.smoothing / f32(params.classes));
 }
 
-// The position of class 0 of a row.
+// The position in x of class 0 of a row.
 fn first(row: u32) -> u32 {
     return row / params.inner * params.classes * params.inner + row % params.inner;
 }
 
-// The largest logit among classes start, start + step, …, and its class.
+// The largest logit of the classes start, start + step, …, and its class.
 fn largest(base: u32, start: u32, step: u32) -> TreeMax {
     var best = TreeMax(logits[base + start * params.inner], start);
     for (var c = start + step; c < params.classes; c += step) {
@@ -87,7 +88,7 @@ fn largest(base: u32, start: u32, step: u32) -> TreeMax {
     return best;
 }
 
-// s, Σ w_c·t_c·(x_c − m) and Σ w_c·t_c over the same classes.
+// s, Σ w_c·t_c·(x_c − m) and Σ w_c·t_c over the classes start, start + step, ….
 fn sums(base: u32, start: u32, step: u32, best: TreeMax, label: u32) -> vec3<f32> {
     var total = vec3<f32>();
     for (var c = start; c < params.classes; c += step) {
@@ -99,7 +100,7 @@ fn sums(base: u32, start: u32, step: u32, best: TreeMax, label: u32) -> vec3<f32
     return total;
 }
 
-// Stores loss and weight of a row. Returns t, which is 0 for an ignored row and NaN for a label that is no class.
+// Stores loss and weight of a row. Returns t: 0 for an ignored row, NaN for a label that is not a class.
 fn finish(row: u32, label: u32, total: vec3<f32>, writes: bool) -> f32 {
     var cost = total.z * special_log1p(total.x) - total.y;
     var mass = total.z;
@@ -128,7 +129,7 @@ fn is_ignored(label: u32) -> bool {
     return !PROBABILITIES && params.ignoring != 0u && label == params.ignore;
 }
 
-// The gradient of classes start, start + step, …
+// Stores dlogits for the classes start, start + step, ….
 fn slopes(base: u32, start: u32, step: u32, best: TreeMax, s: f32, mass: f32, label: u32) {
     let scale = mass / (1.0 + s);
     for (var c = start; c < params.classes; c += step) {

@@ -1,22 +1,25 @@
 // y[o, r, k] = the j for which x[o, j, k] has rank r along j: a stable argsort, ascending or descending
 //
-// x and y are [outer, n, inner]; a line is the n elements of one (o, k), which are `inner` apart. Of equal elements the
-// one with the smaller j comes first; -0 equals 0, and NaN is larger than everything. Between passes, lines are stored
-// one after another as lists of pairs (key, j).
+// x and y are [outer, n, inner]; a line is the n elements with the same o and k, which are `inner` apart. Of equal
+// elements the one with the smaller j comes first; -0 equals 0, and NaN is larger than everything. Between
+// dispatches, lines are stored one after another as pairs (key, j), where the keys are integers in the order of
+// the elements.
 //
-// Entry points, all serial: one thread per element, which computes the position of that element.
-// - `rank`: orders blocks of `length` elements: counts the elements of the block that come before its own.
-// - `rank_last`: the same for a single block; writes y.
-// - `merge`: merges pairs of ordered runs of `length`: counts the elements of the other run that come before its own,
-//   by binary search.
-// - `merge_last`: the same in the last pass; writes y.
+// Entry points, all serial: one thread per element, which computes the sorted position of that element.
+// - `rank`: sorts blocks of `length` elements: a thread counts the elements of the block that come before its
+//   element.
+// - `rank_last`: the same for lines of a single block; writes y.
+// - `merge`: merges pairs of sorted runs of `length` elements: a thread counts, by binary search, the elements of
+//   the other run that come before its element.
+// - `merge_last`: the same for the last merge; writes y.
 //
 // No thread waits for another, no loop is longer than a block or 32 iterations, and each position is written once.
 //
-// Source: Satish, Harris, Garland: "Designing efficient sorting algorithms for manycore GPUs", 2009 (merge by rank).
+// Source: Satish, Harris, Garland: "Designing efficient sorting algorithms for manycore GPUs", 2009 (merge by
+// rank).
 
 struct Params {
-    // Number of elements of all lines.
+    // Number of elements in all lines together.
     count: u32,
     n: u32,
     inner: u32,
@@ -32,7 +35,7 @@ struct Params {
 override DESCENDING: bool = false;
 const GROUP = 64u;
 
-// An integer key: keys compare as the floats of these bits do.
+// Returns an integer key for the bits of a float, such that keys are ordered as the floats are.
 fn key(bits: u32) -> u32 {
     let size = bits & 0x7fffffffu;
     let ordered = select(bits | 0x80000000u, ~bits, bits > 0x80000000u);
@@ -45,7 +48,7 @@ fn place(line: u32, j: u32) -> u32 {
     return (line / params.inner * params.n + j) * params.inner + line % params.inner;
 }
 
-// The position in the line of element j once its block is ordered, and its key.
+// The position of element j in its line after its block has been sorted, and the element's key.
 fn ranked(line: u32, j: u32) -> vec2<u32> {
     let own = key(x[place(line, j)]);
     let first = j / params.length * params.length;
@@ -81,7 +84,7 @@ fn rank_last(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgrou
     y[place(line, ranked(line, j).x)] = j;
 }
 
-// The position in the line of pair j once its two runs are merged.
+// The position of pair j in its line after its run and the neighbouring run have been merged.
 fn joined(line: u32, j: u32) -> u32 {
     let own = pairs[line * params.n + j].x;
     let run = j / params.length;
@@ -90,7 +93,7 @@ fn joined(line: u32, j: u32) -> u32 {
     let start = min(other, params.n);
     var low = start;
     var high = min(other + params.length, params.n);
-    // Of equal keys, those of the first run come first: the sort is stable.
+    // Of equal keys, those of the first run come first, so that the sort is stable.
     while low < high {
         let middle = (low + high) / 2u;
         let theirs = pairs[line * params.n + middle].x;

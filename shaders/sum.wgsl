@@ -1,13 +1,13 @@
 // y[i, p, k] = Σ_{j in part p} x[i, j, k]
 //
-// x is [outer, n, inner], y is [outer, parts, inner]. The middle axis is cut into `parts` parts of `length` elements,
-// none of them empty; a further dispatch sums the parts. Each element is read once. The order of the additions depends
-// on the shape and the entry point alone.
+// x is [outer, n, inner], y is [outer, parts, inner]. The middle axis is cut into `parts` parts of `length`
+// elements, none of them empty; a further dispatch adds the sums of the parts. Each element is read once. The
+// order of the additions depends only on the shape and the entry point.
 //
 // Entry points:
 // - `serial`: one thread per output.
-// - `rows`: a tree, for inner = 1: THREADS neighbouring threads per output read neighbouring elements.
-// - `columns`: a tree: one workgroup per WIDTH neighbouring columns k, reading 256 / WIDTH rows j at a time.
+// - `rows`: a tree, for inner = 1; THREADS neighbouring threads per output read neighbouring elements.
+// - `columns`: a tree; one workgroup per WIDTH neighbouring columns k reads 256 / WIDTH rows j in each step.
 //
 // Source of the trees: Harris: "Optimizing parallel reduction in CUDA", 2007.
 

@@ -1,7 +1,8 @@
 // y[m, i] = Σ_p partial[m, p, i] (+ bias[c])
 //
-// The last pass of a sum in parts. partial is [matrices, parts, size], y is [matrices, size] with `elements` elements.
-// Element `at` of y gets the bias of channel c = at / plane mod channels: `plane` neighbours have the same channel.
+// The last dispatch of a sum that was computed in parts: adds the results of the parts. partial is [matrices,
+// parts, size], y is [matrices, size] with `elements` elements in total. Element `at` of y gets the bias of
+// channel c = at / plane mod channels: each channel has `plane` neighbouring elements.
 //
 // Entry points, both serial: one thread per element of y, which adds the parts in order.
 // - `forward`: without bias.

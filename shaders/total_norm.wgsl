@@ -1,13 +1,14 @@
 // y = sqrt(Σ_t Σ_i x_t[i]²) over several tensors x_t in one buffer x
 //
-// The tensors are cut into blocks of at most 4,096 elements. `table` holds three numbers per block: its first element
-// in x, its number of elements, and its position in the order of the sum. That order follows the tensors, whatever the
-// device.
+// The tensors are cut into blocks of at most 4,096 elements. `table` contains three numbers per block: the
+// position of its first element in x, its number of elements, and its number in the order of summation. That order
+// is the order of the tensors, and so is the same on every device.
 //
 // Entry points:
-// - `partial`: one workgroup per block; each thread serially adds every 64th square and stores its own sum, without
-//   barriers.
-// - `combine`: a tree; one workgroup adds the 64 sums of every block, each thread every 256th.
+// - `partial`: one workgroup per block; each of its 64 threads adds every 64th square and stores its own sum,
+//   without barriers.
+// - `combine`: a tree; one workgroup adds the 64 sums of every block: each thread adds every 256th, then the
+//   threads' sums are added pairwise.
 //
 // Equivalent: `torch.nn.utils.get_total_norm`.
 

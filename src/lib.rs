@@ -1,7 +1,7 @@
-//! Train neural networks from Rust on any GPU that wgpu supports, with proof that it computes what the CPU does.
+//! Training of neural networks from Rust, on any GPU that wgpu supports, checked against a CPU reference.
 //!
-//! A model is a struct of layers, a training step is a graph that is planned once, and errors name the line and the
-//! fix before the first step runs.
+//! A model is a struct of layers. A training step is a graph that is planned once. If an op is invalid, an error
+//! names its source line and suggests a fix before the first step runs.
 //!
 //! ```
 //! use wgrad::prelude::*;
@@ -49,9 +49,10 @@
 //! # Ok::<(), wgrad::Error>(())
 //! ```
 //!
-//! Start with [`prelude`]. Below it: [`core`] (graphs, plans, sessions, the CPU reference), [`ops`] (all ops),
-//! [`gpu`] (devices), [`nn`] (layers, losses, optimizers, data, metrics, training), and `parity` (with the feature of
-//! that name: tests that a device computes what the reference does).
+//! Start with [`prelude`]. The other modules are [`core`] (graphs, plans, sessions, the CPU reference), [`ops`]
+//! (all ops), [`gpu`] (devices), [`nn`] (layers, losses, optimizers), [`data`], [`metrics`] and [`train`] (the
+//! trainer). With the feature `parity`, the module `parity` tests whether a device computes what the reference
+//! computes.
 
 pub use wgrad_core as core;
 #[cfg(not(target_arch = "wasm32"))]
@@ -69,7 +70,7 @@ pub use wgrad_parity as parity;
 #[cfg(not(target_arch = "wasm32"))]
 pub use wgrad_train as train;
 
-/// Names that most programs need: `use wgrad::prelude::*;`.
+/// Names that most programs need, imported with `use wgrad::prelude::*;`.
 pub mod prelude {
     pub use wgrad_core::ops::{
         AvgPool, ConvOptions, ConvTransposeOptions, MaxPool, OutputSizes, Padding, Sizes, cat, einsum, stack,
@@ -101,7 +102,7 @@ pub mod prelude {
     pub use wgrad_train::{Callback, Checkpoints, EarlyStopping, LrFinder, Recording, Targets, Trainer};
 }
 
-/// Doctests: the programs of the README and of the guide compile, and run where they can.
+/// Code blocks of the README and of the guide, compiled and, where possible, run as doctests.
 #[cfg(doctest)]
 mod documents {
     #[doc = include_str!("../README.md")]

@@ -1,4 +1,4 @@
-//! Tests of ARCHITECTURE.md's dependency rules and of the rules for files; they read the sources.
+//! Tests that read the source files and check ARCHITECTURE.md's rules for dependencies and its rules for files.
 
 #[path = "architecture/circles.rs"]
 mod circles;
@@ -12,7 +12,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Returns all files below a folder whose names end with `ending`.
+/// Returns the files in a folder and its subfolders whose names end with `ending`.
 fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     fn collect(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder of the project").flatten() {
@@ -31,7 +31,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Returns the code of a file, without comments and the test module.
+/// Returns the code of a file, without its comments and its test module.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).expect("a source file");
     let text = text.split("#[cfg(test)]").next().expect("split gives at least one part");
@@ -40,7 +40,7 @@ fn code(path: &Path) -> String {
 
 fn forbid(folder: &str, words: &[&str], why: &str) {
     let mut found = vec![];
-    // Tests and the faults for injection name the kernels they are about.
+    // Tests, and the faults that tests inject, name the kernels that they are about.
     let exempt =
         |path: &PathBuf| ["tests.rs", "fault_injection.rs"].iter().any(|end| path.to_string_lossy().ends_with(end));
     for path in files(folder, "rs").into_iter().filter(|path| !exempt(path)) {
@@ -90,7 +90,8 @@ fn the_gpu_backend_names_no_op() {
         .collect();
     let mut words: Vec<&str> = stems.iter().map(String::as_str).collect();
     words.push("relu");
-    // Without words that have other meanings, too: iterators have `sum` and `max`, buffers have `axes`.
+    // These words also have other meanings (iterators have `sum` and `max`, buffers have `axes`), so they are not
+    // checked.
     let common = [
         "arithmetic",
         "axes",
@@ -120,7 +121,7 @@ fn parity_adds_no_kernel_and_names_no_gpu_api() {
     forbid("crates/parity/src", &["wgpu", "Kernel", "wgsl"], "the harness compares what is there with its reference");
 }
 
-/// Our crates, each with those of ours that it may depend on.
+/// The project's crates, each with the other crates of the project on which it may depend.
 const LAYERS: [(&str, &[&str]); 9] = [
     ("shaders", &[]),
     ("crates/core", &["shaders"]),
@@ -133,7 +134,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("crates/cli", &["core", "kernels", "data", "metrics", "nn", "parity", "train"]),
 ];
 
-/// Returns our crates that a manifest depends on, without its dev-dependencies.
+/// Returns the project's crates on which a manifest depends, without its dev-dependencies.
 fn dependencies(folder: &str) -> Vec<String> {
     let manifest = manifest(folder);
     let section = manifest.split("\n[dependencies]\n").nth(1).unwrap_or_default();
@@ -153,7 +154,7 @@ fn crates_depend_in_one_direction() {
     }
 }
 
-/// Returns the arrows of a diagram in a document; `a --> b & c` is two of them.
+/// Returns the arrows of a Mermaid diagram in a document. The line `a --> b & c` has two arrows.
 fn drawn(document: &str, picture: usize) -> Vec<(String, String)> {
     let picture = document.split("```mermaid\n").nth(picture + 1).and_then(|rest| rest.split("```").next());
     let lines = picture.expect("a picture").lines().filter_map(|line| line.trim().split_once(" --> "));
@@ -193,11 +194,11 @@ fn folders_of_core_stand_in_order() {
     assert_eq!(drawn, present, "redraw the picture of core's folders in ARCHITECTURE.md");
 }
 
-/// Accepted dependency cycles between files: the crate, a file of the cycle, and the reason in a comment.
+/// Accepted dependency cycles between files: the crate and one file of the cycle, with the reason in a comment.
 const CIRCLES: [(&str, &str); 2] = [
-    // A graph's nodes hold ops, whose gradient rules trace tensors of that graph.
+    // A graph's nodes contain ops, and the gradient rules of ops add tensors to that graph.
     ("crates/core", "graph/tensor.rs"),
-    // A trainer holds callbacks that take the trainer as an argument.
+    // A trainer contains callbacks, which take the trainer as an argument.
     ("crates/train", "trainer.rs"),
 ];
 
@@ -217,7 +218,8 @@ fn files_make_no_circles() {
 
 #[test]
 fn unsafe_code_stands_where_it_may() {
-    // The pointers of the gemm crate, the declaration that kernels stay in bounds, and wgpu's unchecked modules.
+    // Unsafe code is needed for the gemm crate's pointers, the promise that kernels stay in bounds, and unchecked
+    // modules.
     let allowed = [
         "crates/core/src/host/gemm.rs",
         "crates/core/src/op/launch.rs",

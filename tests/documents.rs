@@ -1,4 +1,5 @@
-//! Checks of the documents: the generated page is current, every page is in the guide and compiled, links exist.
+//! Checks of the documents: the generated page is up to date, every page is in the guide, its code is compiled,
+//! and links work.
 
 #[path = "../xtask/src/coverage.rs"]
 mod coverage;
@@ -13,11 +14,11 @@ fn root() -> PathBuf {
 
 fn read(file: &str) -> String {
     let text = fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-    // Git may check files out with Windows' line ends.
+    // Git may check out files with Windows line endings.
     text.replace("\r\n", "\n")
 }
 
-/// Names of the pages of the guide, without the table of contents.
+/// Returns the file names of the guide's pages, without the table of contents.
 fn pages() -> Vec<String> {
     let entries = fs::read_dir(root().join("docs")).expect("the folder of the guide");
     let pages = entries.flatten().map(|entry| entry.path()).filter(|path| path.extension() == Some("md".as_ref()));
@@ -27,13 +28,13 @@ fn pages() -> Vec<String> {
     names
 }
 
-/// Returns the targets of a document's Markdown links, without code blocks.
+/// Returns the targets of the Markdown links in a document, except those in code blocks.
 fn links(text: &str) -> Vec<String> {
     let outside = text.split("```").step_by(2).collect::<String>();
     outside.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())).collect()
 }
 
-/// Returns the anchors of a document's headings, as GitHub and mdBook make them.
+/// Returns the anchors of a document's headings, which GitHub and mdBook derive from the text in the same way.
 fn anchors(text: &str) -> BTreeSet<String> {
     let outside = text.split("```").step_by(2).collect::<String>();
     let headings = outside.lines().filter(|line| line.starts_with('#'));
@@ -124,7 +125,7 @@ fn links_lead_somewhere() {
                 let there = anchors(&read(path.to_str().expect("UTF-8"))).contains(anchor);
                 assert!(there, "{document}: {link} has no such heading");
             }
-            // The built guide has the pages of docs/ only.
+            // The built guide contains only the pages in `docs/`.
             let outside = document.starts_with("docs/") && target.starts_with("../");
             assert!(!outside, "{document}: {link} leads out of the guide: use {repository}…");
         }

@@ -1,5 +1,5 @@
-//! Tests of every message that a program can get while it traces, compiles and feeds: the problem, the line in the
-//! *user's* program (`HERE` below), the scope, and the fix.
+//! Tests of the error messages that a program can get while it traces, compiles and runs a step. A message
+//! contains the problem, the line of the *user's* program (`HERE` below), the scope, and the fix.
 
 #[path = "errors/layers.rs"]
 mod layers;
@@ -36,20 +36,20 @@ fn session(params: &Params) -> Session {
     Session::new(CpuBackend::<f32>::new(), params).expect("no name is declared twice")
 }
 
-/// Returns the error of `compile` for the graph of a tensor.
+/// Compiles the graph of a tensor, which must fail, and returns the error message.
 fn compile_error(params: &Params, fetch: &Tensor) -> String {
     let compiled = Session::new(CpuBackend::<f32>::new(), params).and_then(|mut s| s.compile(fetch.graph(), &[fetch]));
     compiled.expect_err("the graph does not compile").to_string()
 }
 
-/// Compares a message; `HERE` in `expected` is a line of the caller's file.
+/// Compares a message with `expected`, where `HERE` is replaced with the caller's file and `line`.
 #[track_caller]
 fn assert_says(message: &str, line: u32, expected: &str) {
     let expected = expected.trim_start_matches('\n').replace("HERE", &format!("{}:{line}", Location::caller().file()));
     assert!(message == expected, "the message is now\n{message}\n");
 }
 
-/// Compares the first line of a message, after the op and its inputs, and its fixes, joined by slashes.
+/// Compares the first line of a message and its fixes with `expected`, in which they are separated by slashes.
 #[track_caller]
 fn assert_brief(message: &str, expected: &str) {
     let lines: Vec<_> = message.lines().collect();
@@ -80,7 +80,7 @@ bce_with_logits(f32[64, 2], f32[64]): targets [64] must have the shape of the lo
     2. for two classes make the model's last layer give one logit: [64, 1], targets alike
     3. for 2 independent labels give f32 targets [64, 2], one 0 or 1 per label",
     );
-    // The first of the fixes resolves the error.
+    // The first of the suggested fixes resolves the error.
     let graph = train();
     let logits = model.forward(&float(&graph, "x", [64, 30]));
     let loss = CrossEntropyLoss::new().forward(&logits, &labels(&graph, [64]));
@@ -104,13 +104,13 @@ linear(f32[8, 64], f32[1, 32], f32[1]): shapes cannot be multiplied ([8, 64] and
     let here = line!() + 1;
     let y = net.forward(&x);
     assert_says(&compile_error(&params, &y), here, expected);
-    // A sequence inside a sequence.
+    // The same error in a sequence inside another sequence.
     let outer = Sequential::new(&params).add(|_| net).add(|_| Relu);
     let x = float(&train(), "x", [8, 30]);
     let here = line!() + 1;
     let y = outer.forward(&x);
     assert_says(&compile_error(&params, &y), here, expected);
-    // A layer inside a closure, whose own line is nearer.
+    // The inner layer is called in the closure, so the error names the closure's line.
     let inner = Linear::new(&params.at("inner"), 3, 3);
     let here = line!() + 1;
     let outer = Sequential::new(&params).add(|_| move |x: &Tensor| inner.forward(x)).add(|_| Relu);
@@ -254,7 +254,7 @@ fn variables_are_declared_and_updated_once_in_training() {
         &compile_error(&params, &sum),
         "variable(f32[3]): `v` belongs to another Params / trace one graph per Params",
     );
-    // Layers of two dimensions pass through without a panic.
+    // The tensor has two axes where the LSTM expects three, which must not cause a panic.
     let dense = Linear::new(&params.at("dense"), 5, 5);
     let lstm = Lstm::new(&other.at("lstm"), 5, 4);
     let (y, _) = lstm.forward(&dense.forward(&float(&train(), "x", [3, 2, 5])), None);
@@ -332,7 +332,7 @@ fn devices_and_trainers_say_what_is_missing() {
     let mut trainer = Trainer::new(Device::cpu(), &params).progress(Silent);
     let error = trainer.fit(&data, 1, |x, _| x.sum_all()).unwrap_err().to_string();
     assert_eq!(error, "there is no optimizer\n  fix: Trainer::new(…).optimizer(AdamW::new(1e-3))");
-    // Errors in what the trainer itself traces are reported at the call of `fit`.
+    // Errors in ops that the trainer traces itself name the line that calls `fit`.
     let mut trainer = trainer.optimizer(Sgd::new(-0.1));
     let here = line!() + 1;
     let error = trainer.fit(&data, 1, |x, _| x.sum_all()).unwrap_err().to_string();

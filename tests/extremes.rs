@@ -1,4 +1,4 @@
-//! Tests with extreme numbers and sizes, on the CPU in both precisions and on every adapter.
+//! Tests with extreme numbers and sizes, on the CPU in `f32` and `f64` and on every adapter.
 
 #[path = "extremes/losses.rs"]
 mod losses;
@@ -15,7 +15,7 @@ use wgrad_parity::{Harness, sizes};
 
 type Check = fn(&Device) -> Result<(), Failed>;
 
-/// Runs a graph, and returns its outputs and the gradients of their sum with respect to the inputs.
+/// Runs a graph. Returns its outputs, and the gradients of the sum of all outputs with respect to the inputs.
 fn evaluate(device: &Device, inputs: &[Array], build: impl Fn(&[Tensor]) -> Vec<Tensor>) -> Vec<Array> {
     let graph = Graph::new(Mode::Train);
     let dtype = |array: &Array| if array.dtype().is_float() { DType::F32 } else { DType::U32 };
@@ -41,7 +41,8 @@ fn matrix(rows: usize, values: &[f64]) -> Array {
     Array::new([rows, values.len() / rows], values.to_vec()).expect("full rows")
 }
 
-/// Compares numbers up to `ulp` units in the last place of `f32`; a truth that `f32` flushes counts as 0.
+/// Asserts that numbers differ by at most `ulp` units in the last place of `f32`, or by `absolute`. A true value
+/// that is too small for `f32` counts as 0.
 #[track_caller]
 fn assert_close(what: &str, got: &[f64], truth: &[f64], ulp: f64, absolute: f64) -> Result<(), Failed> {
     assert_eq!(got.len(), truth.len(), "{what}");
@@ -61,7 +62,8 @@ fn sigmoid(x: f64) -> f64 {
     if x < 0.0 { x.exp() / (1.0 + x.exp()) } else { 1.0 / (1.0 + (-x).exp()) }
 }
 
-/// Error of `exp`: WGSL allows 3 + 2·|x| units; beyond 88 the result is flushed to 0.
+/// Error of `exp` in units in the last place. WGSL allows 3 + 2·|x| of them; for |x| above 88 the result is
+/// flushed to 0.
 const EXP: f64 = 3.0 + 2.0 * 88.0 + 8.0;
 
 fn binary_losses_of_large_and_tiny_logits_are_finite_and_right(device: &Device) -> Result<(), Failed> {
@@ -117,7 +119,7 @@ fn a_constant_column_through_batch_norm_gives_the_bias(device: &Device) -> Resul
         let mean_off = 8.0 * eps * value.abs();
         assert_close("mean", &got[1].to_f64(), &[value; 2], 0.0, mean_off)?;
         assert_close("variance", &got[2].to_f64(), &[0.0; 2], 0.0, mean_off * mean_off)?;
-        // y = (x − mean) / √(var + eps) · weight + bias: an error of the mean is scaled by up to 2 · 316.
+        // In y = (x − mean) / √(var + eps) · weight + bias, an error of the mean is multiplied by up to 2 · 316.
         let off = mean_off * 2.0 * 316.3;
         let y: Vec<f64> = [1.75f64, -8.0].iter().map(|y| y * y).cycle().take(128).collect();
         assert_close("output", &got[0].to_f64(), &y, 8.0, 6.0 * 8.0 * off + 9.0 * off * off)?;
@@ -149,12 +151,13 @@ fn tensors_without_elements_are_allowed(device: &Device) -> Result<(), Failed> {
     assert_close("product over no rows", &got[4].to_f64(), &[0.0; 9], 0.0, 0.0)?;
     assert_close("concat", &got[5].to_f64(), &[1.0, 2.0, 3.0], 0.0, 0.0)?;
     assert_close("sum of all", &got[6].to_f64(), &[6.0], 0.0, 0.0)?;
-    // The empty input has no gradient; the others have those of the rest of the graph.
+    // The gradient of the empty input has no elements. The gradients of the other inputs come from the rest of the
+    // graph.
     assert_close("gradient of the square", &got[8].to_f64(), &[0.0; 9], 0.0, 0.0)?;
     assert_close("gradient of the row", &got[9].to_f64(), &[2.0; 3], 0.0, 0.0)
 }
 
-/// WGSL lets a driver assume that there is no NaN, so the language does not guarantee this.
+/// Checks that NaN propagates. WGSL does not guarantee this, because a driver may assume that there is no NaN.
 fn nan_propagates(device: &Device) -> Result<(), Failed> {
     let x = matrix(5, &[1.0, 2.0, 3.0, f64::NAN, 5.0, 6.0, 7.0, 8.0, 9.0, 1.0]);
     let columns = matrix(2, &[1.0, 0.5, 2.0, 1.0]);
@@ -258,7 +261,8 @@ fn main() -> ExitCode {
         let info = adapter.info();
         let name = format!("{} {}", info.api, info.adapter);
         if info.software && info.api == "vulkan" {
-            // Variants of kernels that real GPUs run.
+            // A real GPU uses other variants of some kernels than a software adapter, so these variants run here
+            // too.
             let real = adapter.open_with(|limits| limits.software = false).expect("the driver opens its adapter");
             devices.push((format!("{name} with a real GPU's kernels"), real));
         }

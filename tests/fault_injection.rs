@@ -1,4 +1,5 @@
-//! Tests that each injectable fault makes its kernel compute wrong values, on every adapter, and no other kernel.
+//! Tests on every adapter that each fault that can be injected makes its kernel compute wrong values, and no other
+//! kernel.
 
 use std::process::ExitCode;
 
@@ -10,7 +11,7 @@ use wgrad::ops::{AvgPool, MaxPool};
 use wgrad::prelude::*;
 use wgrad_kernels::fault_injection::{Fault, faults};
 
-/// Returns the result of a call that the fault should change, and of one that it should not.
+/// Returns the result of a call that the fault should change, and of a call that it should not change.
 fn results(device: &Device, fault: &str) -> Result<[Vec<f32>; 2]> {
     let graph = Graph::new(Mode::Train);
     let wave = |n: usize, scale: f32| Array::vector((0..n).map(|i| scale * (i as f32 * 0.7).sin()).collect::<Vec<_>>());
@@ -66,12 +67,13 @@ fn main() -> ExitCode {
         let gpu: fn(&mut Limits) = |limits| limits.software = false;
         let own: fn(&mut Limits) = |_| {};
         for (what, change) in [("", own), (" with a real GPU's kernels", gpu)] {
-            // OpenGL's software driver is the same code as Vulkan's, so testing one kind of kernels on it is enough.
+            // The software drivers of OpenGL and Vulkan share their code, so one kind of kernels is tested on
+            // OpenGL.
             if what.is_empty() && info.software && info.api == "gl" {
                 continue;
             }
             let device = adapter.open_with(change).expect("the driver opens its adapter");
-            // On a software adapter, each thread works alone and has no barrier to miss.
+            // On a software adapter, each thread works alone, so there is no barrier that could be missing.
             let faults =
                 faults().iter().filter(|fault| !(what.is_empty() && info.software && fault.name == "missing barrier"));
             for fault in faults {

@@ -1,5 +1,5 @@
-//! Tests of failures around a training run, on every adapter: a lost device, missing memory, tensors that are too
-//! large, missing features of an adapter, and other sessions on the same device.
+//! Tests on every adapter of failures around a training run: a lost device, too little memory, tensors that are
+//! too large, features that the adapter lacks, and other sessions on the same device.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), Failed> {
     if holds { Ok(()) } else { Err(what().into()) }
 }
 
-/// Returns the text of an expected error.
+/// Returns the message of the expected error.
 fn expect_error<T>(result: Result<T>) -> Result<String, Failed> {
     match result {
         Ok(_) => Err("nothing was refused".into()),
@@ -27,8 +27,8 @@ fn expect_error<T>(result: Result<T>) -> Result<String, Failed> {
 
 const LOST: &str = "the device was lost: it was destroyed\n  what it held is gone; parameters have the values";
 
-/// Trains three epochs of 15 steps, from the last checkpoint of a folder if `resume`. Destroys the device at step
-/// `at_step`.
+/// Trains three epochs of 15 steps. If `resume`, starts from the last checkpoint in `folder`. Destroys the device
+/// at step `at_step`.
 fn train(device: &Device, folder: Option<&Path>, resume: bool, at_step: Option<usize>) -> Result<Vec<u64>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data/breast_cancer.csv");
     let data = Table::read_csv(path)?.target("malignant")?.dataset()?;
@@ -98,7 +98,7 @@ impl Network {
         Ok(Self { session, step, x, y, params })
     }
 
-    /// Runs a step on the data of its number; returns the loss.
+    /// Runs a step on the batch with this number, and returns the loss.
     fn run(&mut self, number: u32) -> Result<f32> {
         let (xs, ys) = Self::data(number)?;
         Ok(self.session.run(&self.step, &[(&self.x, &xs), (&self.y, &ys)])?[0].to_f32()[0])
@@ -110,7 +110,7 @@ impl Network {
         Ok((xs, Array::vector((0..32).map(|i| (i + number) % 3).collect::<Vec<u32>>())))
     }
 
-    /// Returns the bits of the losses of some steps, and of all variables after them.
+    /// Returns the bits of the losses of `steps` steps, and of all variables after the last step.
     fn bits(&mut self, steps: u32) -> Result<Vec<u64>> {
         let losses = (0..steps).map(|number| self.run(number)).collect::<Result<Vec<_>>>()?;
         self.finish(losses)
@@ -141,10 +141,10 @@ fn every_call_on_a_lost_device_reports_the_loss(adapter: &Adapter) -> Result<(),
     }
     let error = expect_error(Network::new(device, 3))?;
     ensure(error.contains(LOST), || error.clone())?;
-    // Values on the host are kept.
+    // The values on the host are still there.
     let now = one.params.variables()[0].value()?.to_f64();
     ensure(now == kept, || "a variable changed on the host".into())?;
-    // Another device of the same adapter works, with the same `Params`.
+    // Another device of the same adapter works with the same `Params`.
     Network::new(adapter.open()?, 1)?.run(0)?;
     Ok(())
 }
@@ -170,13 +170,14 @@ fn a_plan_without_room_lists_its_sizes_and_fixes(adapter: &Adapter) -> Result<()
     Ok(())
 }
 
-/// Environment variable for [`fill`] in a child process: the index of an adapter.
+/// Environment variable with which a test starts itself as a child process that runs [`fill`]. Its value is the
+/// index of an adapter.
 const FILL: &str = "WGRAD_TEST_FILL";
 
-/// Name of the check that needs a child process.
+/// Name of the test that needs a child process.
 const FULL: &str = "a failed allocation lists the sizes and spares the device";
 
-/// Allocates 4 GiB at once on a device, then trains on it.
+/// Allocates 4 GiB at once on a device, which fails, and then trains on that device.
 fn fill(adapter: &Adapter) -> Result<(), Failed> {
     let device = adapter.open()?;
     let mut network = Network::new(device.clone(), 1)?;
@@ -190,13 +191,13 @@ fn fill(adapter: &Adapter) -> Result<(), Failed> {
         Err(other) => return Err(format!("another error: {other}").into()),
         Ok(_) => return Err("it was not refused".into()),
     }
-    // Its allocations are freed, and neither the device nor its other sessions have suffered.
+    // The failed session's allocations are freed, and the device and its other sessions still work.
     ensure(network.run(2)?.is_finite(), || "the first session has no loss".into())?;
     ensure(Network::new(device, 1)?.bits(2)? == bits, || "other bits than before".into())
 }
 
-/// A software adapter uses the memory of its process, which the system can limit. OpenGL is left out, because wgpu
-/// does not check there whether a buffer was created.
+/// A software adapter uses the memory of its process, which the operating system can limit. The test skips OpenGL,
+/// where wgpu does not check whether a buffer was created.
 fn a_failed_allocation_lists_sizes_and_spares_the_device(adapter: &Adapter) -> Result<(), Failed> {
     let number = adapters().iter().position(|other| other.info() == adapter.info()).ok_or("it is not there")?;
     let child = std::process::Command::new("sh")
@@ -230,7 +231,7 @@ fn a_tensor_that_is_too_large_is_refused_by_name_and_line(adapter: &Adapter) -> 
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("row", [1024, 1], DType::F32);
     let table = (&x * 2.0 + graph.input("column", [1, 1024], DType::F32)).exp();
-    refuse(&graph, &table, ("what ", line!() - 1))?;
+    refuse(&graph, &table, ("the result of ", line!() - 1))?;
 
     let graph = Graph::new(Mode::Evaluate);
     let weight = params.variable("fc.weight", [1 << 20], Kind::Parameter, Init::Constant(0.0));
@@ -240,7 +241,7 @@ fn a_tensor_that_is_too_large_is_refused_by_name_and_line(adapter: &Adapter) -> 
 }
 
 fn elements_beyond_32_bits_are_refused(adapter: &Adapter) -> Result<(), Failed> {
-    // None of this is stored: it is added up while it is computed.
+    // The product has too many elements, although it is summed while it is computed and never stored.
     let graph = Graph::new(Mode::Evaluate);
     let (x, y) = (graph.input("x", [70_000, 1], DType::F32), graph.input("y", [1, 70_000], DType::F32));
     let total = (&x * &y).exp().sum_all();
@@ -248,7 +249,7 @@ fn elements_beyond_32_bits_are_refused(adapter: &Adapter) -> Result<(), Failed> 
     let error = expect_error(session.compile(&graph, &[&total]))?;
     let fits = error.starts_with("4900000000 elements are more than kernels on ") && error.contains(file!());
     ensure(fits, || error)?;
-    // The reference counts in 64 bits.
+    // The CPU reference counts elements in 64 bits.
     ensure(
         Plan::new(&graph, &[&total], &Session::new(Device::cpu(), &Params::seeded(0))?.limits()).is_ok(),
         String::new,
@@ -258,7 +259,7 @@ fn elements_beyond_32_bits_are_refused(adapter: &Adapter) -> Result<(), Failed> 
 fn a_loop_that_is_too_long_is_refused_by_name_and_line(adapter: &Adapter) -> Result<(), Failed> {
     let params = Params::seeded(0);
     let (pool, conv) = (MaxPool2d::new(300).stride(1), Conv1d::new(&params, 1, 1, 70_000));
-    // Windows of 90,000 elements; only a window of the whole image exceeds the loop of one thread.
+    // The loops of these two kernels run 90,300 and 70,000 times, which is too long on some adapters.
     let pooled = |graph: &Graph| pool.forward(&graph.input("image", [1, 1, 301, 301], DType::F32));
     let summed = |graph: &Graph| conv.forward(&graph.input("line", [1, 1, 70_001], DType::F32));
     let line = line!() - 2;
@@ -312,7 +313,7 @@ fn two_sessions_on_a_device_do_not_disturb_each_other(adapter: &Adapter) -> Resu
 fn sessions_in_threads_do_not_disturb_each_other(adapter: &Adapter) -> Result<(), Failed> {
     let alone = (0..4).map(|seed| Network::new(adapter.open()?, seed)?.bits(10)).collect::<Result<Vec<_>>>()?;
     let device = adapter.open()?;
-    // A session stays on the thread that created it; the device is shared.
+    // Each thread creates and uses its own session. All sessions share the device.
     let together: Vec<Result<Vec<u64>>> = std::thread::scope(|scope| {
         let start = |seed| {
             let device = device.clone();

@@ -1,7 +1,8 @@
-//! Tests of random graphs: the planner's fusion, grouping and reuse of memory do not change the results.
+//! Tests with random graphs: the planner's fusion of ops and reuse of memory do not change the results.
 //!
-//! Each graph runs once with the fetches of a user, and once with every value fetched, so that nothing can be fused
-//! away or share memory. On the CPU in f64 both must agree to the bit; a GPU must agree with the CPU.
+//! Each graph runs twice: with the fetches of a typical user, and with every value fetched, so that no op can be
+//! fused away and no memory shared. On the CPU in f64 both results must have the same bits; a GPU must agree with
+//! the CPU within a bound.
 
 use std::process::ExitCode;
 
@@ -29,7 +30,7 @@ struct Built {
 }
 
 fn pick<'a>(stream: &mut Stream, from: &'a [Tensor]) -> &'a Tensor {
-    // Later tensors are more likely, which makes chains.
+    // Tensors added later are chosen more often, so that long chains of ops arise.
     let n = from.len();
     &from[if stream.below(2) == 0 { n - 1 - stream.below(n.min(3)) } else { stream.below(n) }]
 }
@@ -46,7 +47,7 @@ fn build(seed: u64, params: &Params) -> Built {
     let biases: Vec<_> = (0..3).map(|i| parameter(&format!("b{i}"), &[COLUMNS])).collect();
     let memory = params.variable("memory", [COLUMNS], Kind::Buffer, Init::Constant(0.5));
     let counted = params.variable("counted", [1usize, 1], Kind::State, Init::Constant(0.0));
-    // Matrices [ROWS, COLUMNS], rows [COLUMNS], columns [ROWS, 1], numbers [1, 1].
+    // Tensors by shape: matrices [ROWS, COLUMNS], rows [COLUMNS], columns [ROWS, 1], and numbers [1, 1].
     let mut matrices = vec![x.clone()];
     let mut rows = biases.clone();
     let mut columns = vec![x.sum_keepdim([1]) * 0.1];
@@ -112,7 +113,7 @@ fn build(seed: u64, params: &Params) -> Built {
     Built { graph, x, labels, results, all }
 }
 
-/// Adds a view that strides cannot combine with the next one, on top of another view.
+/// Method that adds a tensor to the tanh of its transposed and reshaped view, which strides alone cannot express.
 trait Mix {
     fn flip_rows_and_mix(&self) -> Tensor;
 }
@@ -124,7 +125,7 @@ impl Mix for Tensor {
     }
 }
 
-/// Runs two steps; returns the results of the second, then all variables.
+/// Runs two steps. Returns the results of the second step and then all variables, and the plan.
 fn run(seed: u64, device: Device, everything: bool) -> Result<(Vec<Array>, Plan)> {
     let params = Params::seeded(seed);
     let Built { graph, x, labels, results, all } = build(seed, &params);
@@ -147,7 +148,8 @@ fn run(seed: u64, device: Device, everything: bool) -> Result<(Vec<Array>, Plan)
     Ok((values, step.plan().clone()))
 }
 
-/// Compares the user's fetches with fetching everything, on the CPU in f64.
+/// Checks that a run with the user's fetches and a run that fetches everything agree bit for bit, on the CPU in
+/// f64.
 fn fused_agrees_with_plain_to_the_bit(seed: u64) -> std::result::Result<(), Failed> {
     let (fused, plan) = run(seed, Device::cpu_f64(), false)?;
     let (unfused, _) = run(seed, Device::cpu_f64(), true)?;
@@ -160,7 +162,7 @@ fn fused_agrees_with_plain_to_the_bit(seed: u64) -> std::result::Result<(), Fail
     Ok(())
 }
 
-/// Compares an adapter with the CPU, within the rounding of two steps in f32.
+/// Checks that an adapter agrees with the CPU up to the rounding errors of two steps in f32.
 fn gpu_agrees_with_the_cpu(seed: u64, device: &Device) -> std::result::Result<(), Failed> {
     let (truth, _) = run(seed, Device::cpu_f64(), false)?;
     let (got, plan) = run(seed, device.clone(), false)?;
@@ -168,7 +170,8 @@ fn gpu_agrees_with_the_cpu(seed: u64, device: &Device) -> std::result::Result<()
         let (got, truth) = (got.to_f64(), truth.to_f64());
         let size = truth.iter().fold(1e-2f64, |size, x| size.max(x.abs()));
         let error = got.iter().zip(&truth).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        // A race or a wrong index changes values by their own size; rounding is a thousand times smaller.
+        // A race or a wrong index would change values by about their own size. Rounding errors are a thousand
+        // times smaller.
         if error > 2e-2 * size || got.iter().any(|x| !x.is_finite()) {
             return Err(format!("graph {seed}, result {i}: off by {error:e} of {size:e}\n{plan}").into());
         }

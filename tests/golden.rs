@@ -1,15 +1,16 @@
-//! Tests of layers, losses, optimizers and training curves against PyTorch, through the public API on the CPU
-//! backend.
+//! Tests that compare layers, losses, optimizers and training curves with PyTorch, through the public API on the
+//! CPU.
 //!
-//! `tests/golden/README.md` describes the fixtures. Every case runs twice:
+//! `tests/golden/README.md` describes the fixtures (recorded results of PyTorch). Every case runs twice:
 //!
 //! - in `f64`, where wgrad and PyTorch agree to 1e-11 of `max(1, |value|)`, except for the entries of `LOOSER`;
-//! - in `f32`, where wgrad's distance from PyTorch's `f64` is at most four times that of PyTorch's own `f32` run (the
-//!   largest in the tensor), or `64 · 2⁻²⁴` of `max(1, |value|)` if that is more: PyTorch is often exact by chance.
+//! - in `f32`, where wgrad's largest distance from PyTorch's `f64` results is at most four times that of PyTorch's
+//!   own `f32` run, or `64 · 2⁻²⁴` of `max(1, |value|)` if that is more, because PyTorch is often exact by chance.
 //!
-//! Differences of meaning, not of rounding, are asserted where they occur and listed here:
+//! Where wgrad differs from PyTorch on purpose, the difference is asserted in a test and listed here:
 //!
-//! - cross-entropy over one class is always 0 in PyTorch; here it is an error that suggests the binary loss.
+//! - cross-entropy over one class is always 0 in PyTorch; in wgrad it is an invalid op, with a message that
+//!   suggests the binary loss.
 
 #[path = "golden/fixture.rs"]
 mod fixture;

@@ -1,11 +1,11 @@
-//! Test of every gradient rule in the table of cases: compared with finite differences in `f64`, along random
-//! directions and with random cotangents, both within its case and alone.
+//! Test that compares the gradient rule of every op in the parity cases with finite differences in `f64`, along
+//! random directions and with random output gradients. Each op is compared as a part of its case and alone.
 
 use std::collections::BTreeSet;
 
 use wgrad_parity as parity;
 
-/// Largest number of input elements of a case; larger cases take long and test a rule no better.
+/// Largest number of input elements of a case. Larger cases take longer and do not test a rule better.
 const LARGE: usize = 40_000;
 
 #[test]
@@ -28,7 +28,7 @@ fn rules_agree_with_finite_differences() {
     println!("{cases} cases ({large} are too large) of {ops} ops: {kinks} at kinks, {unknown} not measurable");
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
     assert!(cases > 500 && ops > 3000, "the table shrank to {cases} cases of {ops} ops");
-    // Most ops must be compared: a wrong rule must not escape as unmeasurable.
+    // Most ops must be comparable, so that a wrong rule cannot pass as one that cannot be measured.
     assert!(unknown < 10 && kinks < 100, "{unknown} ops are not measurable, {kinks} at kinks");
     assert_eq!(estimated, BTreeSet::from(["sign_ste".to_string()]));
 }

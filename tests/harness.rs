@@ -1,5 +1,5 @@
-//! Tests that the parity harness detects known faults injected into kernels, and names the faulty kernel and no
-//! other.
+//! Tests that the parity harness detects known faults that are injected into kernels, and that it names the faulty
+//! kernel and no other.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use wgrad::gpu::{Device, adapters};
 use wgrad_kernels::fault_injection::faults;
 use wgrad_parity::{self as parity, Check, DeviceSetting, ParityReport, family};
 
-/// Cases of all kernel families; every fault must make some of them fail.
+/// Names of cases that together use all families of kernels. Every fault must make at least one case fail.
 const CASES: [&str; 20] = [
     "batch_norm [64, 33]",
     "sum of [257, 33] over [0, 1]",
@@ -34,7 +34,7 @@ const CASES: [&str; 20] = [
     "cumsum over rows",
 ];
 
-/// Returns the families of kernels that have a fault, by the names that the report gives them.
+/// Returns the families of kernels that contain a fault, under the names that the parity report uses.
 fn culprits(fault: &str) -> &'static [&'static str] {
     match fault {
         "wrong sign" => &["batch_norm_backward", "batch_norm_backward_serial"],
@@ -62,7 +62,8 @@ fn report(device: Device) -> Result<ParityReport, Failed> {
     Ok(ParityReport::run(&settings, || checks.next(), |_, _| true))
 }
 
-/// Returns a setting whose kernels have workgroups and barriers, also on a software adapter; `None` if there is no adapter.
+/// Returns a device setting whose kernels use workgroups and barriers, even on a software adapter. Returns `None`
+/// if there is no adapter.
 fn setting_with_gpu_kernels() -> Result<Option<DeviceSetting>, Failed> {
     let Some(adapter) = adapters().iter().find(|adapter| adapter.info().api != "gl") else { return Ok(None) };
     let mut settings = DeviceSetting::of(adapter)?;

@@ -1,8 +1,9 @@
-//! Fuzz tests of the loaders: for any bytes, a loader returns a value or an error, and allocates no more memory than
-//! a file of that size can need.
+//! Fuzz tests of the functions that load files. For any bytes, loading must return a value or an error, and must
+//! not allocate more memory than a file of that size can need.
 //!
-//! Each file of `tests/corpus` is damaged at random: bits flipped, bytes overwritten with extreme ones, cut, doubled
-//! and joined with others. `WGRAD_FUZZ_CASES` is the number of cases per file (300 by default).
+//! Each file in `tests/corpus` is damaged at random: bits are flipped, bytes are overwritten, the file is
+//! truncated, and pieces are removed or doubled. `WGRAD_FUZZ_CASES` sets the number of cases per file (300 by
+//! default).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,16 +20,16 @@ use wgrad::train::Recording;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// Memory that loading a file may take: a constant, and a multiple of its size. Text becomes numbers of eight bytes,
-/// and packed bytes grow.
+/// Memory that loading a file may use: `BASE` bytes, plus `TIMES` the file's size, because short text becomes
+/// numbers of eight bytes, and compressed bytes grow.
 const BASE: usize = 4 << 20;
 const TIMES: usize = 1100;
 
-/// Kind of damage to bytes.
+/// Kind of damage to the bytes of a file.
 #[derive(Clone, Debug)]
 enum Damage {
     Flip(Index, u8),
-    /// Overwrites with bytes that make lengths extreme, or text odd.
+    /// Overwrites with bytes that are extreme lengths or odd text.
     Write(Index, &'static [u8]),
     Cut(Index),
     Remove(Index, usize),
@@ -86,7 +87,7 @@ fn apply(mut bytes: Vec<u8>, damages: &[Damage]) -> Vec<u8> {
     bytes
 }
 
-/// Locks the tests against each other, because memory is counted for the whole process.
+/// Locks a mutex so that tests run one at a time, because memory is counted for the whole process.
 fn lock() -> MutexGuard<'static, ()> {
     static LOCK: Mutex<()> = Mutex::new(());
     LOCK.lock().unwrap_or_else(PoisonError::into_inner)
@@ -102,7 +103,7 @@ fn corpus(ends: &[&str]) -> Vec<PathBuf> {
     files
 }
 
-/// Loads each file with these extensions, first intact and then damaged.
+/// Loads each file with one of these extensions, first intact and then with random damage.
 fn survives(ends: &[&str], load: impl Fn(&Path) -> bool) {
     let _guard = lock();
     let cases = std::env::var("WGRAD_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300);
@@ -142,7 +143,7 @@ fn csv_of_any_bytes_is_a_table_or_an_error() {
         let streamed = read(Table::scan_csv(path)).map(|(train, _)| train.y().to_vec());
         let in_memory = read(Table::read_csv(path)).map(|(train, _)| train.y().to_vec());
         assert_eq!(streamed.is_ok(), in_memory.is_ok());
-        // Dates are refused, but only after they were read.
+        // Loading returns an error because of the dates, but only after reading them.
         Table::read_csv(path).is_ok()
     });
 }

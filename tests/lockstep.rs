@@ -1,5 +1,5 @@
-//! Tests of whole models in lockstep with the reference on every device, of recorded steps of PyTorch, and of the
-//! gradient audit of layers.
+//! Tests that run complete models in lockstep with the reference (comparing every node) on every device, that
+//! compare steps with recordings from PyTorch, and that audit the gradients of layers with finite differences.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use wgrad::gpu::adapters;
 use wgrad::prelude::*;
 use wgrad::train::{ComparedStage, Comparison, Recording, Silent};
 
-/// Model with its loss, on random rows.
+/// Model with a loss, trained on random rows.
 struct Task {
     name: &'static str,
     x: fn(usize) -> Array,
@@ -75,7 +75,7 @@ fn tasks() -> Vec<Task> {
     ]
 }
 
-/// Returns a model with binary weights. The gradient through their signs is an estimate, not a derivative.
+/// Returns a model whose weights are signs. The gradient through a sign is an estimate, not a derivative.
 fn binary() -> Task {
     Task {
         name: "binary",
@@ -96,7 +96,7 @@ fn labels(classes: u32) -> Array {
     Array::vector((0..u32::try_from(ROWS).expect("few")).map(|row| row * 7 % classes).collect::<Vec<u32>>())
 }
 
-/// Traced training step of a task.
+/// Training step of a task, after tracing.
 struct Traced {
     params: Params,
     loss: Tensor,
@@ -121,7 +121,7 @@ impl Traced {
     }
 }
 
-/// Runs a step of a model on a device in lockstep, after two other steps.
+/// Runs two steps of a model on a device, and then a step in lockstep with the reference, which must pass.
 fn lockstep(task: &Task, device: impl Into<Box<dyn Backend>>) -> Result<(), Failed> {
     let traced = Traced::new(task);
     let (graph, loss, feeds) = (traced.loss.graph(), &traced.loss, traced.feeds());
@@ -135,7 +135,7 @@ fn lockstep(task: &Task, device: impl Into<Box<dyn Backend>>) -> Result<(), Fail
         return Err(report.to_string().into());
     }
     let worst = report.nodes.iter().map(wgrad::core::NodeCheck::bound_fraction).fold(0.0, f64::max);
-    // A bound that nothing comes near would not say much.
+    // If no error came near its bound, the bounds would be too loose to find anything.
     if worst < 1e-3 {
         return Err(format!("no error is above a thousandth of its bound\n{report}").into());
     }
@@ -146,7 +146,7 @@ fn lockstep(task: &Task, device: impl Into<Box<dyn Backend>>) -> Result<(), Fail
     Ok(())
 }
 
-/// Audits the gradients of a model; `estimates` is the expected number of ops with estimated gradients.
+/// Audits the gradients of a model. `estimates` is the expected number of ops whose gradients are estimates.
 fn audit(task: &Task, estimates: usize) -> Result<(), Failed> {
     let traced = Traced::new(task);
     let report = wgrad::audit(&traced.loss, &traced.feeds())?;
@@ -155,14 +155,15 @@ fn audit(task: &Task, estimates: usize) -> Result<(), Failed> {
     }
     let compared = |parameter: &wgrad::core::ParameterAudit| parameter.verdict == wgrad::core::GradientVerdict::Agrees;
     let behind = report.parameters.iter().filter(|parameter| !compared(parameter)).count();
-    // Estimates affect the weights before the signs, but not the previous layer, whose gradient does not pass a sign.
+    // Only the weights before the signs have estimated gradients. The gradient of the previous layer does not pass
+    // a sign.
     if report.estimated.len() != estimates || behind != estimates {
         return Err(format!("{estimates} estimates were expected\n{report}").into());
     }
     Ok(())
 }
 
-/// Repeats the recorded step with the model of the generator.
+/// Repeats a recorded step with the model from which `tests/recording/generate.py` recorded it.
 fn repeat_step(name: &str, device: impl Into<Box<dyn Backend>>) -> Result<Comparison> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/recording/{name}.safetensors"));
     let params = Params::seeded(1);
@@ -183,7 +184,7 @@ fn repeat_step(name: &str, device: impl Into<Box<dyn Backend>>) -> Result<Compar
     Ok(comparison)
 }
 
-/// Repeats the recorded step of a model that calls a layer twice.
+/// Repeats the recorded step of a model that calls one layer `calls` times.
 fn repeat_step_with_calls(name: &str, calls: usize, dropout: f64) -> Result<Comparison> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/recording/{name}.safetensors"));
     let params = Params::seeded(1);
@@ -215,8 +216,8 @@ fn calls() -> Result<(), Failed> {
     if !wrong.starts_with("differs from PyTorch, first in the output of `block.0#1` [8, 5]") {
         return Err(wrong.into());
     }
-    // If the number of calls differs, no call is named as the first difference, and the report says that they cannot
-    // be compared.
+    // If the number of calls differs, the report does not name a call as the first difference, but says that the
+    // calls cannot be compared.
     let other = repeat_step_with_calls("twice", 3, 0.0)?.to_string();
     let expected = [
         "first in the output of `head`",
@@ -229,7 +230,7 @@ fn calls() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Checks that a model that draws random numbers is refused before any layer is compared.
+/// Checks that comparing a model with dropout returns an error before any layer is compared.
 fn random() -> Result<(), Failed> {
     let error = repeat_step_with_calls("twice", 2, 0.5).unwrap_err().to_string();
     let expected =
@@ -254,14 +255,14 @@ fn recorded(device: impl Into<Box<dyn Backend>>) -> Result<(), Failed> {
     if !comparison.passes() || counts != [7, 1, 8, 12] {
         return Err(format!("{counts:?} {comparison}").into());
     }
-    // The biases before the norms are skipped.
+    // Biases before a norm are skipped, because their gradients are only rounding errors.
     if comparison.skipped.len() != 2 || !comparison.skipped.iter().all(|name| name.contains(".bias (its gradient")) {
         return Err(format!("{:?}", comparison.skipped).into());
     }
     Ok(())
 }
 
-/// Checks that a change in the recorded model is named where it is.
+/// Checks that the comparison names the place where the recorded model was changed.
 fn named(recording: &str, stage: ComparedStage, name: &str) -> Result<(), Failed> {
     match first(recording)? {
         Some((found, at, comparison)) if found == stage && at == name => {
@@ -277,7 +278,7 @@ fn named(recording: &str, stage: ComparedStage, name: &str) -> Result<(), Failed
     }
 }
 
-/// Compares the trainer's first steps, and checks that they leave the training unchanged.
+/// Runs the trainer's first steps in lockstep, and checks that this does not change the training.
 fn training() -> Result<(), Failed> {
     let data = Table::read_csv(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data/breast_cancer.csv"))?;
     let data = data.target("malignant")?.dataset()?;
@@ -310,7 +311,7 @@ fn not_a_recording() -> Result<(), Failed> {
     if !error.contains("cannot be read as safetensors") {
         return Err(error.into());
     }
-    // A recording of another model.
+    // A recording of another model returns an error.
     let params = Params::seeded(1);
     let model = Linear::new(&params.at("fc"), 6, 1);
     let mut session = Session::new(CpuBackend::<f32>::new(), &params)?;

@@ -1,19 +1,19 @@
-//! Test that the memory of a long training process does not grow. It has a file of its own, because other tests would
-//! change the numbers.
+//! Test that the memory of a long training process does not grow. It is alone in this file, because other tests in
+//! the same process would change the numbers.
 
 #![cfg(target_os = "linux")]
 
 use wgrad::gpu::adapters;
 use wgrad::prelude::*;
 
-/// Returns the resident memory of this process, in KiB.
+/// Returns the resident memory of this process in KiB.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a process has memory");
     line.split_whitespace().nth(1).and_then(|size| size.parse().ok()).expect("a number of kB")
 }
 
-/// Trains a tiny model for some steps with every way of running steps; returns the resident memory.
+/// Trains a tiny model for `steps` steps, with every method that runs steps. Returns the resident memory.
 fn grown(device: Device, steps: usize) -> u64 {
     let params = Params::seeded(3);
     let model = Linear::new(&params.at("fc"), 4, 1);

@@ -1,7 +1,7 @@
-//! Tests of every case on the CPU in `f32` and on every adapter, against the reference in `f64`, within derived
-//! bounds.
+//! Tests that compare every parity case on the CPU in `f32` and on every adapter with the reference in `f64`,
+//! within derived bounds.
 //!
-//! One test per case and device. Without an adapter, GPU tests are listed as ignored.
+//! There is one test for each case and device. Without an adapter, the tests for GPUs are listed as ignored.
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -11,7 +11,7 @@ use wgrad::core::TuningChoices;
 use wgrad::gpu::{Device, adapters};
 use wgrad_parity::{self as parity, Case, DeviceSetting, Harness};
 
-/// Case with its data and reference results, which all devices share.
+/// Case with its data and reference results, which the tests of all devices share.
 struct Entry {
     case: Case,
     harness: OnceLock<Harness>,
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
             let device = device.clone();
             trials.push(Trial::test(name, move || entry.check(device)));
         }
-        // Every variant of a kernel, including those that the device would not choose.
+        // Every variant of a kernel is tested, including those that the device would not choose.
         if change.is_empty() && adapter.is_some_and(|adapter| adapter.info().api != "gl") {
             for (variant, entry) in variants.clone() {
                 let name = format!("{setting} matches the reference: {}", entry.case.name());

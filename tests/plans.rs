@@ -1,7 +1,7 @@
-//! Tests of the printed plans of small models: the ops that are dropped, merged, fused, updated in place, and their
-//! memory.
+//! Tests of the printed plans of small models. A plan shows which ops are dropped, merged, fused or updated in
+//! place, and how much memory they use.
 //!
-//! A better plan changes these texts. Read the new one, then replace the old one.
+//! An improvement of the planner changes these texts. Read the new text, then replace the old one.
 
 #[path = "plans/losses.rs"]
 mod losses;
@@ -43,7 +43,7 @@ impl Module for Mlp {
     }
 }
 
-/// A model for tables, 30-64-64-1 with batch norm.
+/// Creates a model for tabular data with layers 30-64-64-1 and batch norm.
 fn tabular(p: &Params) -> Sequential {
     Sequential::new(p)
         .add(|p| Linear::new(p, 30, 64))
@@ -65,7 +65,7 @@ fn step(model: &impl Module, mode: Mode, optimizer: Option<&dyn Optimizer>) -> P
     plan(&graph, &[&loss])
 }
 
-/// Returns the number of ops with a name.
+/// Returns the number of ops with this name in a plan.
 fn count(plan: &Plan, name: &str) -> usize {
     let stages = plan.tasks.iter().flat_map(|task| &task.stages);
     stages.filter(|stage| matches!(&stage.work, Work::Op { op, .. } if op.name() == name)).count()
@@ -200,7 +200,8 @@ memory: variables 23.2 KiB, inputs 7.5 KiB, temporaries 39.8 KiB in 3 slots, lar
 fn views_fold_into_who_reads_them() {
     let graph = Graph::new(Mode::Evaluate);
     let x = x(&graph, [4, 6]);
-    // Transposed, sliced and broadcast tensors are read in place. A view that strides cannot express is copied, once.
+    // Transposed, sliced and broadcast tensors are read in place. A view that strides cannot express is copied
+    // once.
     let (t, row) = (x.t(), x.slice(0, 1..2));
     let folded = t.slice(0, 1..5) * t.slice(0, 2..6) + row.slice(1, 0..4);
     let copied = t.reshape([3, 8]) * 2.0 + t.reshape([3, 8]).exp();
@@ -231,7 +232,8 @@ fn updates_wait_for_the_last_reader_of_the_old_value() {
     graph.update(&v, &(&old_v + &old_w));
     graph.update(&w, &(&old_w * 0.5));
     graph.update(&u, &(old_u.t().reshape([2, 4]) + 1.0));
-    // The fetch is the value before the step. `u` is read at other indices than it is written.
+    // The fetch returns the value before the update. `u` is read at other indices than those at which it is
+    // written.
     assert_prints(
         &plan(&graph, &[&old_v]),
         "
@@ -311,10 +313,12 @@ fn a_step_of_a_tabular_model_takes_sixteen_dispatches() {
     println!("a training step: {} dispatches, an evaluation: {}", train.dispatches(), evaluate.dispatches());
     assert!(train.dispatches() <= 16, "{train}");
     assert!(evaluate.dispatches() <= 6, "{evaluate}");
-    // Three products forward, and two for each backward, except the one for the input's gradient.
+    // There are three products in the forward pass. Each has two in the backward pass, except that the input has
+    // no gradient.
     assert_eq!((count(&train, "matmul"), count(&evaluate, "matmul")), (8, 3));
     assert_eq!((count(&train, "batch_norm"), count(&train, "batch_norm_backward")), (2, 2));
-    // The loss and the last layer's bias; the biases of the other layers have no effect before a batch norm.
+    // The sums are those of the loss and of the last layer's bias gradient. The other biases have no effect before
+    // a batch norm.
     assert_eq!(count(&train, "sum"), 2);
     let temporaries = train.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Temp { .. })).count();
     assert!(train.slots.len() < temporaries, "{} slots for {temporaries} temporaries", train.slots.len());
@@ -337,7 +341,7 @@ fn a_bias_before_a_batch_norm_gets_no_work() {
         let fetches: Vec<&Tensor> = gradients.iter().chain([&loss]).collect();
         count(&plan(&graph, &fetches), "sum")
     };
-    // Only the loss remains as a sum.
+    // The only sum left is that of the loss.
     assert_eq!((sums(true), sums(false)), (1, 1));
 }
 
@@ -357,7 +361,7 @@ fn cross_entropy_reads_the_logits_once() {
             _ => None,
         })
     };
-    // An evaluation does not write the gradient.
+    // An evaluation does not compute the gradient.
     let graph = Graph::new(Mode::Evaluate);
     let (x, y) = (self::x(&graph, [64, 10]), graph.input("y", [64], DType::U32));
     let evaluate = plan(&graph, &[&CrossEntropyLoss::new().forward(&x, &y)]);

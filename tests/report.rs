@@ -1,8 +1,8 @@
-//! Tests of a report's threshold slider in a browser: at every position the page shows what Rust computes for that
-//! threshold.
+//! Tests of the threshold slider in a report, run in a browser. At every position, the page must show what Rust
+//! computes for that threshold.
 //!
-//! They need Chromium: the command in the variable `CHROMIUM`, or the first of the usual names that exists. Without
-//! it the tests are listed as ignored.
+//! The tests need Chromium: the program that the environment variable `CHROMIUM` names, or the first of the usual
+//! names that exists. Without it, the tests are listed as ignored.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, cases.map(trial).into()).exit_code()
 }
 
-/// Returns logits and labels that correlate; few rows are positive if there are many.
+/// Returns logits and labels that are correlated. If there are many rows, only few are positive.
 fn rows(n: u32) -> (Vec<f64>, Vec<u32>) {
     let noise = |i: u32| f64::from((i * 7919) % 1009) / 1009.0;
     let rare = if n > 1000 { 50 } else { 3 };
@@ -93,7 +93,7 @@ fn check_slider(browser: &Path, n: u32, rule: &str, calibrate: Calibrate) -> Res
             }
         }
         same(state, "live-cost", fp * count(0, 1) + fneg * count(1, 0))?;
-        // The marks are on the curves: the frame is 320 wide and 220 high.
+        // The marks must be on the curves, whose frame is 320 wide and 220 high.
         let mark = |name: &str, axis: usize| state[name][axis].as_f64().unwrap_or(f64::NAN);
         let recall = (252.0 - mark("roc-mark", 1)) / 220.0;
         if (recall - matrix.recall(1)).abs() > 1e-9 || (mark("pr-mark", 0) - 70.0 - 320.0 * recall).abs() > 1e-6 {
@@ -119,7 +119,7 @@ fn check_slider(browser: &Path, n: u32, rule: &str, calibrate: Calibrate) -> Res
     Ok(())
 }
 
-/// Runs the page in the browser and returns what the test driver wrote.
+/// Opens the page in the browser and returns the values that the test script wrote.
 fn run(browser: &Path, page: &str) -> Result<Value, Failed> {
     let folder = tempfile::tempdir()?;
     let (file, out) = (folder.path().join("page.html"), folder.path().join("dom.html"));

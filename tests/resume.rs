@@ -1,5 +1,5 @@
-//! Tests that training runs that are stopped and resumed from a checkpoint end with the same bytes as uninterrupted
-//! ones, on every device.
+//! Tests on every device that a training run that is stopped and resumed from a checkpoint ends with the same
+//! bytes as an uninterrupted run.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -71,7 +71,7 @@ const CONFIGS: [Config; 3] = [
     },
 ];
 
-/// Trains from the beginning or from the last checkpoint, up to step `stop` if given; returns all bits of all
+/// Trains from the beginning, or from the last checkpoint, up to step `stop` if given. Returns the bits of all
 /// variables.
 fn train(config: &Config, device: &Device, folder: Option<(&Path, bool)>, stop: Option<usize>) -> (Ended, Vec<u64>) {
     let data = tumours();
@@ -108,7 +108,7 @@ fn train(config: &Config, device: &Device, folder: Option<(&Path, bool)>, stop: 
 
 fn a_stop_changes_no_bit(config: &Config, device: &Device) -> Result<(), Failed> {
     let (_, whole) = train(config, device, None, None);
-    // In the middle of an epoch, at a checkpoint, and at the end of an epoch of 15 steps.
+    // The run stops in the middle of an epoch, at a checkpoint, and at the end of an epoch of 15 steps.
     for stop in [7, 20, 30] {
         let place = tempfile::tempdir()?;
         let (ended, _) = train(config, device, Some((place.path(), false)), Some(stop));

@@ -1,9 +1,9 @@
-//! Tests of every kernel that a case of the table needs, for a real GPU and for a software adapter: valid,
-//! translatable to all back ends, within WebGPU's default limits, with launches that match its names, and in the
-//! dialect that Tint accepts.
+//! Tests of all kernels that the parity cases use, as generated for a real GPU and for a software adapter. A
+//! kernel must be valid, translatable for every back end, and within WebGPU's default limits. Its launches must
+//! use the names in its source, and Tint must accept its WGSL.
 //!
-//! No GPU is needed. Tint compiles the kernels, and spirv-val, glslang and DXC check naga's translations, if they are
-//! available (`cargo xtask adapters` installs them); otherwise those tests are listed as ignored.
+//! The tests need no GPU. Tint compiles the kernels, and spirv-val, glslang and DXC check naga's translations, if
+//! these tools are available (`cargo xtask adapters` installs them). Otherwise the tests are listed as ignored.
 
 #[path = "shaders/tools.rs"]
 mod tools;
@@ -24,21 +24,22 @@ use wgrad::core::{Dispatch, Grid, Limits};
 use wgrad::gpu::testing::{BoundDispatch, launches, reflect};
 use wgrad_parity as parity;
 
-/// Constants of a kernel as part of a key; floats as bits, because floats have no order.
+/// Constants of a kernel in a form that can be a key of a map: floats are stored as bits, because floats have no
+/// order.
 type Constants = Vec<(&'static str, u64)>;
 
-/// A distinct source with its launches.
+/// A kernel's source, with all of its launches.
 #[derive(Default)]
 struct Source {
     name: String,
-    /// Name of a case that needs it, for messages.
+    /// Name of a case that uses the kernel, for messages.
     case: String,
     launches: BTreeSet<(&'static str, Constants)>,
-    /// Launches, each with the names that it binds.
+    /// Launches of the kernel, each with the names of the bindings that it sets.
     dispatches: Vec<(Dispatch, Vec<String>)>,
 }
 
-/// Returns every distinct kernel by its source, over all cases and kinds of adapters.
+/// Returns every distinct kernel source that the cases use on any kind of adapter.
 fn sources() -> &'static BTreeMap<String, Source> {
     static SOURCES: OnceLock<BTreeMap<String, Source>> = OnceLock::new();
     SOURCES.get_or_init(|| {
@@ -82,22 +83,22 @@ fn parse(text: &str) -> Result<(Module, ModuleInfo), String> {
 }
 
 fn validate(module: &Module) -> Result<ModuleInfo, String> {
-    // Not `Capabilities::all()`: a browser has none of them.
+    // `Capabilities::all()` would allow features that a browser does not have.
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
     validator.validate(module).map_err(|error| format!("{error:?}"))
 }
 
-/// Entry point with its constants filled in.
+/// Entry point of a kernel in which constants have been replaced with their values.
 struct EntryPoint {
     name: String,
-    /// Kernel, entry point, constants and case, for messages.
+    /// Names of the kernel, the entry point and the case, and the constants, for messages.
     label: String,
     entry: &'static str,
     module: Module,
     info: ModuleInfo,
 }
 
-/// Returns every entry point of every kernel with each of its sets of constants, or naga's error.
+/// Returns the entry points of all kernels, once for each set of constants, or naga's error messages.
 fn pipelines() -> &'static [Result<EntryPoint, String>] {
     static PIPELINES: OnceLock<Vec<Result<EntryPoint, String>>> = OnceLock::new();
     PIPELINES.get_or_init(|| {
@@ -128,11 +129,11 @@ fn pipelines() -> &'static [Result<EntryPoint, String>] {
     })
 }
 
-/// Runs `check` for each entry point with its constants filled in.
+/// Runs `check` for each entry point with each set of constants.
 fn each_pipeline(mut check: impl FnMut(&EntryPoint) -> Result<(), String>) {
     let mut failures = vec![];
     for filled in pipelines() {
-        // The SPIR-V writer has panicked on valid modules.
+        // naga's SPIR-V writer has panicked on valid modules before, so a panic counts as a failure here.
         let mut run = |filled| catch_unwind(AssertUnwindSafe(|| check(filled))).unwrap_or_else(|_| Err("panic".into()));
         match filled {
             Ok(filled) => failures.extend(run(filled).err().map(|error| format!("{}: {error}", filled.label))),
@@ -153,7 +154,7 @@ fn every_kernel_translates_to_metal() {
     });
 }
 
-/// Translates an entry point to HLSL; returns the text and its name there.
+/// Translates an entry point to HLSL. Returns the text, and the name of the entry point in the text.
 fn to_hlsl(EntryPoint { module, info, entry, .. }: &EntryPoint) -> Result<(String, String), String> {
     let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, ..hlsl::Options::default() };
     let pipeline = hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, (*entry).to_string())) };
@@ -196,7 +197,8 @@ fn every_kernel_translates_to_spir_v() {
     each_pipeline(|filled| to_spir_v(filled).map(drop));
 }
 
-/// Writes every distinct translation to a file; for slow tools, only one per entry point of each kernel.
+/// Translates the entry points into files. Unless `all`, each entry point of a kernel is translated only once, for
+/// tools that are slow.
 fn translated(
     extension: &'static str,
     all: bool,
@@ -204,7 +206,8 @@ fn translated(
 ) -> Files {
     let (mut files, mut known) = (Files::new(extension), BTreeSet::new());
     each_pipeline(|filled| {
-        // A kernel is not repeated for each way of fusing pointwise ops into it, which the end of its name encodes.
+        // The end of a kernel's name encodes how pointwise ops are fused into it. These forms count as the same
+        // kernel.
         let kernel = filled.name.trim_end_matches(['_', 'e', 'p']).to_owned();
         if !known.insert((kernel, filled.entry)) && !all {
             return Ok(());
@@ -214,14 +217,15 @@ fn translated(
     files
 }
 
-/// Checks files with a tool, `batch` at a time; `arguments` adds the command line for some files.
+/// Checks that a tool accepts all files, in batches of `batch` files. `arguments` adds a batch to the tool's
+/// command line.
 fn assert_accepted(
     tool: &str,
     files: &Files,
     batch: usize,
     arguments: impl Fn(&mut Command, &[(PathBuf, String)]) + Sync,
 ) {
-    // A tool that accepts everything would test nothing.
+    // The tool must reject nonsense: a tool that accepts everything would test nothing.
     let mut nonsense = Files::new(files.extension);
     nonsense.add(b"nonsense".to_vec(), "nonsense", "main").expect("a file in a temporary folder");
     assert!(!nonsense.check(tool, 1, &arguments).is_empty(), "{tool} accepts nonsense");
@@ -237,7 +241,7 @@ fn with_entries(command: &mut Command, files: &[(PathBuf, String)]) {
     }
 }
 
-/// Checks with Tint, as in Chrome, the original WGSL (not naga's translation), with every set of constants.
+/// Checks the original WGSL, with every set of constants, using Tint, the compiler in Chrome.
 fn wgsl_passes_tint() {
     let mut files = Files::new("wgsl");
     for (text, source) in sources() {
@@ -258,7 +262,8 @@ fn spir_v_passes_spirv_val_for_vulkan_1_1() {
     });
 }
 
-/// Checks with glslang's front end, for the versions of embedded and desktop OpenGL that have compute shaders.
+/// Checks the translation to GLSL with glslang's front end, for the OpenGL and OpenGL ES versions that have
+/// compute shaders.
 fn glsl_passes_glslang(version: glsl::Version, all: bool) {
     let files = translated("comp", all, |filled| {
         let text = to_glsl(filled, version)?;
@@ -269,7 +274,7 @@ fn glsl_passes_glslang(version: glsl::Version, all: bool) {
     });
 }
 
-/// Compiles with DXC to DXIL, for its first shader model; this also validates the result.
+/// Compiles the translation to HLSL with DXC to DXIL for its first shader model. DXC also validates the result.
 fn hlsl_passes_dxc() {
     let files = translated("hlsl", false, |filled| {
         let (text, name) = to_hlsl(filled)?;
@@ -306,7 +311,7 @@ fn kernels_keep_to_webgpus_default_limits() {
     println!("at most {} storage buffers, {} B of workgroup memory, {} invocations", largest.0, largest.1, largest.2);
 }
 
-/// Launches are folded as the backend does it: beyond the limit of a dimension, x continues in y.
+/// Checks that launches with too many workgroups for one dimension continue in y, as in the backend.
 fn launches_keep_to_the_default_number_of_workgroups() {
     let limit = Limits::default().workgroups as usize;
     let mut most = 0;
@@ -329,7 +334,7 @@ fn launches_keep_to_the_default_number_of_workgroups() {
     assert!(most > limit, "no case needs more than one dimension: {most}");
 }
 
-/// The declared number of threads per loop is only right if the kernel's workgroups have that many threads.
+/// Checks that the number of threads that is declared to share a loop is the number that the kernel has.
 fn loops_have_the_declared_number_of_threads() {
     let mut shared = BTreeSet::new();
     for (text, source) in sources() {
@@ -382,8 +387,8 @@ fn launches_use_the_names_of_their_kernels() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Returns whether a line assigns to several components at once, which naga rejects in some places and Tint in
-/// others.
+/// Returns whether a line assigns to several components of a vector at once. naga rejects this in some places and
+/// Tint in others.
 fn assigns_to_a_swizzle(line: &str) -> bool {
     let Some(at) = line.find('=') else { return false };
     let compares = line[at + 1..].starts_with('=') || line[..at].ends_with(['<', '>', '!', '=']);
@@ -408,7 +413,8 @@ fn kernels_are_written_in_the_dialect_of_naga_and_tint() {
             let code = line.split("//").next().unwrap_or_default();
             let directive =
                 ["enable ", "requires ", "diagnostic("].iter().any(|word| code.trim_start().starts_with(word));
-            // This literal, rounded up in the last digit, is not representable as f32; `0x1.fffffep+127f` is.
+            // The decimal literal for the largest `f32` is rounded up and not representable; `0x1.fffffep+127f`
+            // is.
             let largest = code.contains("3.402823") || code.contains("3.4028235");
             if directive || largest || assigns_to_a_swizzle(code) {
                 failures.push(format!("{} ({}): {line}", source.name, source.case));
@@ -418,12 +424,11 @@ fn kernels_are_written_in_the_dialect_of_naga_and_tint() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Functions that WGSL provides, or lets a driver compute, with too little accuracy or range; `shaders/lib` has
-/// replacements.
+/// Functions that WGSL provides with too little accuracy or range. `shaders/lib` contains replacements.
 const INACCURATE: [&str; 9] = ["tanh", "sinh", "cosh", "sin", "cos", "atan", "atan2", "asin", "acos"];
 
-/// Checks that all kernels avoid the constructs for which a driver's self-test (`gpu/self_test.rs`) only makes a
-/// note, so that none of them needs a variant.
+/// Checks that no kernel uses a construct for which a driver's self-test (`gpu/self_test.rs`) only prints a note
+/// when it fails. Then no kernel needs a variant for such drivers.
 fn kernels_avoid_constructs_that_drivers_disagree_on() {
     let mut failures = vec![];
     for (text, source) in sources() {
@@ -450,7 +455,7 @@ fn kernels_avoid_constructs_that_drivers_disagree_on() {
     assert!(failures.is_empty(), "{} lines\n{}", failures.len(), failures.join("\n"));
 }
 
-/// A name, the tool that the check needs, and the check.
+/// A check with its name and the tool that it needs, if any.
 type Check = (&'static str, Option<&'static str>, fn());
 
 fn main() -> ExitCode {

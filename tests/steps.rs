@@ -1,5 +1,5 @@
-//! Tests that many steps at once compute the same as single ones, on every device, and that repeated runs allocate
-//! nothing.
+//! Tests on every device that running many steps in one call computes the same as single steps, and that repeated
+//! runs allocate nothing.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use wgrad::prelude::*;
 
 const STEPS: usize = 7;
 
-/// A model with dropout, batch norm and Adam: state, random numbers and counters.
+/// Training step of a model with dropout, batch norm and Adam, which have random numbers, state and counters.
 struct Training {
     params: Params,
     session: Session,
@@ -34,7 +34,7 @@ impl Training {
         AdamW::new(1e-2).minimize(&loss);
         let bias = graph.variable(&params.get("3.bias")?);
         let mut session = Session::new(device.clone(), &params)?;
-        // A loss, a matrix, an input, and a variable that the step updates.
+        // The fetches are a loss, a matrix, an input, and a variable that the step updates.
         let step = session.compile(&graph, &[&loss, &logits, &x, &bias])?;
         Ok(Self { params, session, x, y, step })
     }
@@ -68,7 +68,8 @@ fn many_steps_equal_single_steps(device: &Device) -> Result<(), Failed> {
     }
     let mut many = Training::new(device)?;
     let Training { session, x, y, step, .. } = &mut many;
-    // The first and the last step run alone, the others at once: single and multiple runs leave the same state.
+    // The first and the last step run alone, and the others in one call, so single runs before and after
+    // `run_many` are tested.
     let mut stacked: Vec<Vec<Array>> = vec![session.run(step, &[(x, &row(&xs, 0)), (y, &ys)])?];
     let between = Array::new([STEPS - 2, 9, 5], xs.to_f32()[45..45 * (STEPS - 1)].to_vec())?;
     let results = session.run_many(step, STEPS - 2, &[(x, &between), (y, &ys)])?;
@@ -87,7 +88,7 @@ fn many_steps_equal_single_steps(device: &Device) -> Result<(), Failed> {
     if one.bytes()? == many.bytes()? { Ok(()) } else { Err("the variables differ".into()) }
 }
 
-/// A kernel reads more inputs than dynamic offsets allow.
+/// Checks a kernel that reads more inputs than there can be buffers with dynamic offsets.
 fn a_kernel_may_read_many_inputs(device: &Device) -> Result<(), Failed> {
     let graph = Graph::new(Mode::Evaluate);
     let inputs: Vec<_> = (0..6).map(|i| graph.input(format!("x{i}"), [3], DType::F32)).collect();
@@ -181,7 +182,7 @@ fn main() -> ExitCode {
         trials.push(Trial::test(format!("the CPU in f32: {what}"), move || check(&Device::cpu())));
         for adapter in adapters() {
             let info = adapter.info();
-            // Allocations are counted per device, so each check has its own device.
+            // Allocations are counted for each device, so every check opens a new device.
             let open = move || adapter.open_with(|_| {}).map_err(Failed::from).and_then(|device| check(&device));
             trials.push(Trial::test(format!("{} {}: {what}", info.api, info.adapter), open));
         }

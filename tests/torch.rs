@@ -1,9 +1,11 @@
-//! Tests of PyTorch's own test cases: the calls of its `module_db` and `op_db`, with the results of PyTorch 2.15.0.
+//! Tests that run PyTorch's own test cases: the calls in its `module_db` and `op_db`, with the results of PyTorch
+//! 2.15.0.
 //!
-//! `tests/torch/README.md` describes the format of the fixtures and how to add an adapter. Every case runs on the CPU
-//! in `f64` and in `f32`. On GPU adapters, the first case of each form runs: cases with other options, ranks or types
-//! are another form, those with other sizes are not. Features that wgrad lacks are listed in
-//! `tests/torch/unsupported.json`, each with its reason.
+//! `tests/torch/README.md` describes the format of the fixtures (recorded calls and results) and how to add a call
+//! adapter, which translates calls of a PyTorch operator or module to wgrad. Every case runs on the CPU in `f64`
+//! and in `f32`. On GPUs, only the first case of each form runs. Cases with other options, ranks or types have
+//! another form; cases with other sizes do not. `tests/torch/unsupported.json` lists the features that wgrad
+//! lacks, each with a reason.
 
 #[path = "torch/call.rs"]
 mod call;
@@ -45,11 +47,11 @@ use rules::Rules;
 use wgrad::core::{Backend, CpuBackend};
 use wgrad::gpu::adapters as devices;
 
-/// Number of forms of one subject that run on a GPU adapter, evenly spread over all of them; one on OpenGL, whose
-/// software driver shares its code with Vulkan's.
+/// Number of forms of one module or operator that run on a GPU adapter, evenly spread over all forms. On OpenGL
+/// only one runs, because its software driver shares its code with Vulkan's.
 const FORMS: usize = 6;
 
-/// Returns every call adapter, by the name of PyTorch's module (`nn.Linear`) or operator (`add`,
+/// Returns all call adapters, by the name of PyTorch's module (`nn.Linear`) or operator (`add`,
 /// `nn.functional.relu`).
 fn adapters() -> BTreeMap<&'static str, Adapter> {
     let lists = [
@@ -73,7 +75,8 @@ fn report(wrong: &[String]) -> Result<(), Failed> {
     if wrong.is_empty() { Ok(()) } else { Err(format!("{} differ:\n{}", wrong.len(), wrong.join("\n")).into()) }
 }
 
-/// Returns the cases of a subject that run on GPU adapters.
+/// Returns the cases of a module or operator that run on GPU adapters: at most `at_most` cases, each of another
+/// form.
 fn forms(subject: &Subject, at_most: usize) -> Vec<&Case> {
     let mut seen = BTreeSet::new();
     let valid = subject.cases.iter().filter(|case| case.error.is_none());
@@ -99,7 +102,7 @@ fn every_subject_has_an_adapter(subjects: &[Subject], adapters: &BTreeMap<&str, 
     report(&wrong)
 }
 
-/// Opens a device for one session.
+/// Function that opens a device for one session.
 type Open = Arc<dyn Fn() -> Box<dyn Backend> + Send + Sync>;
 
 fn main() -> ExitCode {

@@ -1,5 +1,5 @@
-//! Tests of whole training runs: one curve on every device, the same bits twice, several plans over one set of
-//! variables.
+//! Tests of complete training runs: every device computes the same curve, repeated runs have the same bits, and
+//! several plans share their variables.
 
 #[path = "common/curve.rs"]
 mod curve;
@@ -19,7 +19,7 @@ use wgrad::prelude::*;
 const STEPS: usize = 50;
 const ROWS: usize = 64;
 
-/// Reads a data set of this repository.
+/// Reads a data set from `examples/data`.
 fn data(file: &str, target: &str) -> Dataset {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data").join(file);
     Table::read_csv(path)
@@ -28,10 +28,10 @@ fn data(file: &str, target: &str) -> Dataset {
         .expect("a fine table")
 }
 
-/// Model with its data, loss and optimizer.
+/// Model with its data set, loss and optimizer.
 struct Task {
     data: Dataset,
-    /// `true` if targets are `f32[N, 1]`, `false` if they are `u32[N]`.
+    /// `true` if targets have type and shape `f32[N, 1]`, `false` for `u32[N]`.
     binary: bool,
     build: fn(&Params, &Dataset) -> Sequential,
     optimizer: fn() -> Box<dyn Optimizer>,
@@ -43,8 +43,8 @@ fn tumours() -> Task {
         binary: true,
         build: |p, data| {
             Sequential::new(p)
-                // A bias before a batch norm has only rounding errors as a gradient, which AdamW would turn into
-                // steps of full size.
+                // The gradient of a bias before a batch norm consists of rounding errors only, which AdamW would
+                // scale up to steps of full size. So this layer has no bias.
                 .named("fc1", |p| Linear::with(p, data.features(), 32, LinearOptions::new().bias(false)))
                 .named("bn1", |p| BatchNorm1d::new(p, 32))
                 .named("relu", |_| Relu)
@@ -92,7 +92,8 @@ impl<'a> Run<'a> {
         Self { task, params, model, session }
     }
 
-    /// Compiles a step over some rows: it trains and returns the loss, or evaluates and returns the logits.
+    /// Compiles a step for a number of rows, which trains and returns the loss, or evaluates and returns the
+    /// logits.
     fn compile(&mut self, mode: Mode, rows: usize) -> Compiled {
         let graph = Graph::new(mode);
         let x = graph.input("x", [rows, self.task.data.features()], DType::F32);
@@ -136,7 +137,7 @@ impl<'a> Run<'a> {
         result.unwrap_or_else(|error| panic!("{error}"))[0].to_f64()
     }
 
-    /// Trains the first steps over shuffled batches; returns the losses.
+    /// Trains on the first `steps` shuffled batches, and returns the losses.
     fn train(&mut self, steps: usize) -> Vec<f64> {
         let batches =
             Batches::new(self.task.data.rows(), ROWS).expect("rows").shuffle(Seed(7)).drop_last().expect("rows");
@@ -153,7 +154,7 @@ impl<'a> Run<'a> {
         losses
     }
 
-    /// Returns the losses of a training run, and then the logits of some rows, which also depend on the running
+    /// Trains and evaluates. Returns the losses, then the logits of some rows, which also depend on running
     /// statistics.
     fn curve(&mut self) -> Vec<f64> {
         let mut curve = self.train(STEPS);
@@ -178,7 +179,7 @@ fn curve_agrees(task: &Task, truth: &Truth, device: &Device) -> Result<(), Faile
     if losses[STEPS - 1] < 0.5 * losses[0] { Ok(()) } else { Err("it did not learn".into()) }
 }
 
-/// Computes the curve of a task in `f64` and its bounds in `f32`.
+/// Computes the curve of a task in `f64`, with bounds for runs in `f32`.
 fn truth(task: &Task) -> Truth {
     Truth::new(|device, start| {
         let mut run = Run::new(task, device, 7);
@@ -199,7 +200,7 @@ fn the_same_seed_gives_the_same_bytes(task: &Task, device: &Device) -> Result<()
     if first.1 == other.1 { Err("the seed makes no difference".into()) } else { Ok(()) }
 }
 
-/// Returns the outputs of three runs of a dropout.
+/// Returns the outputs of three runs of a graph with dropout.
 fn masks(device: &Device) -> Vec<Vec<f64>> {
     let params = Params::seeded(7);
     let (first, second) = (Dropout::new(&params.at("a"), 0.25), Dropout::new(&params.at("b"), 0.5));
@@ -221,21 +222,21 @@ fn dropout_draws_the_bits_of_the_cpu(device: &Device) -> Result<(), Failed> {
             return Err("other elements are kept".into());
         }
     }
-    // Every layer and every step draws new numbers.
+    // Every layer must draw other random numbers than the other layers, and in every step new ones.
     let fresh = (0..6).all(|i| (0..i).all(|j| own[i].iter().zip(&own[j]).any(|(a, b)| (*a == 0.0) != (*b == 0.0))));
     if fresh { Ok(()) } else { Err("two draws are the same".into()) }
 }
 
-/// Returns whether logits are equal up to the rounding of two layers of sums over at most 64 terms.
+/// Returns whether logits are equal up to the rounding errors of two layers of sums with at most 64 terms.
 fn nearly_equal(own: &[f64], other: &[f64]) -> bool {
     let largest = own.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
     let bound = 64.0 * f64::from(f32::EPSILON) * largest;
     own.len() == other.len() && own.iter().zip(other).all(|(a, b)| (a - b).abs() <= bound)
 }
 
-/// Trains in full and ragged batches with evaluations between. The result is the same as when the variables move
-/// through the host after every step; evaluating changes nothing; the logits of a row do not depend on the number of
-/// rows.
+/// Trains with full and smaller batches, and evaluates in between. The result must be the same as when all
+/// variables are copied to the host and back after every step. Evaluating must change nothing, and the logits of a
+/// row must not depend on the number of rows.
 fn plans_share_their_variables(task: &Task, device: &Device) -> Result<(), Failed> {
     let all: Vec<u32> = (0..200).collect();
     let mut one = Run::new(task, device, 7);
@@ -268,14 +269,14 @@ fn plans_share_their_variables(task: &Task, device: &Device) -> Result<(), Faile
         again.extend(other.run(&step, &all[rows]));
         other.session.sync().expect("the device is there");
     }
-    // The device in f64 also moves its variables in f64.
+    // On the `f64` device, variables must be copied without rounding to `f32`.
     if losses != again || bytes != other.bytes() {
         return Err(format!("through the host {again:?}, on the device {losses:?}").into());
     }
     Ok(())
 }
 
-/// Trains on one device, saves a file, and evaluates it on another device.
+/// Trains on one device, saves a file, and evaluates the file on another device.
 fn a_trained_model_moves_to_another_device(task: &Task, device: &Device) -> Result<(), Failed> {
     let rows: Vec<u32> = (0..100).collect();
     let folder = tempfile::tempdir()?;
@@ -301,7 +302,8 @@ fn a_trained_model_moves_to_another_device(task: &Task, device: &Device) -> Resu
     Ok(())
 }
 
-/// Keeps the data set on the device or feeds it batch by batch: the results have the same bits.
+/// Checks that training has the same bits whether the rows are stored on the device or copied to it for each
+/// batch.
 fn resident_and_fed_rows_give_the_same_bits(task: &Task, device: &Device) -> Result<(), Failed> {
     let fit = |streaming: bool| -> wgrad::Result<(Vec<u8>, f64)> {
         let params = Params::seeded(7);
@@ -325,7 +327,7 @@ fn resident_and_fed_rows_give_the_same_bits(task: &Task, device: &Device) -> Res
     if resident == streamed { Ok(()) } else { Err(format!("losses {} and {}", resident.1, streamed.1).into()) }
 }
 
-/// Task with its reference curve, which all devices share.
+/// Task with its reference curve, which the tests of all devices share.
 type SharedTask = Arc<(Task, OnceLock<Truth>)>;
 
 fn main() -> ExitCode {

@@ -1,8 +1,8 @@
-//! Tests of twenty training steps from PyTorch's initial values, per model: in `f64` each loss is PyTorch's to 1e-9,
-//! and in `f32` every device stays as close to it as rounding allows (`tests/common/curve.rs`).
+//! Tests that train each model for twenty steps from PyTorch's initial values. In `f64`, each loss equals
+//! PyTorch's to 1e-9. In `f32`, every device is as close to that as rounding allows (`tests/common/curve.rs`).
 //!
-//! `tests/golden/trajectories.py` generates the fixtures. To add a model, add a function there and an entry in
-//! `MODELS`.
+//! `tests/golden/trajectories.py` generates the fixtures. To add a model, add a function in that file and an entry
+//! in `MODELS`.
 
 #[path = "common/curve.rs"]
 mod curve;
@@ -33,18 +33,18 @@ use wgrad::nn::losses::Loss as _;
 use wgrad::nn::models::{ResNet, ResNetOptions, Stem};
 use wgrad::prelude::*;
 
-/// Inputs of a step, by name.
+/// Input tensors of a step, by name.
 type Inputs<'a> = HashMap<&'a str, Tensor>;
-/// Function from the inputs of a step to its loss.
+/// Function that computes the loss from the inputs of a step.
 type Loss = Box<dyn Fn(&Inputs<'_>) -> Tensor>;
 
 struct Model {
-    /// Name of the fixture.
+    /// Name of the model's fixture file.
     name: &'static str,
-    /// Builds the model and returns its loss function.
+    /// Creates the model and returns its loss function.
     build: fn(&Params) -> Loss,
     optimizer: fn() -> Box<dyn Optimizer>,
-    /// Freezes the parameters that are not trained, if any.
+    /// Freezes the parameters that the model does not train.
     freeze: fn(&Params),
 }
 
@@ -138,7 +138,7 @@ fn narrow_resnet(p: &Params) -> ResNet {
     ResNet::with(p, ResNetOptions::resnet18().num_classes(1).channels(1).width(3).stem(Stem::Small))
 }
 
-/// File of a model.
+/// Bytes of a model's fixture file.
 struct Fixture(Vec<u8>);
 
 impl Fixture {
@@ -157,7 +157,7 @@ impl Fixture {
         losses.data().as_chunks().0.iter().map(|&value| f64::from_le_bytes(value)).collect()
     }
 
-    /// Returns the inputs of the steps, by name; integers as `u32`.
+    /// Returns the inputs of all steps, by name. Integers are converted to `u32`.
     fn inputs(&self) -> Vec<(String, Array)> {
         let array = |name: String| {
             let tensors = self.tensors();
@@ -182,7 +182,7 @@ impl Fixture {
     }
 }
 
-/// Returns the losses of all steps on a device; `start` changes the initial values.
+/// Trains on a device and returns the losses of all steps. `start` changes the initial values.
 fn losses(model: &Model, fixture: &Fixture, device: &Device, start: &dyn Fn(&Params)) -> Vec<f64> {
     let params = Params::seeded(99);
     let loss = (model.build)(&params);

@@ -1,4 +1,4 @@
-//! Tests of tuning: its choices, the plans made after it, and its files.
+//! Tests of tuning, which measures variants of kernels: its choices, the plans made with them, and its files.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn tuned_plans_use_the_fastest_variant(adapter: &Adapter) -> Result<(), Failed> 
         return Err(format!("{chosen} is no variant").into());
     }
     assert!(kernel(&plan(&*backend)).starts_with(&chosen));
-    // Nothing is measured twice.
+    // Tuning a second time measures nothing.
     let plan = plan(&*backend);
     assert_eq!(backend.tune(&plan, Duration::MAX, &mut |_| panic!("measured twice"))?, choices);
     let [tuned] = &results[..] else { return Err(format!("one tuning key, not {results:?}").into()) };
@@ -44,7 +44,7 @@ fn tuned_plans_use_the_fastest_variant(adapter: &Adapter) -> Result<(), Failed> 
     Ok(())
 }
 
-/// A tuning key is decided after all of its variants are measured, or not at all.
+/// Checks that a tuning key gets a choice only after all of its variants are measured.
 fn tuning_respects_its_time_limit(adapter: &Adapter) -> Result<(), Failed> {
     let mut backend: Box<dyn Backend> = adapter.open()?.into();
     let plan = plan(&*backend);
@@ -55,7 +55,7 @@ fn tuning_respects_its_time_limit(adapter: &Adapter) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A stored choice of an unknown variant does not prevent the tuning key from being measured.
+/// Checks that a tuning key is measured again if the stored choice is an unknown variant.
 fn an_unknown_variant_is_measured_again(adapter: &Adapter) -> Result<(), Failed> {
     let mut choices = TuningChoices::default();
     choices.set(KEY, "matmul_of_yesterday");
@@ -65,8 +65,7 @@ fn an_unknown_variant_is_measured_again(adapter: &Adapter) -> Result<(), Failed>
     Ok(())
 }
 
-/// Steps that a session compiles after tuning run the fastest variants and compute the same, without a custom
-/// backend.
+/// Checks that steps compiled after tuning run the fastest variants and compute the same results.
 fn sessions_are_tuned(adapter: &Adapter) -> Result<(), Failed> {
     let graph = Graph::new(Mode::Evaluate);
     let (a, b) = (graph.input("a", [40, 48], DType::F32), graph.input("b", [24, 48], DType::F32));
@@ -103,7 +102,7 @@ fn choices_are_stored_per_device_and_used(adapter: &Adapter) -> Result<(), Faile
         assert!(load_choices(folder.path(), &Device::cpu().info()).is_empty());
         let backend: Box<dyn Backend> = adapter.open()?.choosing(loaded).into();
         assert!(kernel(&plan(&*backend)).starts_with(&format!("{variant}_nt")));
-        // Half of a file, then one that is not text.
+        // The stored file is truncated, and then replaced with bytes that are not text.
         std::fs::write(&file, &KEY[..9])?;
         assert!(load_choices(folder.path(), &adapter.info()).is_empty());
         std::fs::write(&file, [0xff; 99])?;
@@ -112,7 +111,8 @@ fn choices_are_stored_per_device_and_used(adapter: &Adapter) -> Result<(), Faile
     Ok(())
 }
 
-/// Unknown variants and those of other versions are ignored; the op's default runs.
+/// Checks that unknown variants and lines that cannot be parsed are ignored, so that the op runs its default
+/// variant.
 fn unknown_choices_are_skipped() -> Result<(), Failed> {
     let choices = TuningChoices::parse("matmul 40x48x24 nt = matmul_of_yesterday\nnot a row\n");
     assert_eq!(choices.len(), 1);

@@ -1,4 +1,4 @@
-//! A small causal transformer over characters.
+//! A small causal transformer that predicts the next character of a text.
 
 use wgrad::prelude::*;
 
@@ -6,7 +6,7 @@ use wgrad::prelude::*;
 #[derive(Clone, Copy)]
 pub struct Sizes {
     pub characters: usize,
-    /// Length of the longest text.
+    /// Length of the longest text that the model can read.
     pub context: usize,
     pub features: usize,
     pub heads: usize,
@@ -14,7 +14,7 @@ pub struct Sizes {
     pub dropout: f64,
 }
 
-/// Predicts the next character at each position of a text, from the characters up to there.
+/// Model that predicts the next character at each position of a text from the characters up to that position.
 pub struct CharTransformer {
     characters: Embedding,
     places: Embedding,
@@ -41,7 +41,8 @@ impl CharTransformer {
         }
     }
 
-    /// Returns the mean cross-entropy of `next` `[N, length]`, the characters of `x` `[N, length]` shifted by one.
+    /// Returns the mean cross-entropy. `x` and `next` have shape `[N, length]`; `next` contains the characters of
+    /// `x` shifted by one position.
     pub fn loss(&self, x: &Tensor, next: &Tensor) -> Tensor {
         let logits = self.forward(x);
         let (rows, classes) = (next.shape().numel(), logits.shape().dims().last().copied().unwrap_or(1));
@@ -50,7 +51,7 @@ impl CharTransformer {
 }
 
 impl Module for CharTransformer {
-    /// Maps `x`, `u32` `[N, length]`, to logits `[N, length, characters]`.
+    /// Computes logits `[N, length, characters]` from characters `x`, `u32` of shape `[N, length]`.
     fn forward(&self, x: &Tensor) -> Tensor {
         let length = x.shape().dims().last().copied().unwrap_or(0);
         let places = self.places.forward(&x.graph().iota([length]));

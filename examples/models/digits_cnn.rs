@@ -2,8 +2,8 @@
 
 use wgrad::prelude::*;
 
-/// Creates three convolutions of these widths, each with a batch norm, two poolings, and a linear layer. The first
-/// pooling halves height and width, the last one averages each channel.
+/// Creates three convolutions with these widths, each followed by batch norm, then a linear layer. A first pooling
+/// halves height and width, and a last pooling averages each channel to 2 × 2.
 pub fn digits_cnn(params: &Params, widths: [usize; 3], classes: usize, dropout: f64) -> Sequential {
     let [first, second, third] = widths;
     let near = Conv2dOptions::new().padding(1).bias(false);

@@ -1,4 +1,4 @@
-//! Binary classification with one logit z, or with the two logits [0, z] of exclusive classes.
+//! Binary classification with one logit z, or with the two logits [0, z] of a softmax.
 
 use wgrad::prelude::*;
 
@@ -13,13 +13,14 @@ impl OneLogit {
 }
 
 impl Module for OneLogit {
-    /// Returns `[N, 1]`.
+    /// Computes the logit of each row, `[N, 1]`.
     fn forward(&self, x: &Tensor) -> Tensor {
         self.fc.forward(x)
     }
 }
 
-/// Returns `[0, z]`, `[N, 2]`. Of two exclusive classes only the difference of the logits matters, so one may be 0.
+/// Returns the logits `[0, z]` as `[N, 2]`. Softmax depends only on the difference of two logits, so one of them
+/// may be 0.
 pub fn two_logits(z: &Tensor) -> Tensor {
     cat(&[&z.number(0.0).expand(z.shape()), z], 1)
 }

@@ -2,9 +2,9 @@
 
 use wgrad::prelude::*;
 
-/// Convolutions of these widths over neighbouring characters; max pooling keeps the largest value of each channel
-/// along the line. Then a batch norm and two linear layers. Source: Kim, "Convolutional neural networks for sentence
-/// classification", 2014.
+/// Convolutions with several kernel widths over neighbouring characters, followed by max pooling, which keeps the
+/// largest value of each channel in the line, batch norm, and two linear layers. Source: Kim, "Convolutional
+/// neural networks for sentence classification", 2014.
 pub struct TextCnn {
     embedding: Embedding,
     convs: Vec<Conv1d>,
@@ -17,7 +17,7 @@ pub struct TextCnn {
 const WIDTHS: [usize; 3] = [3, 4, 5];
 
 impl TextCnn {
-    /// Creates a model for `characters` codes, of which 0 is padding, with `channels` channels per width.
+    /// Creates a model for `characters` codes (0 is padding), with `channels` channels for each kernel width.
     pub fn new(p: &Params, characters: usize, channels: usize, classes: usize, dropout: f64) -> Self {
         let features = 16;
         let padded = EmbeddingOptions::new().padding_idx(0);
@@ -35,9 +35,10 @@ impl TextCnn {
 }
 
 impl Module for TextCnn {
-    /// Maps `x`, `[N, length]`, codes as `u32` or as whole `f32`, to logits `[N, classes]`.
+    /// Computes logits `[N, classes]` from codes `x` of shape `[N, length]`, as `u32` or as whole numbers in
+    /// `f32`.
     fn forward(&self, x: &Tensor) -> Tensor {
-        // [N, features, length]: convolutions expect channels before positions.
+        // The shape becomes [N, features, length], because convolutions expect channels before positions.
         let characters = self.embedding.forward(&x.to_u32()).transpose(1, 2);
         let largest = |conv: &Conv1d| conv.forward(&characters).relu().amax([-1]);
         let largest: Vec<Tensor> = self.convs.iter().map(largest).collect();

@@ -1,11 +1,13 @@
-//! One trunk with two heads: the digit that an image shows, and properties of that digit.
+//! Hidden layers with two output layers (heads): one for the digit that an image shows, one for properties of that
+//! digit.
 
 use wgrad::prelude::*;
 
-/// Labels of the second head; any number of them can hold.
+/// Labels of the second head. Any number of them can apply to a digit.
 pub const PROPERTIES: [&str; 4] = ["even", "prime", "above 4", "has a loop"];
 
-/// Returns the properties of each digit, one row per digit: 1 if it has the property.
+/// Returns a table with a row for each digit and a column for each property: 1 if the digit has the property, else
+/// 0.
 pub fn properties() -> Array {
     let of = |digit: u32| {
         let facts = [digit.is_multiple_of(2), [2, 3, 5, 7].contains(&digit), digit > 4, [0, 6, 8, 9].contains(&digit)];
@@ -31,18 +33,19 @@ impl TwoHeads {
         }
     }
 
-    /// Returns the logits of both heads, `[N, 10]` and `[N, 4]`.
+    /// Returns the logits of both heads, of shapes `[N, 10]` and `[N, 4]`.
     pub fn forward(&self, x: &Tensor) -> (Tensor, Tensor) {
         let trunk = self.fc2.forward(&self.fc1.forward(x).relu()).relu();
         (self.digit.forward(&trunk), self.properties.forward(&trunk))
     }
 
-    /// Returns the sum of both heads' losses: one class of ten, and four labels that do not exclude each other.
+    /// Returns the sum of both heads' losses: cross-entropy over ten classes, and binary cross-entropy over four
+    /// labels.
     pub fn loss(&self, x: &Tensor, digits: &Tensor) -> Tensor {
         let (digit, property) = self.forward(x);
-        // The targets of the second head follow from the digit: rows of a small table.
+        // The targets of the second head follow from the digit, so they are looked up in the table of properties.
         let facts = x.graph().array(properties()).embedding(digits);
-        // Each property has its own balance: four of ten digits are prime, so a positive counts 6/4.
+        // Each property has its own weight: four of ten digits are prime, so a positive row counts 6/4.
         let binary = BceWithLogitsLoss::new().pos_weight([1.0, 1.5, 1.0, 1.5]);
         CrossEntropyLoss::new().forward(&digit, digits) + binary.forward(&property, &facts)
     }

@@ -1,9 +1,9 @@
-// Tree variant of the batch norms: operands, the values that a thread works on, and sums over the threads of a channel.
+// Code shared by the tree variants of the batch norms: operands, the values of each thread, and sums over threads.
 //
-// x is [rows, channels, inner]; a channel has `count` = rows·inner values, in `parts` parts of `length`. One workgroup
-// takes a part of WIDTH channels, with 256 / WIDTH threads per channel. If inner = 1, neighbouring threads read
-// neighbouring channels; else WIDTH is 1, and they read neighbouring values of one channel. A tree adds the threads of
-// a channel in a fixed order.
+// x is [rows, channels, inner]. A channel has `count` = rows·inner values, cut into `parts` parts of `length`
+// values. One workgroup processes one part of WIDTH channels, with 256 / WIDTH threads per channel. If inner = 1,
+// neighbouring threads read neighbouring channels; otherwise WIDTH is 1, and they read neighbouring values of one
+// channel. The threads of a channel add their sums pairwise, as a tree, in a fixed order.
 //
 // Needs lib/channels.wgsl.
 
@@ -26,7 +26,8 @@ override WIDTH: u32 = 32u;
 const GROUP = 256u;
 var<workgroup> sums: array<vec2<f32>, GROUP>;
 
-// Work of a thread: every 256 / WIDTH-th value from `first` to `to` of channel c. The part has n values.
+// Work of a thread: every (256 / WIDTH)-th value of channel c from `first` to before `to`. n is the number of
+// values of the channel's part.
 struct Task {
     inside: bool,
     c: u32,
@@ -46,7 +47,7 @@ fn task(index: u32, lane: u32) -> Task {
     return Task(inside, min(c, params.channels - 1u), part, start + lane / WIDTH, to, f32(to - start));
 }
 
-// The positions of a thread's first value and of its next one.
+// The position of a thread's first value; `next` returns the position of the value after that.
 fn place(work: Task) -> ChannelsWalk {
     return channels_place(params.channels, params.inner, work.c, work.first);
 }
@@ -55,7 +56,7 @@ fn next(walk: ChannelsWalk) -> ChannelsWalk {
     return channels_next(params.channels, params.inner, walk, GROUP / WIDTH);
 }
 
-// Sums the values of the threads of the same channel. Callers need a barrier before the next call.
+// Adds the values of all threads that work on the same channel. Callers need a barrier before the next call.
 fn combine(lane: u32, value: vec2<f32>) -> vec2<f32> {
     sums[lane] = value;
     for (var half = GROUP / 2u; half >= WIDTH; half /= 2u) {

@@ -1,4 +1,4 @@
-// Further operands and the stores of the batch norm, for batch_norm.wgsl and batch_norm_serial.wgsl.
+// Further operands and the store functions of batch_norm.wgsl and batch_norm_serial.wgsl.
 
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
@@ -22,7 +22,7 @@ fn store_value(at: u32, value: f32) {
     store_y(at, value);
 }
 
-// Stores mean and variance of a channel.
+// Stores mean and variance of a channel. `m` is the mean, `spread` the variance.
 fn store_channel(c: u32, m: f32, spread: f32) {
     store_mean(c, m);
     store_variance(c, spread);

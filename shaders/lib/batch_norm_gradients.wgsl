@@ -1,5 +1,4 @@
-// Further operands and the stores of the batch norm's gradients, for batch_norm_backward.wgsl and
-// batch_norm_backward_serial.wgsl.
+// Further operands, and the store functions, of batch_norm_backward.wgsl and batch_norm_backward_serial.wgsl.
 
 @group(0) @binding(5) var<storage, read> mean: array<f32>;
 @group(0) @binding(6) var<storage, read> variance: array<f32>;

@@ -1,11 +1,12 @@
-// Serial variant of the batch norms: operands, the values that a thread works on, and its loads and stores.
+// Code shared by the serial variants of the batch norms: operands, the values of each thread, loads and stores.
 //
-// x is [rows, channels, inner]. A thread processes four lanes at a time. With ALONG they are four neighbouring values
-// of one channel (`inner` is a multiple of four), and the thread adds the four sums in the end. Otherwise each lane
-// is a value of one of four neighbouring channels and has its own sum. Values are added in pairs. With FOUR the lanes
-// are neighbours in memory and are loaded at once. `columns` threads cover the channels (one channel per thread with
-// ALONG, else four), and each channel is cut into `parts` parts of `length` values, or of `length` groups of four
-// with ALONG.
+// x is [rows, channels, inner]. A thread processes four values at a time, one per vector lane. If ALONG is set,
+// these are four neighbouring values of one channel (`inner` is a multiple of four), and the thread adds the sums
+// of the four lanes at the end. Otherwise the lanes belong to four neighbouring channels, each with its own sum.
+// Values are added in pairs. If FOUR is set, the four values are neighbours in memory and are loaded at once.
+//
+// `columns` threads cover the channels: one channel per thread if ALONG is set, else four. Each channel is cut
+// into `parts` parts of `length` values; if ALONG is set, of `length` groups of four values.
 //
 // Needs lib/channels.wgsl, and lib/batch_norm_forward.wgsl or lib/batch_norm_gradients.wgsl.
 
@@ -28,8 +29,9 @@ struct Params {
 override ALONG: bool = false;
 override FOUR: bool = false;
 
-// Work of a thread: the values first..to (groups of four with ALONG) of the channels `lanes`. `offsets` are the
-// positions of the lanes relative to the first one. The part has n values per channel.
+// Work of a thread: the values from `first` to before `to` (groups of four values if ALONG is set) of the channels
+// `lanes`. `offsets` are the distances in memory of the four lanes from the first lane. n is the number of values
+// per channel in this part.
 struct Task {
     inside: bool,
     column: u32,
@@ -41,7 +43,7 @@ struct Task {
     n: f32,
 }
 
-// Number of values of one channel per step.
+// Number of values of one channel that a step processes.
 fn stride() -> u32 {
     return select(1u, 4u, ALONG);
 }
@@ -79,12 +81,13 @@ fn load_four(at: u32, work: Task) -> vec4<f32> {
     return vec4(x[p.x / 4u][p.x % 4u], x[p.y / 4u][p.y % 4u], x[p.z / 4u][p.z % 4u], x[p.w / 4u][p.w % 4u]);
 }
 
-// For each lane, whether it is a channel of its own: false with ALONG, and beyond the last channel.
+// For each lane, whether its channel differs from those of the lanes before it: false if ALONG is set, and beyond
+// the last channel.
 fn own_channels(lanes: vec4<u32>) -> vec4<bool> {
     return vec4(true, lanes.y > lanes.x, lanes.z > lanes.y, lanes.w > lanes.z);
 }
 
-// Stores the lanes that hold distinct values.
+// Stores the lanes that contain distinct values; lanes beyond the last channel are copies.
 fn store(at: u32, work: Task, value: vec4<f32>) {
     let own = own_channels(work.lanes);
     let p = at + work.offsets;
@@ -100,7 +103,7 @@ fn store(at: u32, work: Task, value: vec4<f32>) {
     }
 }
 
-// Stores the two results of each of the lanes' channels.
+// Stores two results for the channel of each lane.
 fn store_channels(lanes: vec4<u32>, a: vec4<f32>, b: vec4<f32>) {
     let own = own_channels(lanes);
     store_channel(lanes.x, a.x, b.x);
@@ -115,7 +118,7 @@ fn store_channels(lanes: vec4<u32>, a: vec4<f32>, b: vec4<f32>) {
     }
 }
 
-// The sums of the lanes' channels.
+// The sum of each lane's channel.
 fn fold(sum: vec4<f32>) -> vec4<f32> {
     if ALONG {
         return vec4((sum.x + sum.y) + (sum.z + sum.w));

@@ -1,17 +1,17 @@
-// Iteration over the values of a channel of [rows, channels, inner], without a division per step.
+// Iterates over the values of a channel of a tensor [rows, channels, inner], without a division per step.
 
 struct ChannelsWalk {
     at: u32,
     column: u32,
 }
 
-// The position of value i of channel c.
+// The position in memory of value i of channel c.
 fn channels_place(channels: u32, inner: u32, c: u32, i: u32) -> ChannelsWalk {
     let column = i % inner;
     return ChannelsWalk((i / inner * channels + c) * inner + column, column);
 }
 
-// The position of the value `step` values later.
+// The position in memory of the value `step` values after the one at `walk`.
 fn channels_next(channels: u32, inner: u32, walk: ChannelsWalk, step: u32) -> ChannelsWalk {
     let row = channels * inner;
     let column = walk.column + step % inner;

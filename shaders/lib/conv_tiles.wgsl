@@ -1,12 +1,13 @@
-// result[i, j] = Σ_k a[i, k]·b[k, j]: the implicit matrix product of the tiled convolutions
+// result[i, j] = Σ_k a[i, k]·b[k, j]: the matrix product by which the tiled convolutions are computed
 //
 // Entry point:
-// - `forward`: tiled; one workgroup per BM × BN tile, 4 × 4 elements per thread.
+// - `forward`: tiled; one workgroup per tile of BM × BN results, 4 × 4 results per thread.
 //
-// conv_tiled.wgsl or conv_weight_tiled.wgsl, which come after this file, define `a4(at, i, k)` (four neighbouring i),
-// `b4(at, k, j)` (four neighbouring j), `put(at, i, j, value)` and `span(part)`. The loads return 0 for k ≥ at.end, and
-// anything finite beyond the other edges. Slabs of BK terms are staged in workgroup memory as vec4s, with k outermost;
-// one vec4 of padding per k puts neighbouring k into different banks.
+// The file that is appended to this one, conv_tiled.wgsl or conv_weight_tiled.wgsl, defines `a4(at, i, k)` (loads
+// four neighbouring i), `b4(at, k, j)` (loads four neighbouring j), `put(at, i, j, value)` and `span(part)`. a4
+// and b4 return 0 for k ≥ at.end, and any finite value beyond the last i or j. Slabs of BK terms are copied to
+// workgroup memory as vec4s, with k as the slowest index; one extra vec4 per k places neighbouring k in different
+// memory banks.
 //
 // Source: "How to optimize a CUDA matmul kernel" (siboehm.com, 2022).
 

@@ -1,16 +1,18 @@
-// Declarations common to all matmul kernels: sizes, the order of tiles, a step of the sum, and the guarded store.
+// Declarations common to all matmul kernels: sizes, order of tiles, a step of the sum, the bounds-checked store.
 
 struct Params {
     m: u32,
     n: u32,
     k: u32,
-    // Elements from one matrix to the next; 0 for an operand that all products use.
+    // Number of elements from one matrix of the batch to the next; 0 for an operand that all products of the batch
+    // share.
     a_matrix: u32,
     b_matrix: u32,
-    // The sum is cut into `parts` parts of `length` terms; each part is written as a matrix.
+    // The sum over k is cut into `parts` parts of `length` terms; the result of each part is written as a separate
+    // matrix.
     parts: u32,
     length: u32,
-    // Tiles along the rows and along the columns of a matrix, per matrix, and in total.
+    // Number of tiles along the rows of a matrix, along its columns, per matrix, and in total.
     tiles_m: u32,
     tiles_n: u32,
     tiles: u32,
@@ -21,12 +23,14 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-// True if the tiles cover rows or columns exactly, so that nothing is clamped or guarded.
+// True if the tiles cover all rows (M) or columns (N) exactly, so that indices need no clamping and stores no
+// check.
 const WHOLE_M = false;
 const WHOLE_N = false;
-// Rows of tiles whose workgroups run at the same time, so that their reads hit the GPU's cache.
+// Number of tile rows that form a band. The workgroups of a band run at about the same time and read the same
+// data, which is then in the GPU's cache.
 const BAND = 8u;
-// Counters of repeated lines.
+// Numbers for lines of code that the generator repeats: in the copies, i0 becomes i1, i2 and i3, and j0 becomes j1 to j3.
 const i0 = 0u;
 const i1 = 1u;
 const i2 = 2u;
@@ -36,7 +40,7 @@ const j1 = 1u;
 const j2 = 2u;
 const j3 = 3u;
 
-// Row and column of a tile. Tiles are numbered down the rows of a band, then along its columns.
+// Row and column of a tile. Tiles are numbered down the rows of a band first, then along its columns.
 fn place(tile: u32) -> vec2<u32> {
     let first = tile / (BAND * params.tiles_n) * BAND;
     let height = min(params.tiles_m - first, BAND);
@@ -44,7 +48,7 @@ fn place(tile: u32) -> vec2<u32> {
     return vec2(first + within % height, within / height);
 }
 
-// sum + Σ_t x[t]·b[t], in this order.
+// sum + Σ_t x[t]·b[t], added in the order of t.
 fn add(sum: vec4<f32>, x: vec4<f32>, b: mat4x4<f32>) -> vec4<f32> {
     return fma(vec4(x.w), b[3], fma(vec4(x.z), b[2], fma(vec4(x.y), b[1], fma(vec4(x.x), b[0], sum))));
 }
@@ -59,7 +63,7 @@ fn finish(at: u32, column: u32, value: f32) {
     store_y(at, result);
 }
 
-// Stores four neighbouring columns of a row, as far as they exist.
+// Stores four neighbouring elements of a row; those beyond the edge of the matrix are skipped.
 fn put(matrix: u32, row: u32, column: u32, value: vec4<f32>) {
     if !WHOLE_M && row >= params.m {
         return;

@@ -1,5 +1,6 @@
-// Loads four neighbouring elements of an operand whose lines have a multiple of two elements; beyond the line, the
-// pair at `last` again.
+// Loads four neighbouring elements, two at once, of an operand whose lines have an even number of elements.
+//
+// Beyond the end of a line, the pair at `last` is repeated.
 
 @group(0) @binding(0) var<storage, read> operand: array<vec2<f32>>;
 

@@ -1,25 +1,29 @@
-// Loads 4 × 4 blocks of an operand of a matrix product: four neighbouring lines (rows of a, columns of b), four terms.
+// Loads 4 × 4 blocks of an operand of a matrix product.
 //
-// An operand is stored along k (line by line) or across it (term by term). Either way a block takes four loads of four
-// neighbours, and transposing it in registers is free; so no operand is copied for its transpose. Beyond the edge the
-// last lines and terms are read again; terms beyond the end count as 0.
+// A block consists of four neighbouring lines (rows of a, or columns of b) with four neighbouring terms k each.
 //
-// Valid WGSL after lib/matmul.wgsl and one lib/matmul_by_*.wgsl. The generator (ops/matmul/variants.rs) writes it once
-// for a and once for b, and sets the constants.
+// In memory the neighbours of an element are either the next terms of its line, or the same term of the next
+// lines. In both cases a block takes four loads of four neighbouring elements, and the block is transposed in
+// registers at no cost; so a transposed operand needs no copy. Beyond the edge of the matrix, the last lines and
+// terms are loaded again; terms beyond the last one count as 0.
+//
+// Valid WGSL after lib/matmul.wgsl and one lib/matmul_by_*.wgsl. The generator (ops/matmul/variants.rs) writes
+// this file once for a and once for b, and sets the constants.
 
-// True if the operand is stored line by line.
+// True if neighbours in memory are terms of the same line.
 const OPERAND_ALONG_K = true;
-// Elements per load; every line or term starts at a multiple of it.
+// Number of elements per load; every line (or every term, across lines) starts at a multiple of it.
 const OPERAND_WIDTH = 4u;
-// True if the last block has fewer than four terms.
+// True if the number of terms is not a multiple of four, so that the last block is incomplete.
 const OPERAND_RAGGED = false;
 
 fn operand_edge() -> u32 {
     return params.m;
 }
 
-// The positions of four lines in a matrix that begins at `first`: along k, of each line; across, of the first line
-// and of the last loads.
+// The positions from which four lines are loaded, in a matrix that begins at `first`. If OPERAND_ALONG_K is set, these
+// are the starts of the four lines. Otherwise they are the position of the first line at term 0, and the last
+// position at which a load stays within the matrix.
 fn operand_lines(first: u32, line: u32) -> vec4<u32> {
     let edge = operand_edge();
     if OPERAND_ALONG_K {
@@ -46,7 +50,7 @@ fn operand_across(at: vec4<u32>, k: u32) -> vec4<f32> {
     return operand4(at.x + k * edge, at.y + k * edge);
 }
 
-// Terms k … k + 3 of four lines: column t of the result is term k + t.
+// Terms k to k + 3 of four lines: column t of the result contains term k + t.
 fn operand_block(at: vec4<u32>, k: u32) -> mat4x4<f32> {
     if OPERAND_ALONG_K {
         return transpose(mat4x4(

@@ -1,6 +1,6 @@
-// Test for NaN by its bits, because compilers may assume that there are no NaNs.
+// Tests the bits of a number for NaN, because compilers may assume that there are no NaNs.
 
-// Result of an index beyond an axis.
+// The bits of NaN, which is the result for an index beyond the end of an axis.
 const NAN_BITS = 0x7fc00000u;
 
 fn is_nan(value: f32) -> bool {

@@ -25,8 +25,7 @@ fn philox(counter: vec4<u32>, key: vec2<u32>) -> vec4<u32> {
     return c;
 }
 
-// The random word of one element. The counter consists of its index, the step, and the site (the number of the dropout
-// in the model).
+// The random word of one element in a step. `site` is the number of the dropout call within the model.
 fn philox_word(index: u32, step: u32, site: u32, key0: u32, key1: u32) -> u32 {
     return philox(vec4(index, step, site, 0u), vec2(key0, key1)).x;
 }

@@ -1,21 +1,23 @@
-// Functions that WGSL lacks, or allows to be too inaccurate: log near 1, log1p, tanh, sigmoid, softplus, erf, erfc,
-// pow with a negative base, expm1, sin, cos.
+// Functions that WGSL lacks, or for which it allows large errors.
 //
-// They also work with compilers that assume no NaN and no infinity: branches are `select`, exp never overflows, and
-// no result depends on the value of the side that is not selected. Where a device keeps NaN, NaN is propagated.
+// They are log near 1, log1p, tanh, sigmoid, softplus, erf, erfc, pow with a negative base, expm1, sin and cos.
+// They also work with compilers that assume that there is no NaN and no infinity: branches are `select`, exp never
+// overflows, and the argument of `select` that is not chosen never affects the result. If a device preserves NaN,
+// the functions return NaN for NaN.
 //
-// Coefficients are our own minimax fits (Remez exchange in 40 digits, weighted for relative error). Errors in ULP are
-// of f32, measured against 40-digit values with a correctly rounded exp, log and division. WGSL allows exp
-// 3 + 2·|argument| ULP, log 3 ULP outside [0.5, 2] and division 2.5 ULP; those are additional.
+// The coefficients of the polynomials were fitted for wgrad (minimax by Remez exchange in 40 digits, weighted for
+// relative error). Errors are given in units in the last place (ULP) of f32; they were measured against 40-digit
+// values, with a correctly rounded exp, log and division. WGSL allows errors of 3 + 2·|argument| ULP in exp, 3 ULP
+// in log outside [0.5, 2], and 2.5 ULP in division; these come on top.
 
-// True if x is NaN. Tests the bits, because compilers may assume that comparisons see no NaN.
+// Returns whether x is NaN. Tests the bits, because compilers may assume that no operand of a comparison is NaN.
 fn special_is_nan(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }
 
-// log(1 + u) for u > -1. At most 1.8 ULP.
+// log(1 + u) for u > -1, with an error of at most 1.8 ULP.
 //
-// Near 0: with s = u / (2 + u), log(1 + u) = 2·atanh(s) = 2s·(1 + s²/3 + s⁴/5 + …); here |s| ≤ 1/3.
+// Near 0 it is a series in s = u / (2 + u): log(1 + u) = 2·atanh(s) = 2s·(1 + s²/3 + s⁴/5 + …), where |s| ≤ 1/3.
 fn special_log1p(u: f32) -> f32 {
     let near = min(max(u, -0.5), 1.0);
     let s = near / (2.0 + near);
@@ -25,14 +27,16 @@ fn special_log1p(u: f32) -> f32 {
     return select(log(1.0 + u), series, u == near);
 }
 
-// log(x) for x > 0. At most 1.9 ULP: where WGSL's own log loses relative accuracy, x - 1 is exact.
+// log(x) for x > 0, with an error of at most 1.9 ULP. In [0.5, 2], where WGSL allows log large relative errors, it
+// is special_log1p(x − 1); x − 1 is exact there.
 fn special_log(x: f32) -> f32 {
     return select(log(x), special_log1p(x - 1.0), x >= 0.5 && x <= 2.0);
 }
 
-// tanh(x). At most 1.3 ULP.
+// tanh(x), with an error of at most 1.3 ULP.
 //
-// An odd polynomial below 0.625, 1 - 2 / (exp(2|x|) + 1) above; tanh(15) is 1 in f32.
+// It is an odd polynomial for |x| < 0.625, otherwise 1 - 2 / (exp(2|x|) + 1) with the sign of x; tanh(15) is 1 in
+// f32.
 fn special_tanh(x: f32) -> f32 {
     let s = x * x;
     let p = s * (-0.3333328194 + s * (0.1333144220 + s * (-0.05373971523 + s * (0.02063908768 - s * 0.00570498745))));
@@ -40,20 +44,21 @@ fn special_tanh(x: f32) -> f32 {
     return select(x + x * p, select(-far, far, x > 0.0), abs(x) >= 0.625);
 }
 
-// 1 / (1 + exp(-x)), with relative accuracy on both sides. At most 2.2 ULP.
+// sigmoid(x) = 1 / (1 + exp(-x)), with a relative error of at most 2.2 ULP for both signs of x.
 fn special_sigmoid(x: f32) -> f32 {
     let e = exp(-abs(x));
     return select(e, 1.0, x >= 0.0) / (1.0 + e);
 }
 
-// log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)). At most 2.2 ULP.
+// softplus(x) = log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)), with an error of at most 2.2 ULP.
 fn special_softplus(x: f32) -> f32 {
     return max(x, 0.0) + special_log1p(exp(-abs(x)));
 }
 
-// erfc(z) for z ≥ 0.5: exp(-z²)·P(t) / (1 + 2z) with t = (z - 2) / (z + 2).
+// erfc(z) for z ≥ 0.5, computed as exp(-z²)·P(t) / (1 + 2z) with t = (z - 2) / (z + 2).
 //
-// P is fitted on [0.5, 10]; beyond, erfc is below the smallest f32. The rounding of z² costs up to z² ULP.
+// The polynomial P was fitted on [0.5, 10]; for larger z, erfc is below the smallest f32. Rounding z² adds an
+// error of up to z² ULP.
 fn special_erfc_far(z: f32) -> f32 {
     let near = min(z, 10.0);
     let t = (near - 2.0) / (near + 2.0);
@@ -62,7 +67,7 @@ fn special_erfc_far(z: f32) -> f32 {
     return exp(-near * near) * p / (1.0 + 2.0 * near);
 }
 
-// erf(x) for |x| ≤ 1: an odd polynomial.
+// erf(x) for |x| ≤ 1, computed with an odd polynomial.
 fn special_erf_near(x: f32) -> f32 {
     let s = x * x;
     let p = 0.128379166 + s * (-0.3761262582 + s * (0.1128358515 + s * (-0.02685381194 + s * (0.005188327694
@@ -70,13 +75,13 @@ fn special_erf_near(x: f32) -> f32 {
     return x + x * p;
 }
 
-// The error function. At most 1.0 ULP.
+// erf(x), the error function, with an error of at most 1.0 ULP.
 fn special_erf(x: f32) -> f32 {
     let far = 1.0 - special_erfc_far(max(abs(x), 1.0));
     return select(special_erf_near(x), select(-far, far, x > 0.0), abs(x) >= 1.0);
 }
 
-// 1 - erf(x), with relative accuracy where it is small: at most 3 + x² ULP.
+// erfc(x) = 1 - erf(x), with a relative error of at most 3 + x² ULP, also where the result is small.
 fn special_erfc(x: f32) -> f32 {
     let far = special_erfc_far(max(abs(x), 0.5));
     return select(1.0 - special_erf_near(x), select(2.0 - far, far, x > 0.0), abs(x) >= 0.5);
@@ -92,8 +97,9 @@ fn special_normal_pdf(x: f32) -> f32 {
     return 0.3989422804 * exp(-0.5 * x * x);
 }
 
-// The tanh form of GELU is x·s(v) with s = sigmoid, v = a·(x + b·x³), a = 2·√(2/π), b = 0.044715.
-// Returns s and x·s'·v', whose sum is the derivative. x is clamped to ±10, where both are constant in f32.
+// Returns s and x·s'·v' for the tanh approximation of GELU, which is x·s(v) with s = sigmoid, v = a·(x + b·x³), a
+// = 2·√(2/π) and b = 0.044715. The sum of the two results is the derivative. x is clamped to ±10, beyond which
+// both are constant in f32.
 fn special_gelu_tanh(x: f32) -> vec2<f32> {
     let near = min(max(x, -10.0), 10.0);
     let square = near * near;
@@ -103,9 +109,10 @@ fn special_gelu_tanh(x: f32) -> vec2<f32> {
     return vec2(s, near * s * special_sigmoid(-v) * slope);
 }
 
-// x^p as in C: defined for negative x with integer p, 0^p = 0 for p > 0, x^0 = 1; NaN for negative x with other p.
+// x^p as in C: 0^p = 0 for p > 0, x^0 = 1; for negative x, the power if p is an integer, else NaN.
 //
-// WGSL's pow is exp2(p·log2(x)), which is undefined for x ≤ 0. Integers in f32 of 2²⁴ and above are even.
+// WGSL computes pow as exp2(p·log2(x)), which is undefined for x ≤ 0. All numbers of 2²⁴ and above in f32 are even
+// integers.
 fn special_pow(x: f32, p: f32) -> f32 {
     let size = abs(x);
     let power = pow(select(size, 1.0, size == 0.0), p);
@@ -116,11 +123,11 @@ fn special_pow(x: f32, p: f32) -> f32 {
     return select(select(select(power, signed, x < 0.0), at_zero, size == 0.0), 1.0, p == 0.0);
 }
 
-// The focal loss of a logit x with target y, mᵞ·L, and its derivative, mᵞ·(L' + γ·L·m'/m): L is the binary
-// cross-entropy, m = (1 - y)·σ(x) + y·σ(-x) the probability of the wrong answer.
+// The focal loss of a logit x with target y, mᵞ·L, and its derivative, mᵞ·(L' + γ·L·m'/m), where L is the binary
+// cross-entropy and m = (1 - y)·σ(x) + y·σ(-x) is the probability of the wrong answer.
 //
-// With e = exp(-|x|), the larger of σ(±x) is 1 / (1 + e) and the smaller e / (1 + e); `big` and `small` are their
-// weights. Where only the smaller one has a weight, m is computed through its logarithm.
+// With e = exp(-|x|), the larger of σ(x) and σ(-x) is 1 / (1 + e), the smaller e / (1 + e); `big` and `small` are
+// their factors in m. If `big` is 0, m is computed through its logarithm.
 fn special_focal(x: f32, y: f32, gamma: f32) -> vec2<f32> {
     let size = abs(x);
     let e = exp(-size);
@@ -137,8 +144,8 @@ fn special_focal(x: f32, y: f32, gamma: f32) -> vec2<f32> {
     return vec2(power * cost, select(-slope, slope, x >= 0.0));
 }
 
-// The focal loss c·mᵞ of a cross-entropy c ≥ 0, with m = 1 - exp(-c) = (1 + exp(-c))·tanh(c/2), and its derivative,
-// mᵞ·(1 + γ·exp(-c)·c/m).
+// The focal loss c·mᵞ for a cross-entropy c ≥ 0, and its derivative, mᵞ·(1 + γ·exp(-c)·c/m), where m = 1 - exp(-c)
+// = (1 + exp(-c))·tanh(c/2).
 fn special_focal_of(c: f32, gamma: f32) -> vec2<f32> {
     let p = exp(-c);
     let m = (1.0 + p) * special_tanh(0.5 * c);
@@ -148,14 +155,14 @@ fn special_focal_of(c: f32, gamma: f32) -> vec2<f32> {
     return vec2(c * power, power * (1.0 + gamma * p * ratio));
 }
 
-// exp(x) - 1 for x ≤ 0: with t = tanh(x/2), 2t / (1 - t). At most 6 ULP.
+// exp(x) - 1 for x ≤ 0, computed as 2t / (1 - t) with t = tanh(x/2). The error is at most 6 ULP.
 fn special_expm1(x: f32) -> f32 {
     let t = special_tanh(0.5 * x);
     return 2.0 * t / (1.0 - t);
 }
 
-// t = tanh(log(1 + exp(x))) and its derivative, with relative accuracy: with s = sigmoid(x) and q = sigmoid(-x),
-// t = s·(1 + q) / (1 + q²) and t' = 4·q²·s / (1 + q²)².
+// t = tanh(log(1 + exp(x))) and its derivative t', both with a small relative error: t = s·(1 + q) / (1 + q²) and
+// t' = 4·q²·s / (1 + q²)², with s = sigmoid(x) and q = sigmoid(-x).
 fn special_mish(x: f32) -> vec2<f32> {
     let s = special_sigmoid(x);
     let q = special_sigmoid(-x);
@@ -163,10 +170,11 @@ fn special_mish(x: f32) -> vec2<f32> {
     return vec2(s * (1.0 + q) / below, 4.0 * (q / below) * (q / below) * s);
 }
 
-// sin(x) for quadrants = 0, cos(x) for 1: at most 2 ULP plus the error of the argument reduction.
+// sin(x) if `quadrants` is 0, cos(x) if it is 1. The error is at most 2 ULP, plus that of the argument reduction.
 //
-// k is x·2/π, rounded to an integer. k·π/2 is subtracted in three parts, of which the first two are exact up to |x| of
-// 25,000; beyond, digits are lost. The rest r, of at most π/4, is the argument of an odd and an even polynomial.
+// k is x·2/π, rounded to an integer. k·π/2 is subtracted from x as three numbers, of which the first two products
+// are exact up to |x| of 25,000; for larger x, accuracy is lost. The remainder r, of at most π/4, is the argument
+// of an odd polynomial for the sine and an even one for the cosine.
 fn special_sin(x: f32, quadrants: u32) -> f32 {
     let k = round(min(max(x, -1e9), 1e9) * 0.6366197724);
     let r = ((x - k * 1.5703125) - k * 0.00048351287841796875) - k * 3.1391647865e-7;

@@ -1,9 +1,10 @@
 // Windows of pooling: the elements of a window, and the windows that cover an element, along each axis.
 //
-// Images of H × W elements have OH × OW windows. A sliding window begins at o·STRIDE − BEFORE and has KERNEL elements,
-// DILATION apart; an adaptive one is the elements from ⌊o·H/OH⌋ to before ⌈(o + 1)·H/OH⌉.
+// Each axis of an image (H × W elements) has OH or OW windows. A sliding window o begins at o·STRIDE − BEFORE,
+// where BEFORE is the padding, and has KERNEL elements, which are DILATION apart. An adaptive window o contains
+// the elements from ⌊o·H/OH⌋ to before ⌈(o + 1)·H/OH⌉.
 //
-// Valid WGSL without changes. The ops (ops/pool) set the constants.
+// Valid WGSL as it is. The Rust code of the pooling ops (ops/pool) sets the constants.
 
 const H = 4i;
 const OH = 2i;
@@ -20,7 +21,8 @@ const BEFORE_X = 0i;
 const DILATION_X = 1i;
 const ADAPTIVE_X = 0i;
 
-// First element and end of a sliding window along an axis of `length` elements; `begin` is o·stride − before.
+// First element of a sliding window that is inside the axis, and the end of its elements there. The axis has
+// `length` elements; `begin` is o·stride − before.
 fn sliding(begin: i32, kernel: i32, dilation: i32, length: i32) -> vec2<i32> {
     let skipped = (max(-begin, 0) + dilation - 1) / dilation * dilation;
     return vec2(begin + skipped, min(begin + (kernel - 1) * dilation + 1, length));
@@ -44,8 +46,8 @@ fn columns_of(ox: i32) -> vec2<i32> {
     return sliding(ox * STRIDE_X - BEFORE_X, KERNEL_X, DILATION_X, W);
 }
 
-// First and end of the windows that may cover an element. i is its distance from the beginning of window 0, `reach` the
-// distance between the first and the last element of a window.
+// The first window that may cover an element, and the one after the last. i is the distance of the element from
+// the beginning of window 0, `reach` the distance between the first and the last element of a window.
 fn covering(i: i32, reach: i32, stride: i32, output: i32) -> vec2<i32> {
     return vec2((max(i - reach, 0) + stride - 1) / stride, min(i / stride + 1, output));
 }

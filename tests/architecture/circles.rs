@@ -1,4 +1,5 @@
-//! Dependency cycles between files: strongly connected components over paths, with re-exports resolved.
+//! Dependency cycles between the files of a crate. They are strongly connected components of the graph of paths
+//! that files name, after re-exports are resolved.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,20 +8,20 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 use syn::{Attribute, Item, ItemMod, UseTree};
 
-/// Path of a module from the root of its crate.
+/// Path of a module, starting at the root of its crate.
 type Module = Vec<String>;
 
-/// Modules of a crate, with their re-exports.
+/// Modules of a crate, and the names that they import and re-export.
 #[derive(Default)]
 struct Crate {
     files: BTreeMap<Module, (PathBuf, syn::File)>,
-    /// Names that a module imports with `use`, and the paths they refer to.
+    /// For a module and a name that it imports with `use`, the path to which the name refers.
     names: BTreeMap<(Module, String), Vec<String>>,
     globs: BTreeMap<Module, Vec<Vec<String>>>,
 }
 
-/// Returns the dependencies between the folders of a crate: pairs in which a file of the first names something in the
-/// second.
+/// Returns the dependencies between the folders of a crate as pairs. A file in the first folder names something in
+/// the second.
 pub fn arrows(source: &Path) -> Vec<(String, String)> {
     let all = Crate::of(source);
     let mut arrows = BTreeSet::new();
@@ -30,7 +31,7 @@ pub fn arrows(source: &Path) -> Vec<(String, String)> {
     arrows.into_iter().filter(|(from, to)| from != to).collect()
 }
 
-/// Returns the cycles of a crate: each as the sorted paths of its files below `src`.
+/// Returns the dependency cycles of a crate. Each cycle is a sorted list of file paths, relative to `src`.
 pub fn circles(source: &Path) -> Vec<Vec<String>> {
     let all = Crate::of(source);
     let modules: Vec<Module> = all.files.keys().cloned().collect();
@@ -123,7 +124,7 @@ impl Crate {
         }
     }
 
-    /// Returns a path from the root of the crate, if it belongs to this crate.
+    /// Converts a path in a module to a path from the root of the crate; `None` if it leads to another crate.
     fn absolute(&self, module: &Module, path: &[String]) -> Option<Vec<String>> {
         let (first, rest) = path.split_first()?;
         match first.as_str() {
@@ -146,7 +147,7 @@ impl Crate {
         }
     }
 
-    /// Returns the module whose file defines the item at a path from the root.
+    /// Returns the module whose file defines the item with a path from the root.
     fn resolve(&self, path: &[String], depth: usize) -> Option<Module> {
         if depth > 16 {
             return None;
@@ -181,7 +182,7 @@ impl Crate {
         let mut found = BTreeSet::new();
         for path in paths.0 {
             let known = self.absolute(module, &path).and_then(|path| self.resolve(&path, 0));
-            // The root re-exports items of other modules.
+            // The root only re-exports items of other modules, so it does not count as a dependency.
             found.extend(known.filter(|to| to != module && !to.is_empty()));
         }
         found
@@ -201,7 +202,7 @@ fn defines(items: &[Item], name: &str) -> bool {
     })
 }
 
-/// A path that a `use` names, and its local name; `None` for a glob.
+/// Path that a `use` declaration names, and the name under which it is imported; `None` for a glob import.
 type Leaf = (Vec<String>, Option<String>);
 
 fn leaves(tree: &UseTree) -> Vec<Leaf> {
@@ -231,7 +232,7 @@ fn flatten(tree: &UseTree, prefix: &mut Vec<String>, leaves: &mut Vec<Leaf>) {
     }
 }
 
-/// Collects every path that a file names, except in its tests. Re-exports (`pub use`) are not counted.
+/// Collects every path that a file names, except in tests and in re-exports (`pub use`).
 #[derive(Default)]
 struct Paths(Vec<Vec<String>>);
 

@@ -1,27 +1,29 @@
-//! Bounds for training curves in `f32`, derived from the one in `f64`, number by number.
+//! Bounds for the values of an `f32` training run, derived from the same run in `f64` and from other runs in
+//! `f32`.
 
 use libtest_mimic::Failed;
 use wgrad::core::Stream;
 use wgrad::prelude::*;
 
-/// Values of a training run in `f64`, in the order in which they were computed, and the bound of each for runs in
-/// `f32`.
+/// Values of a training run in `f64`, in the order in which they are computed, and for each value the largest
+/// difference allowed in a run in `f32`.
 pub struct Truth {
     pub curve: Vec<f64>,
     pub bounds: Vec<f64>,
 }
 
-/// Factor of the bound over the largest deviation so far of the reference runs from the curve in `f64`. Those run on
-/// the CPU in `f32`, from the same parameters and from [`shake`]n ones, so that they differ by other rounding errors
-/// of the same size. A GPU sums in another order, which rounds `√n` times as much for the `n ≤ 64` terms of these
-/// sums.
+/// Factor between a bound and the largest deviation, up to that value, of the reference runs from the run in
+/// `f64`. Reference runs compute on the CPU in `f32`. All but one of them start from parameters changed by
+/// [`shake`], so that their rounding errors are different but of similar size. A GPU sums in another order, whose
+/// rounding errors can be larger by a factor of `√n` for the `n ≤ 64` terms of these sums.
 const FACTOR: f64 = 8.0;
-/// Number of reference runs from shaken parameters. With few, the bound may come from a lucky one, and which one is
-/// lucky differs between processors. A curve on which a rounding error moves a value over the kink of a ReLU, so that
-/// it ends elsewhere, has no useful bound and is refused.
+/// Number of reference runs with changed parameters. With few runs, all deviations may be small by chance, and it
+/// depends on the processor whether they are. If a rounding error moves a value across the kink of a ReLU, the run
+/// ends elsewhere and gives no useful bound. Such a training run is refused.
 const DRAWS: u64 = 8;
 
-/// Changes every parameter by a random relative amount of up to half of `f32`'s eps, like one more rounding.
+/// Changes every parameter by a random relative amount of up to half of `f32`'s epsilon, as one more rounding
+/// could.
 fn shake(params: &Params, draw: u64) {
     let mut stream = Stream::new(11, draw);
     for variable in params.variables() {
@@ -33,8 +35,8 @@ fn shake(params: &Params, draw: u64) {
 }
 
 impl Truth {
-    /// Computes the bounds from a training function, which runs on a device and passes its parameters to `start`
-    /// before its first step.
+    /// Computes the values and their bounds. `train` is a training function that runs on the given device and
+    /// passes its parameters to the given function before the first step.
     pub fn new(train: impl Fn(&Device, &dyn Fn(&Params)) -> Vec<f64>) -> Self {
         let curve = train(&Device::cpu_f64(), &|_| {});
         let shaken = (0..DRAWS).map(|draw| train(&Device::cpu(), &|params| shake(params, draw)));
@@ -54,7 +56,8 @@ impl Truth {
         Self { curve, bounds }
     }
 
-    /// Returns the largest fraction of the bound that a curve reaches.
+    /// Compares the values of another run with the bounds. Returns the largest difference as a fraction of its
+    /// bound.
     pub fn agrees(&self, curve: &[f64]) -> Result<f64, Failed> {
         assert_eq!(curve.len(), self.curve.len());
         let mut worst: f64 = 0.0;

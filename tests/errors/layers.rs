@@ -1,4 +1,4 @@
-//! Tests of the messages of composed layers about their inputs and options.
+//! Tests of the error messages of composed layers about their inputs and options.
 
 use wgrad::prelude::*;
 
@@ -196,6 +196,6 @@ fn a_variable_is_replaced_once_and_before_it_is_read() {
     graph.replace(fc.weight(), &y);
     assert_brief(
         &compile_error(&params, &y),
-        "replace(f32[4, 3]): `fc.weight` is f32[2, 3], what replaces it f32[4, 3]",
+        "replace(f32[4, 3]): `fc.weight` is f32[2, 3], its replacement f32[4, 3]",
     );
 }

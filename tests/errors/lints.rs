@@ -1,4 +1,5 @@
-//! Tests of the lints: graphs that are valid but suspicious, how to allow a lint, and graphs that must not cause one.
+//! Tests of the lints, which warn about graphs that are valid but suspicious: their texts, allowing a lint, and
+//! graphs without warnings.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,7 +7,7 @@ use super::{assert_brief, assert_says, compile_error, float, labels, session, tr
 use wgrad::core::{Lint, Warning};
 use wgrad::prelude::*;
 
-/// Compiles a graph twice and returns its warnings.
+/// Compiles a graph twice and returns the warnings.
 fn warnings_of(params: &Params, graph: &Graph) -> Vec<String> {
     let lines = Arc::new(Mutex::new(vec![]));
     let mut session = session(params);
@@ -20,7 +21,8 @@ fn warnings_of(params: &Params, graph: &Graph) -> Vec<String> {
     lines.clone()
 }
 
-/// Returns the only warning for a loss on logits, where `end` is applied to the output of a linear layer.
+/// Returns the warning for a loss whose logits are the output of a linear layer after `end`. There must be exactly
+/// one.
 #[track_caller]
 fn only_warning(
     lint: &'static Lint,
@@ -158,7 +160,7 @@ fn an_evaluation_in_training_mode_is_a_warning() {
         );
         assert!(warnings_for(Mode::Evaluate, model).is_empty());
     }
-    // There are no statistics to update, or gradients are computed by hand.
+    // There is no warning without running statistics to update, or if gradients are computed by hand.
     assert!(warnings_for(Mode::Train, &|x| x.relu()).is_empty());
     assert!(
         warnings_for(Mode::Train, &|x| gradients(&norm.forward(x).mean_all(), std::slice::from_ref(x))[0]

@@ -1,15 +1,15 @@
-//! Tests of the messages of losses about shapes, types and options.
+//! Tests of the error messages of losses about shapes, types and options.
 
 use wgrad::prelude::*;
 
 use super::{assert_brief, assert_says, compile_error, float, train};
 
-/// Creates an input of a loss.
+/// Adds an input to the graph.
 fn input(graph: &Graph, name: &str, shape: &[usize], dtype: DType) -> Tensor {
     graph.input(name, shape, dtype)
 }
 
-/// Checks the message of a loss of two tensors.
+/// Compares the message of a loss of two tensors, which have these shapes and types, with `expected`.
 #[track_caller]
 fn says(x: &[usize], y: (&[usize], DType), loss: impl Fn(&Tensor, &Tensor) -> Tensor, expected: &str) {
     let graph = train();

@@ -1,4 +1,4 @@
-//! Tests of the messages of losses and optimizers about their inputs and options.
+//! Tests of the error messages of losses and optimizers about their inputs and options.
 
 use wgrad::prelude::*;
 

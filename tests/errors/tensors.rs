@@ -1,4 +1,5 @@
-//! Tests of the messages of selections, sorting, contractions, norms and activations about their inputs and options.
+//! Tests of the error messages of selections, sorting, contractions, norms and activations about their inputs and
+//! options.
 
 use wgrad::prelude::*;
 

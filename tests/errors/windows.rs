@@ -1,4 +1,4 @@
-//! Tests of the messages of convolutions and pooling about their inputs and options.
+//! Tests of the error messages of convolutions and pooling about their inputs and options.
 
 use wgrad::prelude::*;
 
@@ -146,7 +146,7 @@ fn pools_say_which_windows_fit() {
         &[8, 3, 28, 28],
         |x| x.max_pool2d(MaxPool2d::new(2).padding(2)),
         "max_pool2d(f32[8, 3, 28, 28]): the padding 2 is more than half of the kernel's 2 elements / a window must \
-         hold some of the input: pad less, or pad the input itself with `.pad`",
+         contain some of the input: pad less, or pad the input itself with `.pad`",
     );
     says(
         &[8, 3, 28, 2],

@@ -1,5 +1,5 @@
-//! Tests of losses with extreme inputs: large and tiny logits, probabilities of 0 and 1, ties, classes that do not
-//! exist.
+//! Tests of losses with extreme inputs: large and tiny logits, probabilities of 0 and 1, ties, and invalid class
+//! numbers.
 
 #![allow(clippy::float_cmp, reason = "targets of exactly 0 and 1; options in f32")]
 
@@ -29,8 +29,9 @@ fn focal_losses_are_the_papers(device: &Device) -> Result<(), Failed> {
             let inputs = [vector(&LOGITS), vector(&[target; 8])];
             let got = evaluate(device, &inputs, |x| vec![x[0].focal(&x[1].detach(), gamma)]);
             let truth = LOGITS.map(|x| {
-                // For a hard target, the loss depends only on how wrong the logit is: with z = −x or x, it is
-                // σ(z)ᵞ·softplus(z), and its derivative by z is σ(z)ᵞ·(σ(z) + γ·softplus(z)·σ(−z)).
+                // With a target of 0 or 1, the loss depends only on how wrong the logit x is. With z = x for
+                // target 0 and z = −x for target 1, the loss is σ(z)ᵞ·softplus(z), and its derivative by z is
+                // σ(z)ᵞ·(σ(z) + γ·softplus(z)·σ(−z)).
                 if target == 0.0 || target == 1.0 {
                     let sign = 1.0 - 2.0 * target;
                     let z = sign * x;
@@ -48,7 +49,7 @@ fn focal_losses_are_the_papers(device: &Device) -> Result<(), Failed> {
             assert_close("gradient", &got[1].to_f64(), &truth.map(|t| t.1), ulp, 0.0)?;
         }
     }
-    // torchvision's formula with its default options.
+    // The expected values follow torchvision's formula with its default options.
     let (xs, ys) = ([2.0, -1.0, 0.5, -3.0], [1.0, 1.0, 0.0, 0.0]);
     let got = evaluate(device, &[vector(&xs), vector(&ys)], |x| {
         vec![FocalLoss::new().reduction(Reduction::None).forward(&x[0], &x[1].detach())]
@@ -86,7 +87,7 @@ fn focal_losses_of_classes(device: &Device) -> Result<(), Failed> {
         let (own, rest) = (p[class], 1.0 - p[class]);
         losses.push(-alpha[class] * rest.powf(1.5) * own.ln());
         for (c, p) in p.iter().enumerate() {
-            // d/dx_c of −(1 − p)ᵞ·log p, with dp/dx_c = p·(1[c] − p_c).
+            // The derivative of −(1 − p)ᵞ·log p by x_c follows from dp/dx_c = p·(1[c] − p_c).
             let towards = f64::from(u8::from(c == class)) - p;
             let slope = 1.5 * rest.powf(0.5) * own.ln() * own - rest.powf(1.5);
             slopes.push(if rest == 0.0 { 0.0 } else { alpha[class] * slope * towards });
@@ -118,7 +119,8 @@ fn certain_probabilities(device: &Device) -> Result<(), Failed> {
     let loss = [0.0, 100.0, 100.0, 0.0, 2f64.ln(), 30.0 * 10f64.ln()];
     assert_close("loss", &got[0].to_f64(), &loss, 16.0, 0.0)?;
     assert_close("gradient", &got[1].to_f64(), &[0.0, -1e12, 1e12, 0.0, 1.0, -1e12], 16.0, 0.0)?;
-    // PyTorch refuses these. WGSL lets a driver assume that there is no NaN, so the language does not guarantee this.
+    // PyTorch refuses these inputs. WGSL does not guarantee that NaN propagates, because a driver may assume that
+    // there is no NaN.
     let got = evaluate(device, &[vector(&[1.5, -0.5, 0.5, 0.5]), vector(&[1.0, 0.0, 2.0, -1.0])], |x| {
         vec![BceLoss::new().reduction(Reduction::None).forward(&x[0], &x[1].detach())]
     });
@@ -126,7 +128,7 @@ fn certain_probabilities(device: &Device) -> Result<(), Failed> {
     if seen { Ok(()) } else { Err(format!("outside of [0, 1]: {got:?}").into()) }
 }
 
-/// A loss, its values and its derivatives.
+/// A loss with its name, and the expected values and derivatives.
 type Case = (&'static str, fn(&Tensor, &Tensor) -> Tensor, [f64; 6], [f64; 6]);
 
 fn corners(device: &Device) -> Result<(), Failed> {
@@ -203,7 +205,7 @@ fn ordinal(device: &Device) -> Result<(), Failed> {
     });
     let mut rows = vec![];
     for (logits, class) in std::iter::zip(logits, classes) {
-        // −Σ_k λ_k·( log σ(x_k)·[y > k] + (log σ(x_k) − x_k)·(1 − [y > k]) ), as in the paper.
+        // The formula from the paper: −Σ_k λ_k·( log σ(x_k)·[y > k] + (log σ(x_k) − x_k)·(1 − [y > k]) ).
         let term = |(k, x): (usize, f64)| {
             let above = f64::from(u8::from(class as usize > k));
             importance[k] * (softplus(-x) * above + (softplus(-x) + x) * (1.0 - above))

@@ -1,4 +1,4 @@
-//! Reading of fixtures and comparison with them.
+//! Functions that read the fixtures (recorded results of PyTorch) and compare results with them.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,8 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use wgrad::prelude::*;
 
-/// Cases in which PyTorch itself is further from the formula: start of the name, bound in `f64`, and reason.
+/// Cases in which PyTorch itself is less accurate: the start of the case's name, its bound in `f64`, and the
+/// reason.
 const LOOSER: [(&str, f64, &str); 3] = [
     ("activations/softplus", 2e-9, "PyTorch takes y = x above its threshold of 20"),
     (
@@ -16,13 +17,13 @@ const LOOSER: [(&str, f64, &str); 3] = [
     ),
     ("curves/bce-batchnorm-adamw/final/bn1.running_mean", 1e-8, "moves with that bias"),
 ];
-/// The same for `f32`.
+/// Cases with a larger bound in `f32`: the start of the case's name, the bound, and the reason.
 const LOOSER_F32: [(&str, f64, &str); 2] = [
     ("curves/bce-batchnorm-adamw/final/fc1.bias", 0.1, "as in f64, with larger rounding errors"),
     ("curves/bce-batchnorm-adamw/final/bn1.running_mean", 0.1, "moves with that bias"),
 ];
 
-/// Precision of a run.
+/// Precision in which a case runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Run {
     F64,
@@ -39,7 +40,7 @@ impl Run {
     }
 }
 
-/// One case of a group.
+/// One test case of a group, to run in one precision.
 pub struct Case<'a> {
     group: &'a str,
     pub name: String,
@@ -53,7 +54,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-/// Runs every case of a group in both precisions, and reports all differences together.
+/// Runs every case of a group in both precisions, and reports all differences at the end.
 pub fn each(group: &str, mut body: impl FnMut(&Case<'_>) -> Vec<(String, Array)>) {
     let index: Value = serde_json::from_slice(&std::fs::read(folder().join("index.json")).unwrap()).unwrap();
     let bytes = std::fs::read(folder().join(format!("{group}.safetensors"))).unwrap();
@@ -80,7 +81,7 @@ impl Case<'_> {
         self.names.iter().any(|known| known == name)
     }
 
-    /// Returns a tensor of the case; integers become `u32` with `as`.
+    /// Returns a tensor of the case. Integers are converted to `u32` with `as`.
     pub fn array(&self, name: &str) -> Array {
         let view = self.tensors.tensor(&format!("{}/{name}", self.name)).unwrap_or_else(|e| panic!("{name}: {e}"));
         let (shape, bytes) = (view.shape(), view.data());
@@ -96,7 +97,7 @@ impl Case<'_> {
         .unwrap()
     }
 
-    /// Returns the tensor that a tensor-valued option names.
+    /// Returns the tensor to which an option refers by name.
     pub fn option_array(&self, option: &str) -> Option<Array> {
         self.options[option].as_str().map(|name| self.array(name))
     }
@@ -113,7 +114,7 @@ impl Case<'_> {
         self.options[option].as_bool().unwrap_or_else(|| panic!("{option} of {}", self.name))
     }
 
-    /// Returns a message if a result differs from the fixture.
+    /// Compares a result with the fixture. Returns a message if they differ.
     fn difference(&self, name: &str, found: &Array) -> Option<String> {
         let truth = self.array(name);
         let at = format!("{}/{}/{name}", self.group, self.name);
@@ -144,7 +145,7 @@ impl Case<'_> {
     }
 }
 
-/// Returns the distance relative to `max(1, |truth|)`; 0 between two NaN.
+/// Returns the distance of two numbers relative to `max(1, |truth|)`. The distance between two NaN is 0.
 fn distance(a: f64, b: f64) -> f64 {
     match (a.is_nan(), b.is_nan()) {
         (true, true) => 0.0,
@@ -153,7 +154,7 @@ fn distance(a: f64, b: f64) -> f64 {
     }
 }
 
-/// Graph with feeds, and its outputs and gradients by name.
+/// Graph with its feeds, and the outputs and gradients to fetch, by name.
 pub struct Trace {
     pub graph: Graph,
     feeds: Vec<(Tensor, Array)>,
@@ -176,7 +177,8 @@ impl Trace {
         self.fetches.push((name.into(), tensor.clone()));
     }
 
-    /// Fetches the gradients of `y` with the case's cotangent, for the tensors that `y` depends on.
+    /// Fetches the gradients of `y`, weighted with `cotangent`, with respect to those tensors on which `y`
+    /// depends.
     pub fn gradients(&mut self, y: &Tensor, cotangent: Array, wrt: &[(String, Tensor)]) {
         let cotangent = self.feed("cotangent", cotangent);
         let tensors: Vec<_> = wrt.iter().map(|(_, tensor)| tensor.clone()).collect();

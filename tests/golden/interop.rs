@@ -1,6 +1,7 @@
-//! Exchange of files with PyTorch: it loads a file of every layer with `strict=True`, and returns it as a `.pt` file.
+//! Exchange of files with PyTorch: Python loads a file of every layer with `strict=True` and writes it back as a
+//! `.pt` file.
 //!
-//! Run by hand: `WGRAD_PYTHON=venv/bin/python cargo test --test golden -- --ignored every_layer`.
+//! Must be run by hand: `WGRAD_PYTHON=venv/bin/python cargo test --test golden -- --ignored every_layer`.
 
 use std::process::Command;
 
@@ -10,7 +11,7 @@ use wgrad::nn::layers::*;
 use wgrad::nn::models::{ResNet, ResNetOptions};
 use wgrad::prelude::*;
 
-/// Creates one of every layer that has variables, in the scopes that `interop.py` expects.
+/// Creates one layer of each type that has variables, in the scopes that `interop.py` expects.
 fn every_layer(seed: u64) -> Params {
     let params = Params::seeded(seed);
     let p = |name: &str| params.at(name);

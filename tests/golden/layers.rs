@@ -1,4 +1,4 @@
-//! Linear, batch norm and element-wise functions.
+//! Tests of linear layers, batch norm and element-wise functions.
 
 use wgrad::prelude::*;
 
@@ -9,7 +9,7 @@ pub fn gradients_of(variables: &[(String, Tensor)], x: &Tensor, suffix: &str) ->
     std::iter::once((format!("dx{suffix}"), x.clone())).chain(variables).collect()
 }
 
-/// Sets the parameters and buffers that the case has, and returns the names of the parameters.
+/// Sets the parameters and buffers to the values of the case. Returns the names of the parameters.
 pub fn set(params: &Params, case: &Case<'_>, suffix: &str) {
     for variable in params.variables() {
         let stored = [variable.name().to_string(), format!("{}{suffix}", variable.name())];
@@ -111,7 +111,7 @@ fn elementwise_functions_agree_with_pytorch() {
         };
         trace.fetch("y", &y);
         if case.options["op"] == "sign" {
-            // There is no gradient here, while PyTorch returns zeros.
+            // wgrad has no gradient in this case, while PyTorch returns zeros.
             assert!(case.array("dx").to_f64().iter().all(|&dx| dx == 0.0));
         } else {
             trace.gradients(&y, case.array("cotangent"), &[("dx".into(), x)]);

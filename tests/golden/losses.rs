@@ -1,4 +1,4 @@
-//! Losses, with every option.
+//! Tests of losses with all of their options.
 
 use wgrad::prelude::*;
 

@@ -1,4 +1,5 @@
-//! Residual networks against PyTorch's: names, shapes, initial values, logits. `resnet.py` generates the fixtures.
+//! Tests that compare residual networks with PyTorch's: names, shapes, initial values and logits. `resnet.py`
+//! generates the fixtures.
 
 use safetensors::SafeTensors;
 use wgrad::nn::Load;
@@ -10,7 +11,8 @@ fn floats(tensors: &SafeTensors<'_>, name: &str) -> Array {
     Array::new(view.shape(), view.data().as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()).unwrap()
 }
 
-/// Loads the state dict of a file into a network and compares its logits, in `f64` and in `f32`.
+/// Loads a state dict in the safetensors format into a network and compares the logits with PyTorch's, in `f64`
+/// and `f32`.
 fn logits_agree(bytes: &[u8], options: ResNetOptions) {
     let tensors = SafeTensors::deserialize(bytes).unwrap();
     let view = tensors.tensor("logits").unwrap();
@@ -19,7 +21,7 @@ fn logits_agree(bytes: &[u8], options: ResNetOptions) {
     let off = |found: &[f64]| found.iter().zip(&truth).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest;
     let pytorch = off(&floats(&tensors, "f32/logits").to_f64());
     let x = floats(&tensors, "x");
-    // PyTorch's own f32 run has errors of a few roundings, sometimes fewer by chance.
+    // The errors of PyTorch's own f32 run are those of a few roundings, and sometimes smaller by chance.
     for (device, bound) in [(Device::cpu_f64(), 1e-12), (Device::cpu(), (4.0 * pytorch).max(64.0 * 2f64.powi(-24)))] {
         let params = Params::seeded(0);
         let model = ResNet::with(&params, options);
@@ -52,8 +54,8 @@ fn a_narrow_resnet18_has_the_logits_of_pytorch() {
     logits_agree(&fixture(), narrow());
 }
 
-/// Run by hand: `python tests/golden/resnet.py FILE`, then `WGRAD_RESNET18=FILE cargo test --test golden -- --ignored
-/// the_full_resnet18`.
+/// Compares the full ResNet-18. To run the test: `python tests/golden/resnet.py FILE`, then `WGRAD_RESNET18=FILE
+/// cargo test --test golden -- --ignored the_full_resnet18`.
 #[test]
 #[ignore = "needs a file of 47 MB that tests/golden/resnet.py writes: WGRAD_RESNET18"]
 fn the_full_resnet18_has_the_logits_of_pytorch() {
@@ -69,7 +71,7 @@ fn a_resnet18_starts_with_the_bits_of_torchvision() {
     let _ = ResNet::with(&params, narrow());
     let mut compared = 0;
     for variable in params.variables() {
-        // The norms of the file were changed; those of a new network start with ones and zeros.
+        // The generator changed the batch norms in the file. Those of a new network are ones and zeros.
         if variable.shape().rank() == 1 && !variable.name().starts_with("fc") {
             let one = variable.name().ends_with("weight") || variable.name().ends_with("var");
             let begin = if one { 1.0 } else { 0.0 };
@@ -96,7 +98,7 @@ fn options_change_shapes_and_initial_values() {
     let x = graph.input("x", [2, 1, 8, 8], DType::F32);
     assert_eq!(model.features(&x).shape().dims(), [2, 16]);
     assert_eq!(model.forward(&x).shape().dims(), [2, 3]);
-    // 3 + 4 + 6 + 3 blocks, and three that halve the image.
+    // There are 3 + 4 + 6 + 3 blocks, and three blocks that halve the image.
     let count = |end: &str| params.variables().iter().filter(|v| v.name().ends_with(end)).count();
     assert_eq!([count("conv2.weight"), count("downsample.0.weight")], [16, 3]);
     for variable in params.variables().iter().filter(|v| v.name().ends_with("bn2.weight")) {
@@ -104,7 +106,8 @@ fn options_change_shapes_and_initial_values() {
     }
 }
 
-/// Trains with a frozen backbone. Only the head changes: no other weight, running statistic or counter.
+/// Trains with all layers frozen except the output layer. No other weight, running statistic or counter may
+/// change.
 #[test]
 fn a_frozen_backbone_keeps_every_value() {
     let bytes = fixture();
@@ -129,7 +132,7 @@ fn a_frozen_backbone_keeps_every_value() {
     assert_eq!(changed, ["fc.weight", "fc.bias"]);
 }
 
-/// Returns parameters, buffers and counters by name.
+/// Returns the values of all parameters, buffers and counters, with their names.
 fn values(params: &Params) -> Vec<(String, Vec<f64>)> {
     let variables = params.variables().into_iter().filter(|variable| variable.kind() != Kind::State);
     let variables = variables.map(|v| (v.name().to_string(), v.value().unwrap().to_f64()));

@@ -1,4 +1,5 @@
-//! PyTorch's random numbers after `torch.manual_seed`, bit for bit; `seeds.py` generates the fixture.
+//! Tests that random numbers after a seed equal PyTorch's after `torch.manual_seed`, bit for bit. `seeds.py`
+//! generates the fixture.
 
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -45,7 +46,7 @@ fn size(value: &Value) -> usize {
     usize::try_from(value.as_u64().unwrap()).unwrap()
 }
 
-/// Builds a module of the fixture.
+/// Creates the module with this name and these arguments.
 fn build(p: &Params, kind: &str, with: &[Value]) {
     let n = |i: usize| size(&with[i]);
     let weight = |shape: &[usize], begin| drop(p.variable("weight", shape, Kind::Parameter, begin));
@@ -66,7 +67,7 @@ fn build(p: &Params, kind: &str, with: &[Value]) {
             drop(ConvTranspose2d::with(p, n(0), n(1), n(2), options));
         }
         "embedding" => drop(Embedding::new(p, n(0), n(1))),
-        // PyTorch also draws numbers for the padding row.
+        // PyTorch also draws random numbers for the padding row, before it sets the row to zero.
         "embedding_padded" => {
             let options = EmbeddingOptions::new().padding_idx(0);
             drop(Embedding::with(p, n(0), n(1), options));
@@ -139,7 +140,7 @@ fn a_shuffled_loader_has_the_row_order_of_pytorch() {
         let orders: Vec<_> = (0..epochs).map(|epoch| batches.epoch(epoch)).collect();
         let rows: Vec<u32> = orders.iter().flat_map(|epoch| epoch.order().to_vec()).collect();
         assert_eq!(rows, words(tensors, &format!("{case}/rows")), "{case}");
-        // Requesting an epoch again gives the same order.
+        // Requesting an epoch a second time gives the same order.
         assert_eq!(batches.epoch(1), orders[1], "{case}");
         assert_eq!(batches.clone().epoch(epochs - 1), orders[orders.len() - 1], "{case}");
     });
@@ -157,7 +158,7 @@ fn rows_in_pytorchs_order_need_its_generator() {
     );
 }
 
-/// The fixture's program, written with the trainer: the same seed gives the same losses.
+/// Runs the fixture's program, written with wgrad's trainer. With the same seed, it must compute the same losses.
 #[test]
 fn the_same_program_has_the_same_losses() {
     fixture().each("fit", |case, options, tensors| {

@@ -1,12 +1,12 @@
-//! Optimizers step by step, and training curves.
+//! Tests of the steps of optimizers, and of training curves.
 
 use serde_json::Value;
 use wgrad::prelude::*;
 
 use crate::fixture::{Case, Trace, each};
 
-/// Returns the optimizer of a case, and the handle of its learning rate. All of PyTorch's groups are explicit; here
-/// the last one contains the remaining parameters.
+/// Returns the optimizer of a case and the handle of its learning rate. PyTorch lists the parameters of every
+/// group; here, the last group contains all parameters that are in no other group.
 fn optimizer(case: &Case<'_>) -> (Box<dyn Optimizer>, LearningRate) {
     let groups: Vec<_> = case.options["groups"].as_array().cloned().unwrap_or_default();
     let (rest, others) = groups.split_last().map_or((&case.options, &[][..]), |(rest, others)| (rest, others));
@@ -53,7 +53,7 @@ fn optimizers_agree_with_pytorch() {
             let begin = case.array(&format!("param.0.{name}"));
             let variable = params.variable(name, begin.shape(), Kind::Parameter, Init::Constant(0.0));
             variable.set(begin).unwrap();
-            // The gradient of Σ p · g with respect to p is g.
+            // The gradient of Σ p · g with respect to p is g, so the test chooses the gradients.
             let g = graph.input(name, variable.shape(), DType::F32);
             loss = loss + (graph.variable(&variable) * &g).sum_all();
             feeds.push((name, variable, g));
@@ -104,7 +104,7 @@ impl Module for Classifier {
     }
 }
 
-/// Returns the loss of a curve's model, on the rows of one step.
+/// Returns the loss that a curve's case uses, for the rows of one step.
 fn curve_loss(case: &Case<'_>, logits: &Tensor, target: &Tensor) -> Tensor {
     match case.options["loss"].as_str().unwrap() {
         "BCEWithLogitsLoss" => {

@@ -1,4 +1,4 @@
-//! Convolutions and pooling.
+//! Tests of convolutions and pooling.
 
 use serde_json::Value;
 use wgrad::prelude::*;
@@ -10,7 +10,7 @@ fn size(value: &Value) -> usize {
     usize::try_from(value.as_u64().unwrap()).unwrap()
 }
 
-/// Parses an option that is one number or one per axis.
+/// Parses an option that is either one number for all axes or a number per axis.
 fn sizes<const D: usize>(value: &Value) -> [usize; D] {
     match value {
         Value::Array(values) => std::array::from_fn(|axis| size(&values[axis])),

@@ -1,4 +1,5 @@
-//! Number of dispatches in a step of each loss: the mean loss and the gradient of the prediction.
+//! Tests of the number of dispatches that each loss needs in a step for the mean loss and the gradient of the
+//! prediction.
 
 use wgrad::prelude::*;
 
@@ -14,9 +15,9 @@ fn classes(graph: &Graph) -> Tensor {
     graph.input("classes", [64], DType::U32)
 }
 
-/// Most losses are one kernel: the sum, with the loss and its gradient fused before it. A gradient that shares no
-/// operation with the loss is a second one; a softmax, a selection by index and a mean over kept elements are kernels
-/// of their own.
+/// Checks the number of kernels. Most losses need one, which sums the loss and has the computation of the loss and
+/// its gradient fused into it. If the gradient shares no operation with the loss, it is a second kernel. Softmax,
+/// selection by index and a mean over kept elements need further kernels.
 #[test]
 fn most_losses_are_one_kernel_with_their_gradient() {
     let losses: [(&str, usize, Build); 21] = [

@@ -1,4 +1,4 @@
-//! External tools that check translated shaders; a tool gets many files at a time, on all cores.
+//! External tools that check translated shaders. They run on all cores, with many files per call.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// Returns the command of a tool: a program, or a script with the library that `cargo xtask adapters` fetched for it.
+/// Returns the command of a tool: a program, or a script with the library that `cargo xtask adapters` downloaded
+/// for it.
 fn command(tool: &str) -> Command {
     let (program, script, library) = match tool {
         "tint" => ("node", "tint.mjs", "dawn.node"),
@@ -19,15 +20,15 @@ fn command(tool: &str) -> Command {
     command
 }
 
-/// Returns whether a tool is installed and works; a library may fail to load on this machine.
+/// Returns whether a tool is installed and works. Its library may fail to load on this machine.
 pub fn is_available(tool: &str) -> bool {
     let mut command = command(tool);
     command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Files of one kind in a temporary folder, each distinct text once. If `WGRAD_KEEP_SHADERS` names a folder, they are
-/// kept there, to try them with a driver's compiler.
+/// Files of one kind in a temporary folder, without duplicates. If the environment variable `WGRAD_KEEP_SHADERS`
+/// names a folder, the files are kept there, for example to compile them with a driver.
 pub struct Files {
     folder: TempDir,
     known: BTreeSet<Vec<u8>>,
@@ -44,7 +45,8 @@ impl Files {
         Self { folder, known: BTreeSet::new(), extension, files: vec![] }
     }
 
-    /// Writes a file named after its kernel, for messages. `entry` is the entry point for tools that need it.
+    /// Writes a file whose name contains the kernel's, for messages. `entry` is the entry point, which some tools
+    /// need.
     pub fn add(&mut self, bytes: Vec<u8>, kernel: &str, entry: &str) -> Result<(), String> {
         if self.known.contains(&bytes) {
             return Ok(());
@@ -56,8 +58,8 @@ impl Files {
         Ok(())
     }
 
-    /// Checks all files with a tool, `batch` files at a time, and returns its messages about rejected files.
-    /// `arguments` adds the files to the command line.
+    /// Checks all files with a tool, in batches of `batch` files. Returns the tool's messages about rejected
+    /// files. `arguments` adds a batch to the tool's command line.
     pub fn check(
         &self,
         tool: &str,
@@ -82,7 +84,7 @@ impl Files {
     }
 }
 
-/// Runs a command; returns its output if it fails.
+/// Runs a command. Returns its output if the command fails.
 fn refused(mut command: Command) -> Option<String> {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let said = [output.stdout, output.stderr].concat();

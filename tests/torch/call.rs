@@ -1,4 +1,5 @@
-//! A call of PyTorch for an adapter: arguments by position or name, options of a module, and a graph.
+//! A recorded call of PyTorch, as call adapters see it: arguments by position or name, options of a module, and a
+//! new graph.
 
 use std::cell::RefCell;
 
@@ -7,22 +8,22 @@ use wgrad::prelude::*;
 
 use crate::fixture::Case;
 
-/// Reason why an adapter makes no graph of a call.
+/// Reason why a call adapter cannot translate a call to a graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// wgrad has no such option; the text is the `what` of an entry in `unsupported.json`.
+    /// wgrad lacks a feature. The text is the field `what` of an entry in `unsupported.json`.
     Lacks(String),
-    /// wgrad's types cannot express the call: a negative size, a word for a number.
+    /// wgrad's types cannot express the call, for example a negative size, or text instead of a number.
     Untypable(String),
 }
 
-/// Result of an adapter: the outputs, in PyTorch's order.
+/// Result of a call adapter: the outputs in PyTorch's order, or the reason why there are none.
 pub type Outcome = Result<Vec<Tensor>, Refusal>;
 
-/// Function that turns a call into a graph.
+/// Call adapter: a function that translates a call of PyTorch to a graph of wgrad.
 pub type Adapter = fn(&Call<'_>) -> Outcome;
 
-/// Returns the refusal for a feature that wgrad lacks.
+/// Returns the refusal of a call that needs a feature that wgrad lacks.
 pub fn lacks<T>(what: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal::Lacks(what.into()))
 }
@@ -31,21 +32,22 @@ fn untypable<T>(what: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal::Untypable(what.into()))
 }
 
-/// Tensor that an adapter uses: its key in the fixture, the graph's input, and the data.
+/// Tensor that a call adapter uses: the tensor's key in the fixture, the graph's input, and the data.
 pub struct Feed {
     pub path: String,
     pub tensor: Tensor,
     pub array: Array,
 }
 
-/// One call.
+/// One call of a PyTorch module or operator.
 pub struct Call<'a> {
     pub graph: Graph,
-    /// Variables of the layers that the adapter creates; the test sets them to PyTorch's by name.
+    /// Variables of the layers that the call adapter creates. The test sets each to the PyTorch tensor of the same
+    /// name.
     pub params: Params,
     pub case: &'a Case,
     pub fed: RefCell<Vec<Feed>>,
-    /// Keys of tensors that the graph holds as constants, and that therefore get no gradient.
+    /// Keys of the tensors that are constants in the graph and therefore have no gradient.
     pub constants: RefCell<Vec<String>>,
 }
 
@@ -56,36 +58,37 @@ impl<'a> Call<'a> {
         Self { graph, params: Params::seeded(0), case, fed: RefCell::default(), constants: RefCell::default() }
     }
 
-    /// Returns an argument by its position or its name. For a module: one of `forward`.
+    /// Returns an argument by its position or its name. For a module, it is an argument of `forward`.
     pub fn arg(&self, position: usize, name: &'a str) -> Arg<'_> {
         let value = self.case.args.get(&position.to_string()).or_else(|| self.case.args.get(name));
         Arg { call: self, name, value: value.unwrap_or(&Value::Null), given: value.is_some() }
     }
 
-    /// Returns an argument by its name only.
+    /// Returns an argument that is passed by name.
     pub fn named(&self, name: &'a str) -> Arg<'_> {
         self.arg(usize::MAX, name)
     }
 
-    /// Returns an option of a module; all options are present, including defaults.
+    /// Returns an option of a module. The fixture records all options, including defaults.
     pub fn option(&self, name: &'a str) -> Arg<'_> {
         let value = self.case.options.get(name);
         Arg { call: self, name, value: value.unwrap_or(&Value::Null), given: value.is_some() }
     }
 
-    /// Returns the first argument, a tensor.
+    /// Returns the first argument as a tensor.
     pub fn x(&self) -> Result<Tensor, Refusal> {
         self.arg(0, "input").tensor()
     }
 
-    /// Returns a parameter of a PyTorch module that wgrad has as an op, as an input of the graph with a gradient.
+    /// Returns a parameter of a PyTorch module as an input of the graph with a gradient, for modules that are ops
+    /// in wgrad.
     pub fn state(&self, name: &str) -> Option<Tensor> {
         let key = format!("state/{name}");
         self.case.has(&key).then(|| self.feed(&key))
     }
 
-    /// Returns the first argument, or zeros of a shape. Some constructors of PyTorch fail before the module is
-    /// called, while wgrad's fail when it is called, so they need an input.
+    /// Returns the first argument, or zeros of a shape if there is none. Some constructors of PyTorch fail before
+    /// the module is called, while wgrad's modules fail when they are called and therefore need an input.
     pub fn x_or(&self, shape: &[usize]) -> Result<Tensor, Refusal> {
         if self.case.error.is_some() && self.case.args.is_empty() {
             return Ok(self.graph.constant(0.0).expand(shape));
@@ -93,7 +96,7 @@ impl<'a> Call<'a> {
         self.x()
     }
 
-    /// Applies a module of wgrad to the first argument.
+    /// Applies a wgrad module to the first argument.
     pub fn module(&self, module: &impl Module) -> Outcome {
         Ok(vec![module.forward(&self.x()?)])
     }
@@ -120,29 +123,29 @@ pub struct Arg<'a> {
 }
 
 impl<'a> Arg<'a> {
-    /// Returns whether it is missing, or Python's None.
+    /// Returns whether the argument is missing or is Python's `None`.
     pub fn is_none(&self) -> bool {
         self.value.is_null()
     }
 
-    /// Returns whether it is present, even as None.
+    /// Returns whether the argument is present, even if it is `None`.
     pub fn is_given(&self) -> bool {
         self.given
     }
 
-    /// Returns the argument unless it is None.
+    /// Returns the argument unless it is missing or `None`.
     pub fn some(self) -> Option<Self> {
         (!self.is_none()).then_some(self)
     }
 
-    /// Returns whether it is a tensor.
+    /// Returns whether the argument is a tensor.
     pub fn is_tensor(&self) -> bool {
         self.key().is_some()
     }
 
     fn no<T>(&self, what: &str) -> Result<T, Refusal> {
         if !self.given {
-            // A missing argument says nothing about the other arguments.
+            // A missing argument is not a wrong type: wgrad requires the argument, and PyTorch does not.
             return lacks(format!("no {}", self.name));
         }
         untypable(format!("{} is no {what}", self.name))
@@ -152,12 +155,12 @@ impl<'a> Arg<'a> {
         Some(format!("in/{}", self.value.as_object()?.get("tensor")?.as_str()?))
     }
 
-    /// Returns an input of the graph.
+    /// Returns the argument as an input of the graph.
     pub fn tensor(&self) -> Result<Tensor, Refusal> {
         self.key().map_or_else(|| self.no("tensor"), |key| Ok(self.call.feed(&key)))
     }
 
-    /// Returns a tensor of numbers; PyTorch's integers, which are signed, become floats.
+    /// Returns the argument as a float tensor. PyTorch's integers, which are signed, are converted to floats.
     pub fn floats(&self) -> Result<Tensor, Refusal> {
         let Some(key) = self.key() else { return self.no("tensor") };
         let array = self.call.case.array(&key);
@@ -166,29 +169,29 @@ impl<'a> Arg<'a> {
         Ok(self.call.graph.array(Array::new::<f64>(array.shape(), values).expect("the same shape")))
     }
 
-    /// Returns a tensor, or `None` for None.
+    /// Returns the argument as a tensor, or `None` if it is Python's `None`.
     pub fn tensor_or_none(&self) -> Result<Option<Tensor>, Refusal> {
         self.some().map(|arg| arg.tensor()).transpose()
     }
 
-    /// Returns a tensor; a number becomes one.
+    /// Returns the argument as a tensor. A number is converted to a constant.
     pub fn tensor_or_number(&self) -> Result<Tensor, Refusal> {
         if self.is_tensor() { self.tensor() } else { Ok(self.call.graph.constant(self.number()?)) }
     }
 
-    /// Returns a list of tensors.
+    /// Returns the argument as a list of tensors.
     pub fn tensors(&self) -> Result<Vec<Tensor>, Refusal> {
         self.items()?.iter().map(Self::tensor).collect()
     }
 
-    /// Returns the data of a tensor that wgrad takes as data: it gets no gradient.
+    /// Returns the data of a tensor argument, for functions of wgrad that take an array. It has no gradient.
     pub fn array(&self) -> Result<Array, Refusal> {
         let Some(key) = self.key() else { return self.no("tensor") };
         self.call.constants.borrow_mut().push(key.clone());
         Ok(self.call.case.array(&key))
     }
 
-    /// Returns the elements of a list.
+    /// Returns the elements of a list argument.
     pub fn items(&self) -> Result<Vec<Arg<'a>>, Refusal> {
         match self.value {
             Value::Array(items) => Ok(items.iter().map(|value| Arg { value, ..*self }).collect()),
@@ -196,7 +199,7 @@ impl<'a> Arg<'a> {
         }
     }
 
-    /// Returns a number; a tensor of one element counts, as data.
+    /// Returns the argument as a number. A tensor of one element counts as a number without a gradient.
     pub fn number(&self) -> Result<f64, Refusal> {
         match self.value {
             Value::Number(number) => Ok(number.as_f64().expect("a finite number")),
@@ -215,7 +218,7 @@ impl<'a> Arg<'a> {
         self.some().map_or(Ok(default), |arg| arg.number())
     }
 
-    /// Returns a whole number.
+    /// Returns the argument as a whole number.
     pub fn int(&self) -> Result<isize, Refusal> {
         match self.value.as_i64().and_then(|value| isize::try_from(value).ok()) {
             Some(value) => Ok(value),
@@ -227,7 +230,7 @@ impl<'a> Arg<'a> {
         self.some().map_or(Ok(default), |arg| arg.int())
     }
 
-    /// Returns whole numbers: one, or a list.
+    /// Returns the argument as whole numbers, from one number or a list.
     pub fn ints(&self) -> Result<Vec<isize>, Refusal> {
         match self.value {
             Value::Array(_) => self.items()?.iter().map(Self::int).collect(),
@@ -235,7 +238,7 @@ impl<'a> Arg<'a> {
         }
     }
 
-    /// Returns a size: a whole number that is not negative.
+    /// Returns the argument as a size: a whole number that is not negative.
     pub fn size(&self) -> Result<usize, Refusal> {
         match self.value.as_u64().and_then(|value| usize::try_from(value).ok()) {
             Some(value) => Ok(value),
@@ -247,7 +250,7 @@ impl<'a> Arg<'a> {
         self.some().map_or(Ok(default), |arg| arg.size())
     }
 
-    /// Returns sizes: a list of any length.
+    /// Returns the argument as a list of sizes of any length.
     pub fn dims(&self) -> Result<Vec<usize>, Refusal> {
         match self.value {
             Value::Array(_) => self.items()?.iter().map(Self::size).collect(),
@@ -255,7 +258,7 @@ impl<'a> Arg<'a> {
         }
     }
 
-    /// Returns a size per axis, from one for all or a list.
+    /// Returns the argument as a size per axis, from one number for all axes or a list.
     pub fn sizes<const D: usize>(&self) -> Result<[usize; D], Refusal> {
         let sizes = self.dims()?;
         match sizes.len() {
@@ -265,7 +268,7 @@ impl<'a> Arg<'a> {
     }
 
     pub fn sizes_or<const D: usize>(&self, default: [usize; D]) -> Result<[usize; D], Refusal> {
-        // PyTorch takes an empty list of strides as the kernel's sizes.
+        // For PyTorch, an empty list of strides means that the strides equal the kernel's sizes.
         match self.value {
             Value::Null => Ok(default),
             Value::Array(items) if items.is_empty() => Ok(default),

@@ -1,15 +1,15 @@
-//! Runs a call on a device and compares everything with PyTorch.
+//! Runs a recorded call on a device and compares all results with PyTorch's.
 //!
-//! Distances are relative to max(1, |truth|), and the largest of a tensor counts. The truth is PyTorch's `f64`. Two
-//! numbers of the generator describe how ill-conditioned a tensor is: `own`, the error of PyTorch's `f32` run, and
-//! `moved`, the largest change of the truth over four draws in which every input changes by a random relative
-//! `±2⁻²⁴`. The bounds are
+//! Distances are relative to max(1, |truth|), and the largest distance in a tensor counts. The truth is PyTorch's
+//! `f64` result. The generator recorded two numbers that describe how sensitive a tensor is to rounding. `own` is
+//! the error of PyTorch's `f32` run. `moved` is the largest change of the truth over four draws in which every
+//! input changes by a random relative `±2⁻²⁴`. The bounds are
 //!
 //! - on the CPU in `f64`: 1e-11, or the effect of inputs rounded to `f64`, `64 · moved · 2⁻²⁹`;
-//! - in `f32`, on the CPU and on GPUs: the largest of `4 · own`, `16 · moved` and `64 · 2⁻²⁴`: PyTorch is often exact
-//!   by chance. Integers are equal.
+//! - in `f32`, on the CPU and on GPUs: the largest of `4 · own`, `16 · moved` and `64 · 2⁻²⁴`, because PyTorch is
+//!   often exact by chance. Integers must be equal.
 //!
-//! On GPUs, numbers that are not finite are left out: WGSL lets a driver assume that there are none.
+//! On GPUs, numbers that are not finite are not compared, because WGSL lets a driver assume that there are none.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -27,20 +27,20 @@ const EPS: f64 = 5.960_464_477_539_063e-8;
 pub enum Precision {
     F64,
     F32,
-    /// `f32` on a device that may not support infinities.
+    /// `f32` on a device that need not support infinities.
     Gpu,
 }
 
-/// A call as a graph, or the reason why there is none.
+/// A call translated to a graph, or the reason why it could not be translated.
 pub enum Traced<'a> {
     Graph(Call<'a>, Vec<Tensor>),
     Refused(Refusal),
 }
 
-/// Makes the graph of a call.
+/// Translates a call to a graph.
 ///
 /// # Errors
-/// If an adapter panics.
+/// If the call adapter panics.
 pub fn trace(case: &Case, adapter: Adapter) -> Result<Traced<'_>, String> {
     let call = Call::new(case);
     match catch_unwind(AssertUnwindSafe(|| adapter(&call))) {
@@ -50,10 +50,10 @@ pub fn trace(case: &Case, adapter: Adapter) -> Result<Traced<'_>, String> {
     }
 }
 
-/// Returns wgrad's error for a call that PyTorch refuses; `None` if wgrad accepts it.
+/// Returns wgrad's error message for a call that PyTorch refuses, or `None` if wgrad accepts the call.
 ///
 /// # Errors
-/// If the adapter panics.
+/// If the call adapter panics.
 pub fn refusal(case: &Case, adapter: Adapter) -> Result<Result<Option<String>, Refusal>, String> {
     let (call, outputs) = match trace(case, adapter)? {
         Traced::Refused(Refusal::Untypable(what)) => return Ok(Ok(Some(what))),
@@ -76,7 +76,7 @@ pub fn refusal(case: &Case, adapter: Adapter) -> Result<Result<Option<String>, R
     }
 }
 
-/// Returns all differences of a call on a device.
+/// Returns messages about all differences between wgrad and PyTorch for a call on a device.
 pub fn differences(
     case: &Case,
     adapter: Adapter,
@@ -86,7 +86,7 @@ pub fn differences(
 ) -> Vec<String> {
     let (call, outputs) = match trace(case, adapter) {
         Ok(Traced::Graph(call, outputs)) => (call, outputs),
-        // `rules` checks once that it is listed.
+        // The module `rules` checks once that this refusal is listed.
         Ok(Traced::Refused(_)) => return vec![],
         Err(panicked) => return vec![panicked],
     };
@@ -101,12 +101,12 @@ pub fn differences(
     }
 }
 
-/// Returns whether a buffer of PyTorch is an option in wgrad: the weights of a loss.
+/// Returns whether a buffer of a PyTorch module is an option in wgrad, as the weights of a loss are.
 fn is_option(case: &Case, name: &str) -> bool {
     case.options.get(name).is_some_and(serde_json::Value::is_object)
 }
 
-/// Sets the variables of the adapter's layers to those of PyTorch's, by name.
+/// Sets each variable of the call adapter's layers to the PyTorch tensor of the same name.
 fn set_state(case: &Case, call: &Call<'_>) -> Result<(), String> {
     let variables = call.params.variables();
     for variable in &variables {
@@ -117,7 +117,7 @@ fn set_state(case: &Case, call: &Call<'_>) -> Result<(), String> {
         variable.set(case.array(&key)).map_err(|error| error.to_string())?;
     }
     let counters = call.params.counters();
-    // A name with `@` is wgrad's own: the counter of random draws.
+    // A variable with `@` in its name exists only in wgrad: it counts random draws.
     for (name, counter) in counters.iter().filter(|(name, _)| !name.contains('@')) {
         let count = case.array(&format!("state/{name}")).item().map_err(|error| error.to_string())?;
         counter.set(count as u64);
@@ -156,7 +156,7 @@ fn compare(
         }
         fetches.push((key, output.clone()));
     }
-    // Cotangents flow into float outputs; every gradient that PyTorch returns is compared.
+    // The recorded output gradients are fed for float outputs. Every gradient that PyTorch returned is compared.
     let mut feeds: Vec<(Tensor, Array)> =
         call.fed.borrow().iter().map(|fed| (fed.tensor.clone(), fed.array.clone())).collect();
     let mut pairs = vec![];
@@ -210,7 +210,7 @@ fn compare(
     Ok(wrong)
 }
 
-/// Returns a message if one result differs.
+/// Compares one result with PyTorch's. Returns a message if they differ.
 fn difference(case: &Case, key: &str, found: &Array, on: Precision, rules: &Rules) -> Option<String> {
     let truth = case.array(key);
     if found.shape() != truth.shape() {
@@ -239,7 +239,7 @@ fn distance(found: f64, truth: f64, on: Precision) -> f64 {
     if found == truth || (found.is_nan() && truth.is_nan()) || (on == Precision::Gpu && beyond(truth)) {
         return 0.0;
     }
-    // A value that overflows f32 is infinite there.
+    // A value beyond the range of `f32` is infinite in `f32`, so it counts as equal.
     if on == Precision::F32 && beyond(truth) && beyond(found) && found.is_sign_negative() == truth.is_sign_negative() {
         return 0.0;
     }

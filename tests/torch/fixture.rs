@@ -1,5 +1,5 @@
-//! Reading of the fixtures: one safetensors file per module or operator of PyTorch, with its cases in the file's
-//! metadata.
+//! Functions that read the fixtures: a safetensors file for each module or operator of PyTorch, with the recorded
+//! calls in the file's metadata.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,13 +8,13 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, Value};
 use wgrad::core::Array;
 
-/// All cases of one module or operator.
+/// A module or operator of PyTorch with all recorded calls.
 pub struct Subject {
     pub name: String,
     pub cases: Vec<Case>,
 }
 
-/// One call.
+/// One recorded call.
 pub struct Case {
     pub subject: String,
     pub number: u64,
@@ -22,9 +22,9 @@ pub struct Case {
     pub options: Map<String, Value>,
     pub train: bool,
     pub outputs: usize,
-    /// PyTorch's exception, if one is expected.
+    /// PyTorch's exception, if the call must fail.
     pub error: Option<String>,
-    /// Per tensor: the error of PyTorch's `f32`, and the change of the truth when inputs are rounded.
+    /// For each tensor: the error of PyTorch's `f32` run, and the change of the truth when inputs are rounded.
     off: Map<String, Value>,
     tensors: BTreeMap<String, Array>,
 }
@@ -38,7 +38,7 @@ pub fn json(file: &str) -> Value {
     serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// Returns every subject of the index, in its order.
+/// Returns all modules and operators, in the order of the index file.
 pub fn subjects() -> Vec<Subject> {
     json("index.json")["subjects"].as_object().expect("names").keys().map(|name| read(name)).collect()
 }
@@ -70,7 +70,7 @@ fn read(name: &str) -> Subject {
             number,
             args: object(&value["args"]),
             options: object(&value["options"]),
-            // For functions, an argument has the mode.
+            // For a function, the mode is an argument.
             train: value["train"].as_bool().or(value["args"]["training"].as_bool()).unwrap_or(true),
             outputs: usize::try_from(value["outputs"].as_u64().unwrap_or(0)).expect("few"),
             error: value["error"].as_str().map(Into::into),
@@ -90,7 +90,7 @@ impl Case {
         self.tensors.get(key).unwrap_or_else(|| panic!("{self} has no {key}")).clone()
     }
 
-    /// Returns the rest of every key that begins with `start`.
+    /// Returns all keys that begin with `start`, without that beginning.
     pub fn keys<'a>(&'a self, start: &'a str) -> impl Iterator<Item = &'a str> {
         self.tensors.keys().filter_map(move |key| key.strip_prefix(start))
     }
@@ -101,7 +101,7 @@ impl Case {
         (pair[0].as_f64().expect("a number"), pair[1].as_f64().expect("a number"))
     }
 
-    /// Describes the call without its numbers: options, arguments, ranks of tensors.
+    /// Describes the call without its sizes and numbers: options, arguments, and ranks of tensors.
     pub fn form(&self) -> String {
         let ranks: Vec<_> = self
             .tensors

@@ -1,4 +1,5 @@
-//! Layers with parameters that are neither norms nor windows, and helpers for attention and recurrence.
+//! Call adapters of layers with parameters (except norms, convolutions and pooling), attention and recurrent
+//! layers.
 
 use serde_json::Value;
 use wgrad::prelude::*;
@@ -44,7 +45,7 @@ fn attention(at: &Call<'_>) -> Outcome {
     Ok([Some(y), weights].into_iter().flatten().collect())
 }
 
-/// Parses sizes and options of a recurrent layer; calls that must fail pass them by position.
+/// Parses the sizes and options of a recurrent layer. Calls that must fail pass sizes by position.
 fn recurrent(at: &Call<'_>) -> Result<(usize, usize, RecurrentOptions), Refusal> {
     let either = |name, position| {
         let option = at.option(name);
@@ -60,7 +61,7 @@ fn recurrent(at: &Call<'_>) -> Result<(usize, usize, RecurrentOptions), Refusal>
     Ok((either("input_size", "0").size()?, either("hidden_size", "1").size()?, options))
 }
 
-/// Returns the first argument, or any valid tensor if the constructor must fail.
+/// Returns the first argument. If the constructor must fail, there is none, and any valid tensor is returned.
 fn sequence(at: &Call<'_>, inputs: usize) -> Result<Tensor, Refusal> {
     let x = at.arg(0, "input");
     if x.is_given() { x.tensor() } else { Ok(at.graph.constant(0.0).expand([2, inputs])) }
@@ -96,7 +97,7 @@ fn rnn(at: &Call<'_>) -> Outcome {
     Ok(vec![y, h])
 }
 
-/// Creates an encoder layer from options of a module, or from those nested in an option.
+/// Creates a transformer encoder layer. `of` returns the module's option with a name, or a nested option.
 fn encoder_layer(params: &Params, of: &dyn Fn(&str) -> Value) -> Result<TransformerEncoderLayer, Refusal> {
     let size = |name: &str| of(name).as_u64().and_then(|size| usize::try_from(size).ok());
     let (Some(d_model), Some(nhead)) = (size("d_model"), size("nhead")) else {
@@ -110,7 +111,7 @@ fn encoder_layer(params: &Params, of: &dyn Fn(&str) -> Value) -> Result<Transfor
     };
     let options = TransformerEncoderLayerOptions::new()
         .dim_feedforward(size("dim_feedforward").unwrap_or(2048))
-        // There are only cases with 0, because random results cannot be compared.
+        // All recorded calls have dropout 0, because random results cannot be compared.
         .dropout(of("dropout").as_f64().unwrap_or(0.0))
         .activation(activation)
         .layer_norm_eps(of("layer_norm_eps").as_f64().unwrap_or(1e-5))
@@ -154,18 +155,18 @@ fn product_attention(at: &Call<'_>) -> Outcome {
     Ok(vec![scaled_dot_product_attention(&at.x()?, &k, &v, call)])
 }
 
-/// Accepts a dropout probability of 0 or 1 only, because random draws differ.
+/// Accepts only the dropout probabilities 0 and 1, with which the result does not depend on random numbers.
 fn certain(p: f64) -> Result<f64, Refusal> {
     if p > 0.0 && p < 1.0 { lacks("random draws") } else { Ok(p) }
 }
 
-/// Returns the probability of an active dropout.
+/// Returns the dropout probability, which is 0 outside training.
 fn dropped(at: &Call<'_>) -> Result<f64, Refusal> {
     let p = at.arg(1, "p").number_or(0.5)?;
     certain(if at.arg(2, "training").flag_or(true)? { p } else { 0.0 })
 }
 
-/// Parses the sizes and options of a cell. PyTorch's failing calls pass a word as `bias`.
+/// Parses the sizes and options of a recurrent cell. In calls that must fail, `bias` is text.
 fn cell(at: &Call<'_>) -> Result<(usize, usize, RecurrentCellOptions), Refusal> {
     let options = RecurrentCellOptions::new().bias(at.option("bias").flag()?);
     Ok((at.option("input_size").size()?, at.option("hidden_size").size()?, options))

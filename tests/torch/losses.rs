@@ -1,10 +1,11 @@
-//! Losses. Most have a module (options by name) and a function (arguments); one adapter serves both.
+//! Call adapters of losses. PyTorch has most losses as a module (with options) and as a function (with arguments);
+//! one adapter handles both.
 
 use wgrad::prelude::*;
 
 use crate::call::{Adapter, Arg, Call, Outcome, Refusal, lacks};
 
-/// Returns an option of the module, or an argument of the function.
+/// Returns an option of the module, or the argument of the function with the same name.
 fn option<'a>(at: &'a Call<'a>, name: &'a str) -> Arg<'a> {
     if at.option(name).is_given() { at.option(name) } else { at.named(name) }
 }
@@ -49,7 +50,7 @@ fn cross_entropy(at: &Call<'_>) -> Outcome {
     Ok(vec![loss.forward(&x, &target)])
 }
 
-/// Returns the arguments that a module and its function share: `input` and `target`, first.
+/// Returns the first two arguments, `input` and `target`, which modules and functions share.
 fn two(at: &Call<'_>) -> Result<(Tensor, Tensor), Refusal> {
     Ok((at.x()?, at.arg(1, "target").tensor()?))
 }
@@ -88,7 +89,7 @@ fn l1(at: &Call<'_>) -> Outcome {
     Ok(vec![L1Loss::new().reduction(reduction(at)?).forward(&x, &y)])
 }
 
-/// Refuses different shapes, about which PyTorch only warns.
+/// Refuses tensors of different shapes. PyTorch only warns about them and broadcasts.
 fn broadcast(tensors: &[&Tensor]) -> Result<(), Refusal> {
     if tensors.iter().any(|tensor| tensor.shape() != tensors[0].shape()) {
         return lacks("shapes that differ");
@@ -174,7 +175,7 @@ fn gaussian_nll(at: &Call<'_>) -> Outcome {
         .full(option(at, "full").flag_or(false)?)
         .eps(option(at, "eps").number_or(1e-6)?)
         .reduction(reduction(at)?);
-    // PyTorch broadcasts; wgrad requires an explicit `expand`.
+    // PyTorch broadcasts the target. wgrad requires an explicit `expand`.
     let y = if at.case.error.is_none() { y.expand(x.shape()) } else { y };
     Ok(vec![loss.forward(&x, &y, &at.arg(2, "var").tensor_or_number()?)])
 }

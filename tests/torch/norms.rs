@@ -1,4 +1,4 @@
-//! Norms and softmax.
+//! Call adapters of norms and softmax.
 
 use wgrad::nn::layers::{GroupNorm, GroupNormOptions, LayerNorm, LayerNormOptions, RmsNorm, RmsNormOptions};
 use wgrad::prelude::*;
@@ -40,7 +40,7 @@ fn functional_batch_norm(at: &Call<'_>) -> Outcome {
     Ok(vec![if let Some(bias) = bias { y + place(&bias) } else { y }])
 }
 
-/// Returns the input; norms refuse one without elements.
+/// Returns the first argument. wgrad's norms refuse a tensor without elements.
 fn filled(at: &Call<'_>) -> Result<Tensor, Refusal> {
     let x = at.x()?;
     if x.shape().numel() == 0 && at.case.error.is_none() { lacks("an empty batch") } else { Ok(x) }
@@ -73,7 +73,7 @@ fn group_norm(at: &Call<'_>) -> Outcome {
     Ok(vec![GroupNorm::with(&at.params, groups, channels, options).forward(&x)])
 }
 
-/// Returns `eps`, which must not be negative in wgrad.
+/// Returns the option `eps`, which must not be negative in wgrad.
 fn eps(at: &Call<'_>, position: usize) -> Result<f64, Refusal> {
     let eps = at.arg(position, "eps").number_or(1e-5)?;
     if eps < 0.0 && at.case.error.is_none() { lacks("a negative eps") } else { Ok(eps) }
@@ -101,7 +101,7 @@ fn functional_group_norm(at: &Call<'_>) -> Outcome {
     Ok(vec![filled(at)?.group_norm(groups, weight.as_ref(), bias.as_ref(), eps(at, 4)?)])
 }
 
-/// Traces softmax and related functions; `dim` is an option of the module or the second argument.
+/// Translates softmax and related functions. `dim` is an option of the module, or the function's second argument.
 fn softmax(at: &Call<'_>, of: impl Fn(&Tensor, isize) -> Tensor) -> Outcome {
     let dim = if at.option("dim").is_given() { at.option("dim") } else { at.arg(1, "dim") };
     let Some(dim) = dim.some() else { return lacks("a missing dim") };

@@ -1,5 +1,5 @@
-//! Optimizers against torch's `optim_db`: every set of options, step by step. `optim.py` generates the fixtures;
-//! unsupported options are listed in `optim_unsupported.json`.
+//! Tests of optimizers against PyTorch's `optim_db`: every recorded set of options, compared after each step.
+//! `optim.py` generates the fixtures. Unsupported options are listed in `optim_unsupported.json`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::{Open, report};
 
 const EPS: f64 = 5.960_464_477_539_063e-8;
 
-/// Parameters of every case.
+/// Names of the parameters in every case.
 const NAMES: [&str; 5] = ["scalar", "one", "vector", "matrix", "kernel"];
 
 struct Fixtures {
@@ -38,7 +38,7 @@ fn read() -> Fixtures {
     Fixtures { index: json("optim.json"), tensors: file.tensors().into_iter().map(array).collect() }
 }
 
-/// Builds the optimizer for torch's name and options.
+/// Creates the optimizer with PyTorch's name and options.
 fn build(name: &str, options: &Value) -> Box<dyn Optimizer> {
     let number = |key: &str, default: f64| options.get(key).map_or(default, |value| value.as_f64().expect("a number"));
     let flag = |key: &str| options[key].as_bool().unwrap_or(false);
@@ -60,7 +60,7 @@ fn build(name: &str, options: &Value) -> Box<dyn Optimizer> {
                 .dampening(number("dampening", 0.0))
                 .nesterov(flag("nesterov"))
         ),
-        // Torch's Adam has AdamW's decay as an option.
+        // In PyTorch, AdamW's decoupled decay is also an option of Adam.
         "Adam" if !flag("decoupled_weight_decay") => {
             with!(Adam::new(lr).betas(beta(0), beta(1)).eps(number("eps", 1e-8)).amsgrad(flag("amsgrad")))
         }
@@ -100,7 +100,7 @@ fn build(name: &str, options: &Value) -> Box<dyn Optimizer> {
     }
 }
 
-/// Traces a graph whose gradients are fed: that of Σ p · g is g.
+/// Traces a step whose gradients are inputs: the loss is Σ p · g, so that the gradient of p is g.
 fn trace(optimizer: &dyn Optimizer, params: &Params, fixtures: &Fixtures) -> (Graph, Vec<(Variable, Tensor)>) {
     let graph = Graph::new(Mode::Train);
     let (mut loss, mut all) = (graph.constant(0.0), vec![]);
@@ -155,7 +155,7 @@ fn differences(
     Ok(wrong)
 }
 
-/// Checks that every invalid option is refused, and that the list of unsupported options is exact.
+/// Checks that every invalid option returns an error, and that the list of unsupported options is exact.
 fn lists_are_exact(fixtures: &Fixtures) -> std::result::Result<(), Failed> {
     let (index, listed) = (&fixtures.index, json("optim_unsupported.json"));
     let object = |value: &Value| value.as_object().cloned().unwrap_or_default();
@@ -199,7 +199,7 @@ fn lists_are_exact(fixtures: &Fixtures) -> std::result::Result<(), Failed> {
     report(&wrong)
 }
 
-/// Returns the tests of all optimizers on all devices.
+/// Creates the tests of all optimizers on all devices.
 pub fn trials(places: &[(String, Precision, usize, Open)]) -> Vec<Trial> {
     let fixtures = Arc::new(read());
     let names: Vec<String> = fixtures.index["supported"].as_object().expect("names").keys().cloned().collect();

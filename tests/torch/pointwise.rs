@@ -1,17 +1,17 @@
-//! Operators and activations on single elements.
+//! Call adapters of operators and activations on single elements.
 
 use wgrad::prelude::*;
 
 use crate::call::{Adapter, Call, Outcome, Refusal};
 
-/// Adapter of one argument.
+/// Defines a call adapter for a method without arguments.
 macro_rules! unary {
     ($method:ident) => {
         |at| Ok(vec![at.x()?.$method()])
     };
 }
 
-/// Adapter of two arguments, each a tensor or a number.
+/// Defines a call adapter for a function of two arguments, each a tensor or a number.
 macro_rules! binary {
     (|$x:ident, $y:ident| $body:expr) => {
         |at| {
@@ -25,20 +25,20 @@ fn both(at: &Call<'_>) -> Result<(Tensor, Tensor), Refusal> {
     Ok((at.x()?, at.arg(1, "other").tensor_or_number()?))
 }
 
-/// Returns both arguments, with the second multiplied by `alpha`.
+/// Returns both arguments, the second multiplied by `alpha`.
 fn scaled(at: &Call<'_>) -> Result<(Tensor, Tensor), Refusal> {
     let (x, y) = both(at)?;
     let alpha = at.named("alpha").number_or(1.0)?;
     Ok((x, y * alpha))
 }
 
-/// Returns a mask of nonzero elements.
+/// Returns a mask of the elements that are not zero.
 fn mask(x: &Tensor) -> Tensor {
     if x.dtype() == DType::U32 { x.clone() } else { x.ne(0.0) }
 }
 
-/// Traces `clamp`. Bounds are numbers, or tensors: then it is the larger and the smaller of both (at a tie, both get
-/// half of the gradient).
+/// Translates `clamp`. If a bound is a tensor, uses `maximum` and `minimum`, which divide the gradient equally at
+/// a tie.
 fn clamp(at: &Call<'_>) -> Outcome {
     let (x, low, high) = (at.x()?, at.arg(1, "min"), at.arg(2, "max"));
     if !low.is_tensor() && !high.is_tensor() {

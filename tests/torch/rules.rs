@@ -1,5 +1,5 @@
 //! Lists of unsupported features and known differences, in `unsupported.json` and `pending.txt`. Every entry must
-//! still apply, and everything that applies must be listed.
+//! still apply, and everything unsupported must be listed.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -10,15 +10,15 @@ use crate::call::{Adapter, Refusal};
 use crate::compare::{Precision, Traced, refusal, trace};
 use crate::fixture::{Case, Subject, folder, json};
 
-/// Entry of `cases` or `errors`.
+/// Entry of the lists `cases` and `errors`.
 struct Entry {
     of: Vec<String>,
-    /// Text of an adapter's refusal, or start of PyTorch's error.
+    /// Text of a call adapter's refusal, or start of PyTorch's error message.
     what: String,
     reason: String,
 }
 
-/// Entry of `looser`: a case with a larger bound than the derived one.
+/// Entry of the list `looser`: a case whose bound is larger than the derived bound.
 struct Looser {
     of: String,
     key: String,
@@ -75,13 +75,13 @@ impl Rules {
         }
     }
 
-    /// Returns whether `cases` lists that an input has no gradient in wgrad.
+    /// Returns whether the list `cases` records that an input has no gradient in wgrad.
     pub fn allows_no_gradient(&self, case: &Case, name: &str) -> bool {
         let what = format!("no gradient of {name}");
         self.cases.iter().any(|entry| entry.of.contains(&case.subject) && entry.what == what)
     }
 
-    /// Returns the listed bound of a case, if it has one.
+    /// Returns the larger bound that is listed for a case, if there is one.
     pub fn looser(&self, case: &Case, key: &str, on: Precision) -> Option<f64> {
         let at = self
             .looser
@@ -94,10 +94,10 @@ impl Rules {
         bound
     }
 
-    /// Traces every case, compares the results with the lists, and prints a summary.
+    /// Translates every recorded call, compares the refusals with the lists, and prints a summary.
     ///
     /// # Errors
-    /// If a case is not listed, or an entry does not apply.
+    /// If a refused call is not listed, or a listed entry does not apply.
     pub fn check(&self, subjects: &[(&Subject, Option<Adapter>)]) -> Result<(), String> {
         let mut wrong = vec![];
         let mut used: BTreeSet<(&str, usize)> = BTreeSet::new();
@@ -172,7 +172,7 @@ impl Rules {
     }
 }
 
-/// Returns the names in `pending.txt`: subjects without an adapter.
+/// Returns the modules and operators in `pending.txt`, which have no call adapter yet.
 pub fn pending() -> BTreeSet<String> {
     let text = std::fs::read_to_string(folder().join("pending.txt")).expect("pending.txt");
     text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(Into::into).collect()

@@ -1,16 +1,16 @@
-//! Slices, selections, sorting and norms of tensors.
+//! Call adapters of slices, selections, sorting and norms of tensors.
 
 use wgrad::prelude::*;
 
 use crate::call::{Adapter, Call, Outcome, Refusal, lacks};
 
-/// Returns the first argument, which must have axes: PyTorch accepts the axes 0 and -1 of a scalar.
+/// Returns the first argument, which must have at least one axis. PyTorch accepts the axes 0 and -1 of a scalar.
 fn x(at: &Call<'_>) -> Result<Tensor, Refusal> {
     let x = at.x()?;
     if x.shape().rank() == 0 && at.case.error.is_none() { lacks("an axis of a number") } else { Ok(x) }
 }
 
-/// Returns the named axes, or all.
+/// Returns the given axes, or all axes if none are given.
 fn axes(x: &Tensor, named: Option<Vec<isize>>) -> Vec<isize> {
     match named {
         Some(axes) if x.shape().rank() == 0 && axes.iter().all(|axis| [0, -1].contains(axis)) => vec![],
@@ -64,7 +64,7 @@ fn take_along_dim(at: &Call<'_>) -> Outcome {
     let Some(dim) = at.arg(2, "dim").some() else {
         return Ok(vec![x.flatten(0).gather(0, &index.flatten(0))]);
     };
-    // PyTorch broadcasts both except along the axis; wgrad's gather does not broadcast.
+    // PyTorch broadcasts both tensors except along the axis. wgrad's `gather` does not broadcast.
     let axis = dim.int()?;
     let spread = |own: &Tensor, other: &Tensor| {
         let mut shape = own.shape().dims().to_vec();
@@ -84,7 +84,7 @@ fn index_select(at: &Call<'_>) -> Outcome {
     Ok(vec![x(at)?.index_select(at.arg(1, "dim").int()?, &at.arg(2, "index").tensor()?)])
 }
 
-/// Traces `torch.norm`: p, axes, keepdim; the names differ in `linalg`.
+/// Translates `torch.norm(x, p, dim, keepdim)`, and the function in `torch.linalg`, where the names differ.
 fn norm(at: &Call<'_>) -> Outcome {
     let x = at.x()?;
     let p = if at.named("ord").is_given() { at.named("ord") } else { at.arg(1, "p") };
@@ -104,10 +104,10 @@ fn logsumexp(at: &Call<'_>) -> Outcome {
     Ok(vec![if at.arg(2, "keepdim").flag_or(false)? { x.logsumexp_keepdim(&axes) } else { x.logsumexp(&axes) }])
 }
 
-/// Traces mean and variance of the same elements, `std_mean` and `var_mean`, or only the variance.
+/// Translates variance or standard deviation, with the mean as a second output for `std_mean` and `var_mean`.
 fn spread(at: &Call<'_>, root: bool, mean: bool) -> Outcome {
     let x = at.x()?;
-    // The overload with one flag has it at the position of the axis.
+    // In the overload with only a flag, the flag is at the position of the axis.
     let flag = at.arg(1, "unbiased").value.as_bool();
     let correction = match (at.named("correction").some(), flag, at.named("unbiased").some()) {
         (Some(correction), ..) => correction.number()?,
@@ -177,7 +177,7 @@ fn pairwise_distance(at: &Call<'_>) -> Outcome {
     }])
 }
 
-/// Traces `all` or `any` of a mask: its minimum or maximum.
+/// Translates `all` or `any` to the minimum or maximum of a mask.
 fn logical(at: &Call<'_>, all: bool) -> Outcome {
     let x = at.x()?.to_f32();
     let named = at.arg(1, "dim").some().map(|dim| dim.ints()).transpose()?;
@@ -240,11 +240,12 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("addbmm", |at| {
         let (alpha, beta) = (at.named("alpha").number_or(1.0)?, at.named("beta").number_or(1.0)?);
         let product = at.arg(1, "batch1").tensor()?.matmul(&at.arg(2, "batch2").tensor()?).sum([0]) * alpha;
-        // With beta 0, even NaN in x has no effect.
+        // If beta is 0, even a NaN in x must have no effect.
         let x = at.x()?;
         Ok(vec![if beta == 0.0 { product } else { x * beta + product }])
     }),
-    // With a tensor as the bound, the larger of both; at a tie, PyTorch passes the whole gradient to one.
+    // If the bound is a tensor, the result is the larger of both. At a tie, PyTorch passes the whole gradient to
+    // one of them.
     ("clamp_min", |at| Ok(vec![at.x()?.maximum(&at.arg(1, "min").tensor_or_number()?)])),
     ("clamp_max", |at| Ok(vec![at.x()?.minimum(&at.arg(1, "max").tensor_or_number()?)])),
 ];

@@ -1,17 +1,17 @@
-//! Shapes, selections, products and reductions.
+//! Call adapters of shapes, selections, products and reductions.
 
 use wgrad::prelude::*;
 
 use crate::call::{Adapter, Arg, Call, Outcome, Refusal, lacks};
 
-/// Returns the axes of a reduction: all of them if none is named or the list is empty.
+/// Returns the axes of a reduction: all axes if none are given or the list is empty.
 fn axes(x: &Tensor, dim: Arg<'_>) -> Result<Vec<isize>, Refusal> {
     let named = dim.some().map(|dim| dim.ints()).transpose()?.unwrap_or_default();
     let all = || (0..x.shape().rank().cast_signed()).collect();
     Ok(if named.is_empty() { all() } else { named })
 }
 
-/// Returns the first argument, which must have axes: PyTorch accepts the axes 0 and -1 of a scalar.
+/// Returns the first argument, which must have at least one axis. PyTorch accepts the axes 0 and -1 of a scalar.
 fn of_axes(at: &Call<'_>) -> Result<Tensor, Refusal> {
     let x = at.x()?;
     if x.shape().rank() == 0 { lacks("an axis of a number") } else { Ok(x) }
@@ -21,7 +21,7 @@ fn keep(at: &Call<'_>) -> Result<bool, Refusal> {
     at.arg(2, "keepdim").flag_or(false)
 }
 
-/// Traces a reduction over axes, with `dim` and `keepdim`.
+/// Translates a reduction with the arguments `dim` and `keepdim`.
 fn reduce(at: &Call<'_>, of: impl Fn(&Tensor, &[isize], bool) -> Tensor) -> Outcome {
     let x = at.x()?;
     let axes = axes(&x, at.arg(1, "dim"))?;
@@ -57,7 +57,7 @@ fn variance(at: &Call<'_>) -> Result<Tensor, Refusal> {
     })
 }
 
-/// Resolves a shape with at most one -1.
+/// Replaces at most one -1 in a shape with the size that is left.
 fn shape(x: &Tensor, dims: &[isize]) -> Result<Vec<usize>, Refusal> {
     let known: isize = dims.iter().filter(|&&size| size >= 0).product();
     let numel = x.shape().numel().cast_signed();
@@ -97,7 +97,7 @@ fn squeeze(at: &Call<'_>) -> Outcome {
     let mut resolved = vec![];
     for axis in axes {
         match x.shape().axis(axis) {
-            // PyTorch ignores axes of other sizes; in wgrad they are an error.
+            // PyTorch ignores axes of other sizes; wgrad refuses them.
             Some(place) if x.shape().dims()[place] != 1 => return lacks("an axis whose size is not 1"),
             Some(place) => resolved.push(place),
             None if x.shape().rank() == 0 => return lacks("an axis of a number"),
@@ -161,7 +161,7 @@ fn flatten(at: &Call<'_>) -> Outcome {
     Ok(vec![x.flatten(start)])
 }
 
-/// Traces a product of matrices or vectors.
+/// Translates a product of matrices or vectors.
 fn product(x: &Tensor, y: &Tensor) -> Tensor {
     let (a, b) = (x.shape().rank(), y.shape().rank());
     let x = if a == 1 { x.unsqueeze(0) } else { x.clone() };
@@ -177,12 +177,12 @@ fn matmul(at: &Call<'_>) -> Outcome {
     Ok(vec![product(&at.x()?, &at.arg(1, "other").tensor()?)])
 }
 
-/// Traces `beta·x + alpha·(y @ z)`.
+/// Translates functions that compute `beta·x + alpha·(y @ z)`.
 fn added(at: &Call<'_>) -> Outcome {
     let (alpha, beta) = (at.named("alpha").number_or(1.0)?, at.named("beta").number_or(1.0)?);
     let (y, z) = (at.arg(1, "mat1").tensor()?, at.arg(2, "mat2").tensor()?);
     let (x, product) = (at.x()?, product(&y, &z) * alpha);
-    // With beta 0, even NaN in x has no effect.
+    // If beta is 0, even a NaN in x must have no effect.
     Ok(vec![if beta == 0.0 { product } else { x * beta + product }])
 }
 
@@ -191,7 +191,7 @@ fn pad(at: &Call<'_>) -> Outcome {
     if sizes.iter().any(|&size| size < 0) {
         return lacks("padding of a negative size");
     }
-    // The function's third argument is the mode.
+    // The third argument of the function is the mode, so a value is the fourth.
     let value = at.arg(if at.arg(2, "mode").value.is_string() { 3 } else { 2 }, "value").number_or(0.0)?;
     for (i, sizes) in sizes.chunks(2).enumerate() {
         x = x.pad_with(-1 - i.cast_signed(), sizes[0].unsigned_abs(), sizes[1].unsigned_abs(), value);
@@ -206,7 +206,7 @@ fn embedding(at: &Call<'_>) -> Outcome {
     if at.named("padding_idx").some().is_some() {
         return lacks("padding_idx");
     }
-    // PyTorch's test passes the table first.
+    // PyTorch's test passes the table as the first argument.
     Ok(vec![at.arg(0, "weight").tensor()?.embedding(&at.arg(1, "input").tensor()?)])
 }
 

@@ -1,11 +1,11 @@
-//! Activations with options, rounding, sorting, and contractions by name.
+//! Call adapters of activations with options, rounding, sorting, and `einsum`.
 
 use wgrad::nn::layers as nn;
 use wgrad::prelude::*;
 
 use crate::call::{Adapter, Arg, Call, Outcome, Refusal, lacks};
 
-/// Returns an option of the module, or an argument of the function.
+/// Returns an option of the module, or the argument of the function at this position or with this name.
 fn option<'a>(at: &'a Call<'a>, position: usize, name: &'a str) -> Arg<'a> {
     if at.option(name).is_given() { at.option(name) } else { at.arg(position, name) }
 }
@@ -56,10 +56,10 @@ fn prelu(at: &Call<'_>) -> Outcome {
     at.module(&nn::Prelu::with(&at.params, options))
 }
 
-/// Returns sorted values and their indices; `dim` and `descending` by position or by name.
+/// Returns the sorted values and their indices. `dim` and `descending` are passed by position or by name.
 fn sorted(at: &Call<'_>) -> Result<(Tensor, Tensor), Refusal> {
     let x = at.x()?;
-    // A scalar has no axes, but PyTorch accepts 0 and -1.
+    // A scalar has no axes, but PyTorch accepts the axes 0 and -1.
     if x.shape().rank() == 0 {
         return lacks("an axis of a number");
     }
@@ -88,7 +88,7 @@ fn by_name(at: &Call<'_>) -> Outcome {
     Ok(vec![einsum(equation, &tensors.iter().collect::<Vec<_>>())])
 }
 
-/// Traces an instance norm: a group norm with one group per channel.
+/// Translates an instance norm to a group norm with one group per channel.
 fn instance_norm(at: &Call<'_>, axes: usize) -> Outcome {
     if at.option("track_running_stats").flag()? {
         return lacks("running statistics");
@@ -102,7 +102,7 @@ fn instance_norm(at: &Call<'_>, axes: usize) -> Outcome {
     Ok(vec![if lone { y.squeeze(0) } else { y }])
 }
 
-/// Traces `ZeroPad`, or `ConstantPad`, which has a value.
+/// Translates `ZeroPad` and `ConstantPad`; only the latter has the option `value`.
 fn pad(at: &Call<'_>, axes: usize) -> Outcome {
     let value = at.option("value").number_or(0.0)?;
     let (mut x, sizes) = (at.x()?, at.option("padding").dims()?);

@@ -1,4 +1,4 @@
-//! Convolutions and pooling, as layers and as functions.
+//! Call adapters of convolutions and pooling, as modules and as functions.
 
 use wgrad::prelude::*;
 
@@ -73,7 +73,7 @@ where
     at.module(&ConvTranspose::with(&at.params, inputs, outputs, kernel, options))
 }
 
-/// Returns a function's arguments: input, weight, bias.
+/// Returns the arguments of a convolution function: input, weight and bias.
 fn three(at: &Call<'_>) -> Result<(Tensor, Tensor, Option<Tensor>), Refusal> {
     Ok((at.x()?, at.arg(1, "weight").tensor()?, at.arg(2, "bias").tensor_or_none()?))
 }
@@ -103,7 +103,7 @@ fn avg_pool<'a, const D: usize>(find: impl Fn(usize, &'static str) -> Arg<'a>) -
     })
 }
 
-/// Returns the first result, and the indices of its elements if requested.
+/// Returns the pooled values, with the indices of the selected elements if they are wanted.
 fn with_indices((y, indices): (Tensor, Tensor), wanted: bool) -> Vec<Tensor> {
     if wanted { vec![y, indices] } else { vec![y] }
 }

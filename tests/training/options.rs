@@ -1,5 +1,5 @@
-//! Tests of the trainer's options (clipping by other norms, accumulation, per-step schedules of rate and momentum,
-//! averaging of weights), on every device.
+//! Tests on every device of the trainer's options: clipping with other norms, accumulation, schedules of learning
+//! rate and momentum for each step, and averaging of weights.
 
 use libtest_mimic::Failed;
 use wgrad::nn::optim::Ema;
@@ -12,7 +12,7 @@ use crate::curve::Truth;
 const NORMS: [f64; 3] = [1.0, 2.0, f64::INFINITY];
 const EPOCHS: usize = 5;
 
-/// Returns the losses of the epochs, and the weights and averages after them, of a training run with all options;
+/// Trains with all options. Returns the losses of the epochs, then the weights and averaged weights at the end.
 /// `start` changes the initial parameters.
 fn train(data: &Dataset, norm: f64, device: &Device, start: &dyn Fn(&Params)) -> Vec<f64> {
     let params = Params::seeded(7);
@@ -37,7 +37,7 @@ fn train(data: &Dataset, norm: f64, device: &Device, start: &dyn Fn(&Params)) ->
     found
 }
 
-/// Returns the reference curves of every norm.
+/// Returns the reference curve for each norm.
 pub fn truth(data: &Dataset) -> [Truth; 3] {
     NORMS.map(|norm| Truth::new(|device, start| train(data, norm, device, start)))
 }

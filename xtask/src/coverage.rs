@@ -1,9 +1,11 @@
-//! Generator of `docs/coverage.md`: PyTorch's API as tables with what wgrad has, has otherwise, and lacks.
+//! Generator of `docs/coverage.md`: tables of PyTorch's API that show which parts wgrad has, which differ, and
+//! which it lacks.
 //!
-//! The data are those of the tests in `tests/torch`: `index.json` (operators and modules whose samples run),
-//! `unsupported.json` (differences and what is absent, with reasons), `optim.json` and `optim_unsupported.json`.
-//! Schedules come from `tests/golden/schedules.json`. `tests/torch/by_hand.json` lists the parts of the API for which
-//! PyTorch carries no samples. `cargo xtask docs` writes the page; `tests/documents.rs` checks that it is current.
+//! The tables are built from data of the tests. `tests/torch/index.json` lists the operators and modules whose
+//! samples run, and `tests/torch/unsupported.json` the differences and the absent operators, with reasons.
+//! `optim.json` and `optim_unsupported.json` in the same folder list optimizers, and `tests/golden/schedules.json`
+//! lists schedules. `tests/torch/by_hand.json` describes the parts of the API for which PyTorch has no samples.
+//! `cargo xtask docs` writes the page, and `tests/documents.rs` checks that it is up to date.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -12,9 +14,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// Title of an area, prefix of its names in PyTorch, and prefix that is left out in the tables.
+/// Areas of PyTorch's API: the title in the page and the prefix of the names, which the tables leave out.
 ///
-/// The first area whose prefix fits takes a name; losses are sorted out before.
+/// A name belongs to the first area whose prefix it starts with, except losses, which are recognised before.
 const AREAS: [(&str, &str); 14] = [
     ("Functions of layers and losses", "nn.functional."),
     ("Initialisation", "nn.init."),
@@ -32,7 +34,7 @@ const AREAS: [(&str, &str); 14] = [
     ("Tensor operators", ""),
 ];
 
-/// Order of the areas in the page.
+/// Order of the areas on the page.
 const ORDER: [&str; 14] = [
     "Tensor operators",
     "Layers",
@@ -50,26 +52,26 @@ const ORDER: [&str; 14] = [
     "Signal windows",
 ];
 
-/// Beginning of the reason of the group of `unsupported.json` that is no public API and is not counted.
+/// First words of the reason for a group in `unsupported.json` that is not public API. The group is not counted.
 const INTERNAL: &str = "masked tensors, sparse tensors and PyTorch's internal operators";
-/// Beginning of the reason of the group whose operators are written with others.
+/// First words of the reason for the group of operators that are other names or forms of covered operators.
 const OTHER_NAME: &str = "another name, an in-place form";
 
-/// Variants in PyTorch's tests that are other implementations of the same operator.
+/// Suffixes of PyTorch's tests that are other implementations of the same operator.
 const IMPLEMENTATIONS: [&str; 3] = ["decomposed", "triton_optimized", "chunked"];
 
-/// Facts about one name of PyTorch's API, collected over its variants.
+/// Coverage of one name of PyTorch's API, collected over the variants of the operator or module.
 #[derive(Default)]
 struct Entry {
-    /// At least one variant runs.
+    /// `true` if at least one variant is covered.
     there: bool,
-    /// Differences, each a sentence without its full stop.
+    /// Differences from PyTorch, each a sentence without its full stop.
     differs: BTreeSet<String>,
-    /// Reasons for which variants are absent, with the variants' names.
+    /// For each reason why variants are absent, the names of those variants.
     absent: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// State of a name in the page.
+/// State of coverage that the page shows for a name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     There,
@@ -88,10 +90,10 @@ impl Entry {
     }
 }
 
-/// API names with their facts.
+/// Coverage of every API name.
 type Api = BTreeMap<String, Entry>;
 
-/// Returns the API name of an operator or module: the name without the variant after its last dot.
+/// Splits the name of an operator or module into its API name and the variant, which follows after a dot.
 fn api_name(name: &str) -> (String, Option<&str>) {
     let prefixes = ["nn.functional.", "signal.windows.", "linalg.", "special.", "fft.", "nn."];
     let prefix = prefixes.iter().find(|prefix| name.starts_with(**prefix)).map_or(0, |prefix| prefix.len());
@@ -101,12 +103,13 @@ fn api_name(name: &str) -> (String, Option<&str>) {
     }
 }
 
-/// Returns whether a name is public API; Python's notation and PyTorch's internals begin with an underscore.
+/// Returns whether a name is public API. The names of Python's special methods and PyTorch's internals begin with
+/// an underscore or with `torch.`.
 fn is_public(name: &str) -> bool {
     !name.starts_with('_') && !name.starts_with("torch.")
 }
 
-/// Returns a name or a list of names as a list.
+/// Converts a JSON name or list of names to a list.
 fn names(value: &Value) -> Vec<&str> {
     match value {
         Value::Array(values) => values.iter().filter_map(Value::as_str).collect(),
@@ -119,7 +122,7 @@ fn sentence(text: &str) -> &str {
     text.trim().trim_end_matches('.')
 }
 
-/// Returns a sentence that begins with a small letter, unless it begins with a name.
+/// Returns a sentence with a small first letter, unless it begins with a name.
 fn lower(text: &str) -> String {
     let mut letters = text.chars();
     match letters.next() {
@@ -128,13 +131,14 @@ fn lower(text: &str) -> String {
     }
 }
 
-/// Reads a JSON file of the repository.
+/// Reads a JSON file, whose path is relative to the repository's root.
 fn json(root: &Path, file: &str) -> Result<Value, String> {
     let text = fs::read_to_string(root.join(file)).map_err(|error| format!("{file}: {error}"))?;
     serde_json::from_str(&text).map_err(|error| format!("{file}: {error}"))
 }
 
-/// Adds the operators and modules whose samples run, with the differences that their tests list.
+/// Adds the operators and modules whose samples run, the differences that their tests list, and the absent
+/// operators.
 fn add_samples(api: &mut Api, index: &Value, unsupported: &Value) {
     for name in index["subjects"].as_object().into_iter().flat_map(|subjects| subjects.keys()) {
         if is_public(name) {
@@ -177,10 +181,10 @@ fn add_samples(api: &mut Api, index: &Value, unsupported: &Value) {
     }
 }
 
-/// Adds optimizers and schedules.
+/// Adds the optimizers and schedules.
 fn add_optimizers(api: &mut Api, optimizers: &Value, unsupported: &Value, schedules: &Value) {
     for name in optimizers["supported"].as_object().into_iter().flat_map(|supported| supported.keys()) {
-        // PyTorch has no Lion: its fixtures are its paper's program.
+        // PyTorch has no Lion. Its expected values come from the program in the paper that introduced it.
         if name != "Lion" {
             api.entry(format!("optim.{name}")).or_default().there = true;
         }
@@ -196,7 +200,7 @@ fn add_optimizers(api: &mut Api, optimizers: &Value, unsupported: &Value, schedu
     }
 }
 
-/// Adds the entries that are kept by hand. They replace what the samples say of the same name.
+/// Adds the entries that are written by hand. An entry replaces everything recorded for the name before.
 fn add_by_hand(api: &mut Api, by_hand: &Value) {
     for entry in by_hand.as_array().into_iter().flatten() {
         let name = entry["torch"].as_str().unwrap_or_default();
@@ -209,7 +213,7 @@ fn add_by_hand(api: &mut Api, by_hand: &Value) {
     }
 }
 
-/// Returns the title of a name's area and the name as the area's tables print it.
+/// Returns the title of a name's area, and the name without the area's prefix.
 fn area(name: &str) -> (&'static str, &str) {
     if name.starts_with("nn.") && !name.starts_with("nn.functional.") && name.ends_with("Loss") {
         return ("Losses", &name["nn.".len()..]);
@@ -218,7 +222,7 @@ fn area(name: &str) -> (&'static str, &str) {
     (found.0, &name[found.1.len()..])
 }
 
-/// Returns what is written before the names of an area's tables to have PyTorch's full names.
+/// Returns the text that precedes the names in an area's tables to form PyTorch's full names.
 fn prefix(title: &str) -> String {
     let prefix = match title {
         "Losses" => "nn.",
@@ -227,7 +231,7 @@ fn prefix(title: &str) -> String {
     format!("torch.{prefix}")
 }
 
-/// Returns the text of a table's cell on the differences of an entry.
+/// Formats the differences of an entry for a cell of a table.
 fn differences(entry: &Entry) -> String {
     let mut parts: Vec<String> = entry.differs.iter().cloned().collect();
     for (reason, variants) in &entry.absent {
@@ -237,20 +241,20 @@ fn differences(entry: &Entry) -> String {
     parts.join("; ").replace('|', "\\|")
 }
 
-/// Returns a list of names in code quotes.
+/// Formats a list of names, each in backticks.
 fn quoted(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns a fraction as whole percent.
+/// Formats a fraction as a whole number of percent.
 fn percent(part: usize, of: usize) -> String {
     format!("{:.0} %", 100.0 * part as f64 / of.max(1) as f64)
 }
 
-/// Returns the text of `docs/coverage.md`.
+/// Generates the text of `docs/coverage.md`.
 ///
 /// # Errors
-/// If a file of the tests cannot be read.
+/// If one of the JSON files cannot be read.
 pub fn page(root: &Path) -> Result<String, String> {
     let mut api = Api::new();
     let index = json(root, "tests/torch/index.json")?;
@@ -294,7 +298,7 @@ pub fn page(root: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// Writes the section of an area.
+/// Writes the section for one area of the API.
 fn section(text: &mut String, title: &str, entries: &[(&str, &Entry)]) {
     _ = writeln!(text, "\n## {title}\n\nNames of `{}`.", prefix(title).trim_end_matches('.'));
     let of = |state| entries.iter().filter(move |(_, entry)| entry.state() == state);

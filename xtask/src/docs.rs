@@ -1,4 +1,4 @@
-//! `cargo xtask docs`: writes `docs/coverage.md` and builds the guide in `docs` with mdBook.
+//! `cargo xtask docs`: writes `docs/coverage.md` and builds the guide in the folder `docs` with mdBook.
 
 #[path = "coverage.rs"]
 mod coverage;
@@ -9,13 +9,13 @@ use std::process::Command;
 
 use crate::{output_of, step};
 
-/// Folder of the built guide, as in `docs/book.toml`.
+/// Folder into which mdBook builds the guide, as set in `docs/book.toml`.
 const SITE: &str = "target/guide";
 
-/// Writes the generated page and builds the guide.
+/// Writes `docs/coverage.md` and builds the guide.
 ///
 /// # Errors
-/// If the page cannot be written, if mdBook is missing, or if it fails.
+/// If the page cannot be written, or mdBook is missing or fails.
 pub fn build() -> Result<(), String> {
     let page = "docs/coverage.md";
     let text = coverage::page(Path::new("."))?;

@@ -1,8 +1,9 @@
 //! `cargo xtask test`: formats, lints, builds, and runs every test, doctest and example.
 //!
-//! On Linux without Vulkan it installs Mesa's software driver on Debian and Ubuntu if it may, and the tools that
-//! validate shaders (the others come from [`shader_compilers`]); otherwise it prints the packages to install. macOS
-//! and Windows have an adapter of their own. Without any adapter, GPU tests are listed as ignored.
+//! On Linux without Vulkan, the command installs Mesa's software driver if it may (on Debian and Ubuntu). It also
+//! installs tools that validate shaders; further ones come from [`shader_compilers`]. Where it may not install
+//! packages, it prints their names. macOS and Windows include an adapter. Without any adapter, the tests that need
+//! a GPU are listed as ignored.
 
 mod docs;
 mod packages;
@@ -53,7 +54,7 @@ fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Runs a command to its end, with its output on the terminal.
+/// Runs a command and waits for it. The command's output goes to the terminal.
 fn step(what: &str, command: &mut Command) -> Result<(), String> {
     println!("\n── {what}");
     let start = Instant::now();
@@ -62,7 +63,7 @@ fn step(what: &str, command: &mut Command) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("{what} failed")) }
 }
 
-/// Returns the standard output of a command, if it succeeds.
+/// Returns the standard output of a command, or `None` if the command fails.
 fn output_of(program: impl AsRef<OsStr>, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
@@ -85,27 +86,27 @@ fn test() -> Result<(), String> {
         let name = example.file_stem().and_then(OsStr::to_str).ok_or("an example's name is not text")?;
         step(&format!("example {name}"), &mut Command::new(built(&format!("examples/{name}"))?))?;
     }
-    // Last, because it overwrites the programs that were built above.
+    // The packages are checked last, because this overwrites the programs that were built above.
     packages::check()?;
     println!("\neverything passed: {counts}");
     Ok(())
 }
 
-/// Builds everything at once, so that dependencies are built once, with one set of features.
+/// Builds everything in two commands, so that each dependency is compiled once, with one set of features.
 fn build() -> Result<(), String> {
     step("build", cargo().args(["test", "--workspace", "--all-targets", "--no-run", "--quiet"]))?;
-    // The first command builds the examples as tests; this one builds the programs.
+    // The command above builds the examples as tests; this one builds them as programs.
     step("build of examples", cargo().args(["build", "--workspace", "--examples", "--quiet"]))
 }
 
-/// Returns the path of a program that [`build`] made, in the folder of this program.
+/// Returns the path of a program that [`build`] built. It is in the same folder as this program.
 fn built(name: &str) -> Result<PathBuf, String> {
     let own = env::current_exe().map_err(|error| format!("the path of this program is unknown: {error}"))?;
     let folder = own.parent().ok_or("this program has no folder")?;
     Ok(folder.join(format!("{name}{}", env::consts::EXE_SUFFIX)))
 }
 
-/// Returns the Rust files of a folder, sorted by name.
+/// Returns the Rust files in a folder, sorted by name.
 fn sources(folder: &str) -> Result<Vec<PathBuf>, String> {
     let entries = std::fs::read_dir(folder).map_err(|error| format!("{folder}: {error}; run this at the root"))?;
     let paths = entries.flatten().map(|entry| entry.path());
@@ -114,8 +115,8 @@ fn sources(folder: &str) -> Result<Vec<PathBuf>, String> {
     Ok(paths)
 }
 
-/// Returns whether the tests have a GPU adapter. On Linux, first tries to install what is missing: a software adapter
-/// for Vulkan, and the tools that validate translated shaders.
+/// Returns whether the tests will find a GPU adapter. On Linux, first tries to install missing packages: a
+/// software adapter for Vulkan, and the tools that validate translated shaders.
 fn adapters() -> Result<bool, String> {
     let found = apis()?;
     if cfg!(target_os = "macos") {
@@ -154,13 +155,13 @@ fn adapters() -> Result<bool, String> {
     Ok(!found.is_empty())
 }
 
-/// Packages of Mesa's software Vulkan and OpenGL.
+/// Packages of Mesa's software drivers for Vulkan and OpenGL.
 const MESA: [&str; 3] = ["mesa-vulkan-drivers", "libegl1", "libgl1-mesa-dri"];
-/// Packages that validate SPIR-V and GLSL.
+/// Packages of the programs that validate SPIR-V and GLSL.
 const TOOLS: [&str; 2] = ["spirv-tools", "glslang-tools"];
 
-/// Returns whether packages could be installed: on Debian and Ubuntu, as root or by `sudo` without a password.
-/// Without a network the tests still run with what is installed.
+/// Tries to install packages and returns whether that succeeded. It needs Debian or Ubuntu, and root or `sudo`
+/// without a password. If it fails, for example without a network, the tests run with what is already installed.
 fn install(packages: &[&str]) -> bool {
     let root = output_of("id", &["-u"]).is_some_and(|id| id.trim() == "0");
     let sudo = !root && output_of("sudo", &["-n", "true"]).is_some();
@@ -181,7 +182,7 @@ fn install(packages: &[&str]) -> bool {
     installed.inspect_err(|what| println!("{what}")).is_ok()
 }
 
-/// Returns the APIs that have an adapter, as `wgrad devices` reports them, so that xtask and the tests agree.
+/// Returns the graphics APIs that have an adapter. `wgrad devices` reports them, so xtask and the tests agree.
 fn apis() -> Result<Vec<&'static str>, String> {
     let json = output_of(built("wgrad")?, &["devices", "--json"]).ok_or("`wgrad devices --json` failed")?;
     print!("{json}");

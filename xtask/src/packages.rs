@@ -1,7 +1,7 @@
-//! Check of the packages for crates.io: builds and runs a program on them alone.
+//! Check of the packages for crates.io: builds and runs a program that depends on the packages alone.
 //!
-//! `cargo package` itself would compile every crate again in a folder of its own. Here the unpacked packages form a
-//! workspace that shares the build folder, so that only wgrad's crates are compiled again.
+//! `cargo package` would check each package by compiling every crate again in a separate folder. Here, the
+//! unpacked packages form a workspace that uses the same build folder, so only wgrad's crates are compiled again.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use std::{env, fs};
 
 use crate::{cargo, step};
 
-/// Test program: a small version of the README's.
+/// Test program: a short version of the program in the README.
 const PROGRAM: &str = r#"use wgrad::prelude::*;
 
 fn main() -> Result<()> {
@@ -25,7 +25,7 @@ fn main() -> Result<()> {
 }
 "#;
 
-/// Packages every crate, unpacks the packages beside a program, and builds and runs all of it.
+/// Packages every crate, unpacks the packages next to a program, and builds and runs that program.
 pub fn check() -> Result<(), String> {
     let mut package = cargo();
     package.args(["package", "--workspace", "--exclude", "xtask", "--no-verify", "--allow-dirty", "--quiet"]);
@@ -50,7 +50,8 @@ pub fn check() -> Result<(), String> {
         &format!("[workspace]\nmembers = [\"*\"]\nresolver = \"3\"\n\n[patch.crates-io]\n{patches}\n\n{profile}"),
     )?;
     fs::copy("Cargo.lock", folder.join("Cargo.lock")).map_err(|error| format!("Cargo.lock: {error}"))?;
-    // With examples, so that the features are those of the tests' build and no dependency is compiled again.
+    // The examples are built too, so that the features of dependencies are those of the tests' build and no
+    // dependency is compiled again.
     let mut build = cargo();
     build.args(["build", "--workspace", "--bins", "--examples", "--quiet"]);
     step("build of the packages", build.current_dir(&folder).env("CARGO_TARGET_DIR", &target))?;
@@ -58,7 +59,7 @@ pub fn check() -> Result<(), String> {
     step("a program on the packages", &mut Command::new(executable))
 }
 
-/// Unpacks every package; returns names and folders.
+/// Unpacks every package. Returns the name and the folder of each.
 fn unpack(packages: &Path, folder: &Path) -> Result<Vec<(String, String)>, String> {
     fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let entries = fs::read_dir(packages).map_err(|error| format!("{}: {error}", packages.display()))?;

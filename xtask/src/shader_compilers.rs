@@ -1,6 +1,6 @@
-//! Shader compilers that Debian does not package: Tint, as part of Dawn for Node, from npm, and the library of DXC,
-//! from `PyPI`. They are kept in `target/shader-compilers`, where `tests/shaders.rs` looks for them; neither is
-//! linked or shipped.
+//! Shader compilers that Debian does not package: Tint, which is part of the npm package of Dawn for Node, and the
+//! DXC library from a package on `PyPI`. Both are kept in `target/shader-compilers`, where `tests/shaders.rs`
+//! looks for them. wgrad neither links nor ships them.
 
 use std::fs;
 use std::path::Path;
@@ -10,16 +10,17 @@ use crate::{built, output_of, step};
 
 struct Compiler {
     name: &'static str,
-    /// Required programs, for a message.
+    /// Programs needed for the download, for a message.
     needs: &'static str,
-    /// Script that runs the compiler; with the library and `--version` it shows whether the compiler works here.
+    /// Script that runs the compiler. With the library's path and `--version`, it tests whether the compiler works
+    /// here.
     script: [&'static str; 2],
     library: &'static str,
-    /// Command that downloads the archive into the folder given as its last argument. It does not wait for an
-    /// unreachable registry.
+    /// Command that downloads the archive into the folder given as its last argument. If the registry cannot be
+    /// reached, the command soon fails.
     download: &'static [&'static str],
     archive: &'static str,
-    /// Path of the library in the archive.
+    /// Path of the library inside the archive.
     member: &'static str,
 }
 
@@ -55,8 +56,8 @@ const COMPILERS: [Compiler; 2] = [
     },
 ];
 
-/// Downloads missing compilers on Linux for x86-64. One that is not available is reported, and its tests are listed
-/// as ignored.
+/// Downloads missing compilers on Linux for x86-64. If a compiler is not available, prints a note; the compiler's
+/// test is then listed as ignored.
 pub fn fetch() -> Result<(), String> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         return Ok(());
@@ -66,7 +67,7 @@ pub fn fetch() -> Result<(), String> {
     for compiler in COMPILERS.iter().filter(|compiler| !works(compiler, &folder)) {
         let Compiler { name, needs, download, .. } = compiler;
         let [downloader, arguments @ ..] = download else { continue };
-        // An existing archive would not be downloaded again.
+        // The download would skip an archive that exists already.
         let _ = fs::remove_file(folder.join(compiler.archive));
         let fetched = step(name, Command::new(downloader).args(arguments).arg(&folder));
         let unpacked = fetched.and_then(|()| unpack(compiler, &folder));
@@ -84,7 +85,7 @@ fn works(compiler: &Compiler, folder: &Path) -> bool {
     folder.join(compiler.archive).exists() && output_of(program, &[script, &library, "--version"]).is_some()
 }
 
-/// Unpacks the library and empties the archive, whose name then records the version.
+/// Unpacks the library. The archive becomes an empty file, whose name records the installed version.
 fn unpack(compiler: &Compiler, folder: &Path) -> Result<(), String> {
     let archive = folder.join(compiler.archive);
     let outcome = || -> std::io::Result<bool> {

@@ -1,5 +1,5 @@
-//! Runs `cargo test` and prints a summary of the failures and counts at the end, because a log of thousands of lines
-//! often keeps only the last ones.
+//! Runs `cargo test` and repeats the failures and counts at the end of the output, because only the last lines of
+//! a long log may be kept.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
@@ -8,10 +8,10 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Number of last lines that are repeated for a program that crashed without a list of its failures.
+/// Number of last lines of output that are repeated for a test program that crashed before it listed its failures.
 const LAST: usize = 40;
 
-/// Runs a cargo command that runs tests, with its output on the terminal.
+/// Runs a cargo command that runs tests, and returns the counts. The command's output goes to the terminal.
 pub fn run(what: &str, command: &mut Command) -> Result<Counts, String> {
     println!("\n── {what}");
     let start = Instant::now();
@@ -19,7 +19,8 @@ pub fn run(what: &str, command: &mut Command) -> Result<Counts, String> {
     let (output, input) = std::io::pipe().map_err(unreadable)?;
     command.stdout(input.try_clone().map_err(unreadable)?).stderr(input);
     let mut child = command.spawn().map_err(|error| format!("{what} could not start: {error}"))?;
-    // `command` holds the writing ends of the pipe, too. They must be closed, or the output would never end.
+    // `command` also owns the writing ends of the pipe. They must be closed, or reading the output would never
+    // end.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let (sender, lines) = mpsc::channel();
     thread::spawn(move || {
@@ -27,7 +28,7 @@ pub fn run(what: &str, command: &mut Command) -> Result<Counts, String> {
         lines.map(|line| sender.send(String::from_utf8_lossy(&line).into_owned())).find(Result::is_err)
     });
     let mut log = Log::default();
-    // A process that a test left running may keep the pipe open, so the loop also checks whether cargo has exited.
+    // A process that a test left running can keep the pipe open, so the loop also checks whether cargo has exited.
     let status = loop {
         match lines.recv_timeout(Duration::from_secs(1)) {
             Ok(line) => {
@@ -50,7 +51,7 @@ pub fn run(what: &str, command: &mut Command) -> Result<Counts, String> {
     Err(format!("{what} failed: {}", log.counts))
 }
 
-/// Counts of passed, failed and ignored tests.
+/// Numbers of passed, failed and ignored tests.
 #[derive(Default, Clone, Copy)]
 pub struct Counts {
     passed: u64,
@@ -74,16 +75,16 @@ impl std::fmt::Display for Counts {
     }
 }
 
-/// State of reading the output.
+/// State of the parser of cargo's output.
 #[derive(Default)]
 struct Log {
     counts: Counts,
-    /// Last lines of the running program.
+    /// Last lines that the current test program printed.
     last: VecDeque<String>,
-    /// The running program's list of failures, from the line "failures:" on.
+    /// The current test program's list of failures, starting with the line `failures:`.
     list: Vec<String>,
     failures: Vec<String>,
-    /// `true` while cargo reports how a program ended.
+    /// `true` while cargo reports how a test program ended.
     ended: bool,
 }
 
@@ -94,7 +95,7 @@ impl Log {
             self.list.clear();
             self.ended = false;
         } else if line.starts_with("error: ") && line.contains("test failed") {
-            // The list of failures is complete only if the program lived to print its result.
+            // The list of failures is complete only if the program ran long enough to print its result.
             let complete = self.list.last().is_some_and(|line| line.starts_with("test result: "));
             let lines = if complete { std::mem::take(&mut self.list) } else { self.last.drain(..).collect() };
             self.failures.extend(lines);
@@ -119,7 +120,7 @@ impl Log {
     }
 }
 
-/// Parses the numbers in `ok. 3 passed; 0 failed; 1 ignored; …`.
+/// Parses the numbers of a line such as `ok. 3 passed; 0 failed; 1 ignored; …`.
 fn counts(result: &str) -> Counts {
     let words: Vec<_> = result.split([' ', ';']).collect();
     let of = |what| {

@@ -1,10 +1,10 @@
-//! `cargo bench --bench workloads -- [ARGUMENTS]` is `wgrad bench [ARGUMENTS]`, built for it.
+//! `cargo bench --bench workloads -- [ARGUMENTS]` runs `wgrad bench [ARGUMENTS]` in an optimized build.
 
 use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    // `cargo test --all-targets` starts benchmarks, too; they only time when asked to.
+    // `cargo test --all-targets` also starts this program. It measures only if cargo passes `--bench`.
     let Some(asked) = arguments.iter().position(|argument| argument == "--bench") else {
         return ExitCode::SUCCESS;
     };

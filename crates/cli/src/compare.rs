@@ -1,4 +1,4 @@
-//! `wgrad compare`: trained models side by side.
+//! `wgrad compare`: shows the settings and test metrics of several trained models side by side.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -15,7 +15,7 @@ use crate::error::CommandError;
 use crate::model::{Model, TEST, Training};
 use crate::output::{count, print};
 
-/// Confidence level of the intervals.
+/// Confidence level of the intervals around the metrics.
 const CONFIDENCE: f64 = 0.95;
 
 /// The arguments of `wgrad compare`.
@@ -35,20 +35,20 @@ pub struct Args {
     json: bool,
 }
 
-/// A saved model with the scores of its test rows.
+/// A saved model with its scores on the test rows.
 struct Run {
     name: String,
     model: Model,
     scores: Option<Scores>,
     metrics: Vec<MetricInterval>,
-    /// Differences from the first run, or the reason why there are none.
+    /// Differences between this run's metrics and the first run's, or the reason why they cannot be computed.
     differences: Result<Vec<MetricInterval>, String>,
 }
 
 /// Compares the runs and prints the result.
 ///
 /// # Errors
-/// If a folder holds no model, or a file is damaged.
+/// If a folder contains no saved model, or a file is damaged.
 pub fn run(args: &Args) -> Result<()> {
     let mut runs = args.runs.iter().map(|folder| read(folder)).collect::<Result<Vec<_>>>()?;
     let (first, others) = runs.split_at_mut(1);
@@ -80,7 +80,8 @@ fn read(folder: &Path) -> Result<Run> {
     Ok(Run { name, model, scores, metrics, differences: Err("it is the first".into()) })
 }
 
-/// Returns the paired differences between two runs, or the reason why they cannot be compared.
+/// Returns the differences between the metrics of two runs on the same test rows, or the reason why the runs
+/// cannot be compared.
 fn difference(first: &Run, other: &Run) -> Result<Result<Vec<MetricInterval>, String>> {
     let (Some(a), Some(b)) = (&first.scores, &other.scores) else {
         let without = if first.scores.is_none() { first } else { other };
@@ -92,8 +93,8 @@ fn difference(first: &Run, other: &Run) -> Result<Result<Vec<MetricInterval>, St
     if a.classes() != b.classes() || first.model.target != other.model.target {
         return Ok(Err(format!("{} predicts something else", other.name)));
     }
-    // Runs with other feature columns have other hashes of rows. Their test rows are still the same if they were
-    // chosen in the same way.
+    // The hash of a row covers its feature columns, so two runs with different columns have different hashes.
+    // Their test rows are still the same if they were chosen in the same way.
     let (x, y) = (&first.model.training, &other.model.training);
     let file = |path: &str| Path::new(path).file_name().map(ToOwned::to_owned);
     let split = |of: &Training| ["group_by", "time"].map(|name| of.running.get(name).cloned());
@@ -108,7 +109,7 @@ fn difference(first: &Run, other: &Run) -> Result<Result<Vec<MetricInterval>, St
     paired(first, other, CONFIDENCE, Seed(0)).map(Ok)
 }
 
-/// Returns the settings that differ between the runs: the name, and the value in each run.
+/// Returns the settings that differ between the runs: for each setting's name, the value in every run.
 fn settings(runs: &[Run]) -> BTreeMap<String, Vec<String>> {
     let all: Vec<BTreeMap<String, String>> = runs.iter().map(|run| settings_of(&run.model)).collect();
     let mut names: Vec<&String> = all.iter().flat_map(BTreeMap::keys).collect();
@@ -121,7 +122,7 @@ fn settings(runs: &[Run]) -> BTreeMap<String, Vec<String>> {
     names.into_iter().map(|name| (name.clone(), row(name))).filter(|(_, values)| differ(values)).collect()
 }
 
-/// Returns the settings of a model by name.
+/// Returns the settings of a model as text, by name.
 fn settings_of(model: &Model) -> BTreeMap<String, String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     let training = serde_json::to_value(&model.training).unwrap_or_default();
@@ -144,12 +145,12 @@ fn settings_of(model: &Model) -> BTreeMap<String, String> {
     all
 }
 
-/// Lists a few names, or counts them.
+/// Lists up to four names; of more names, lists three and counts the rest.
 fn columns(names: &[String]) -> String {
     if names.len() <= 4 { names.join(", ") } else { format!("{} and {} more", names[..3].join(", "), names.len() - 3) }
 }
 
-/// Returns a metric from `model.json`, for a run without scores.
+/// Returns a metric as recorded in `model.json`, for a run whose test scores are missing.
 fn described(run: &Run, name: &str) -> Option<f64> {
     let test = &run.model.test;
     match name {
@@ -170,7 +171,7 @@ fn find<'a>(all: &'a [MetricInterval], name: &str) -> Option<&'a MetricInterval>
     all.iter().find(|measured| measured.name == name)
 }
 
-/// Returns `better` or `worse` if the interval of a difference does not contain 0.
+/// Returns `better` or `worse` if the interval of a difference does not contain 0, and `None` otherwise.
 fn verdict(measured: &MetricInterval) -> Option<&'static str> {
     let Interval { low, high, .. } = measured.interval?;
     match (low > 0.0, high < 0.0) {

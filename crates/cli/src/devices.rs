@@ -1,4 +1,4 @@
-//! `wgrad devices`: the devices of this machine.
+//! `wgrad devices`: lists the devices of this machine.
 
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ pub fn automatic() -> (String, &'static str) {
 /// Opens the device named `name`. Prints a note if `auto` found no GPU, unless `quiet`.
 ///
 /// # Errors
-/// If there is no such device.
+/// If no device has this name.
 pub fn open(name: &str, quiet: bool) -> Result<Device> {
     let device = Device::named(name).map_err(|error| CommandError::Device { source: Box::new(error) })?;
     if name == "auto" && device.info().kind == "cpu" && !quiet {
@@ -57,7 +57,8 @@ pub fn open(name: &str, quiet: bool) -> Result<Device> {
     Ok(device)
 }
 
-/// Returns the value of `--device` that selects an adapter: its API and its name, without a part in parentheses.
+/// Returns the value of `--device` that selects an adapter: its graphics API and its name without the part in
+/// parentheses.
 pub fn selector(adapter: &Adapter) -> String {
     let info = adapter.info();
     let name = info.adapter.split(" (").next().unwrap_or_default().to_lowercase();
@@ -87,7 +88,8 @@ fn overview(auto: &str) -> Table {
     all
 }
 
-/// Describes the result of each driver's self-test, one line per finding.
+/// Describes the self-test of every driver: a summary line for each adapter, then a line for each probe that did
+/// not pass.
 fn self_tests() -> String {
     let mut lines = vec![];
     for adapter in adapters() {
@@ -156,7 +158,8 @@ fn limits() -> Table {
     all
 }
 
-/// Returns whether the adapter has the features that kernels may use, by their names in the JSON.
+/// Returns whether the adapter has each of the optional features that kernels use, with the feature's name in the
+/// JSON.
 fn features(adapter: &Adapter) -> [(&'static str, bool); 3] {
     let names: Vec<&str> = adapter.features().iter_names().map(|(name, _)| name).collect();
     [("f16", "SHADER_F16"), ("subgroups", "SUBGROUP"), ("timestamps", "TIMESTAMP_QUERY")]
@@ -165,7 +168,7 @@ fn features(adapter: &Adapter) -> [(&'static str, bool); 3] {
 
 fn bytes(n: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-    // Drivers often report a limit that is one element below a power of two.
+    // Drivers often report a limit that is one element smaller than a power of two.
     let near = n + 16;
     match units.into_iter().find(|(shift, _)| near >> shift > 0) {
         Some((shift, unit)) => format!("{} {unit}", near >> shift),

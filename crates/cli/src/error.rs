@@ -1,62 +1,62 @@
-//! Errors of the command, and the text of any error for the command line.
+//! Errors of the `wgrad` command, and the text that the command prints for any error.
 
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use wgrad_core::{DeviceError, DeviceFix, Error};
-use wgrad_data::DataError;
+use wgrad_data::{DataError, DataFix};
 use wgrad_metrics::Calibrate;
 use wgrad_train::TrainError;
+use wgrad_train::error::TrainFix;
 
-use crate::model::VERSION;
-use crate::output::shell_word;
+use crate::shell::shell_word;
 
-/// Error of the command itself, as [`Error::Other`] holds it.
+/// Error of the command itself. [`Error::Other`] contains it.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// `--pos-weight` with a loss of several logits.
+    /// Returned when `--pos-weight` is used with a loss that has several logits.
     #[error(
         "--pos-weight is for one logit and two classes (--loss bce), but there are {logits} logits; leave it out, or use \
          --sampler balanced"
     )]
     PosWeightNeedsBce { logits: usize },
-    /// Two options that balance the classes.
+    /// Returned when two options that balance the classes are both given.
     #[error("--pos-weight and --sampler balanced both balance the classes; use only one of them")]
     BalancedTwice,
-    /// `--loss bce` with another number of classes than two.
+    /// Returned when `--loss bce` is used with a number of classes other than two.
     #[error("--loss bce needs two classes, but column `{column}` has {classes}; use --loss ce or leave it out")]
     BceNeedsTwoClasses { column: String, classes: usize },
-    /// No validation rows for options that need them.
+    /// Returned when options need validation rows, but `--validation` is 0.
     #[error("--threshold and --calibrate choose on validation rows, so --validation cannot be 0")]
     NoValidationRows,
-    /// `--threshold` with more than two classes.
+    /// Returned when `--threshold` is used with more than two classes.
     #[error("--threshold is for two classes, but there are {classes}; leave it out")]
     ThresholdNeedsTwoClasses { classes: usize },
-    /// A calibration method for two classes with more than two.
+    /// Returned when a calibration method for two classes is used with more than two.
     #[error("--calibrate {method} is for two classes, but there are {classes}; use --calibrate temperature")]
     CalibrationNeedsTwoClasses { method: Calibrate, classes: usize },
-    /// `--at-step` at or after the last step.
+    /// Returned when `--at-step` is the last step or a later one.
     #[error("the training has {steps} steps, so it cannot be stopped after {step} of them")]
     StopAfterEnd { step: u64, steps: u64 },
-    /// A training run that is too short to be stopped.
+    /// Returned when the training run is too short to be stopped before its end.
     #[error("a training of {steps} steps cannot be stopped before its end: give it more")]
     TooFewSteps { steps: u64 },
-    /// `--filter` that matches no case.
+    /// Returned when `--filter` matches no case.
     #[error("no case has `{filter}` in its name{} (see --list)", if *full { "" } else { " of the quick choice; --full has more" })]
     NoCase { filter: String, full: bool },
-    /// A device that cannot be opened.
+    /// Returned when a device cannot be opened.
     #[error("{source}; `wgrad devices` says more about them")]
     Device { source: Box<Error> },
-    /// A device without kernel variants.
+    /// Returned when the device has only one variant of each kernel, so that there is nothing to tune.
     #[error(
         "{kind} has one variant of each kernel, so there is nothing to tune; name a GPU with --device (see `wgrad devices`)"
     )]
     NothingToTune { kind: String },
-    /// No folder for the tuning choices.
+    /// Returned when there is no folder in which to store the tuning choices.
     #[error("there is no folder for caches to keep the result in: set XDG_CACHE_HOME or HOME, and not WGRAD_CACHE=off")]
     NoCacheFolder,
-    /// A loss that is infinite or NaN; the model is not saved.
+    /// Returned when the loss is infinite or NaN. The model is not saved.
     #[error(
         "the loss is {loss} in step {step} of epoch {epoch}; nothing was saved. Use a smaller learning rate, such as --lr \
          {lr}, or --clip-norm 1{}", node.as_ref().map_or_else(String::new, |node| format!("\n  the first that is not finite there: {node}"))
@@ -65,75 +65,75 @@ pub enum CommandError {
         loss: f64,
         epoch: usize,
         step: usize,
-        /// Learning rate to try.
+        /// Smaller learning rate that the message suggests.
         lr: f64,
-        /// First node that is not finite, if it is known.
+        /// First node of the graph whose value is not finite, if it is known.
         node: Option<String>,
     },
 
-    /// A file in the place of a folder.
+    /// Returned when there is a file where a folder is needed.
     #[error("{} is a file, so nothing can be saved in it; choose a folder with {option}", path.display())]
     NotFolder { path: PathBuf, option: &'static str },
-    /// A file or folder that cannot be written.
+    /// Returned when a file or folder cannot be written.
     #[error("{} cannot be written: {source}; choose another place with {option}", path.display())]
     Write { path: PathBuf, source: io::Error, option: &'static str },
-    /// A path without a file name.
+    /// Returned when a path does not end in a file name.
     #[error("{} is not the name of a file; give one with {option}", path.display())]
     NotFile { path: PathBuf, option: &'static str },
-    /// `--out` that names the input.
+    /// Returned when `--out` names the input file.
     #[error("{} is the file with the rows, which would be overwritten; choose another --out", path.display())]
     OverwritesInput { path: PathBuf },
-    /// Predictions that cannot be formatted as CSV.
+    /// Returned when the predictions cannot be formatted as CSV.
     #[error("the predictions cannot be written: {reason}")]
     Predictions { reason: String },
-    /// An output of the model that is infinite or NaN.
+    /// Returned when an output of the model is infinite or NaN.
     #[error("the model's output is not finite for row {row} of the file")]
     OutputNotFinite {
-        /// Row of the file, from 1.
+        /// Number of the row in the file, counted from 1.
         row: usize,
     },
 
-    /// A folder without a saved model.
+    /// Returned when a folder contains no saved model.
     #[error(
         "{} {}, so it is no saved model; give the folder that `wgrad train --out DIR` wrote", folder.display(),
         if *exists { "has no model.json" } else { "is no folder" }
     )]
     NotModel { folder: PathBuf, exists: bool },
-    /// A missing file of weights.
+    /// Returned when the file of weights is missing.
     #[error("{} is missing; train the model again", path.display())]
     NoWeights { path: PathBuf },
-    /// Weights that do not fit the model's description.
+    /// Returned when the weights do not fit `model.json`.
     #[error("{} does not fit model.json beside it: it belongs to another model, or was changed\n  {reason}", path.display())]
     ForeignWeights { path: PathBuf, reason: String },
-    /// A `model.json` that cannot be used.
+    /// Returned when `model.json` cannot be used.
     #[error("{} is not the description of a model: {reason}; train the model again", path.display())]
     Description { path: PathBuf, reason: String },
-    /// A `model.json` of another version.
+    /// Returned when `model.json` has another format version.
     #[error(
-        "{} is of version {version}, and this wgrad reads version {VERSION}; use the wgrad that wrote it, or train the \
+        "{} is of version {version}, and this wgrad reads version {supported}; use the wgrad that wrote it, or train the \
          model again", path.display()
     )]
-    ModelVersion { path: PathBuf, version: u32 },
-    /// Test scores of other classes than the model's.
+    ModelVersion { path: PathBuf, version: u32, supported: u32 },
+    /// Returned when the file of test scores has other classes than the model.
     #[error(
         "{} is of another model: its classes are {}, and those of the model {}\n  fix: train the model again",
         path.display(), scores.join(", "), model.join(", ")
     )]
     ForeignScores { path: PathBuf, scores: Vec<String>, model: Vec<String> },
 
-    /// A child process that failed, with its standard error, which ends with an error message.
+    /// Returned when a child process fails. `stderr` is its standard error, which ends with an error message.
     #[error("{stderr}")]
     Child { stderr: String },
-    /// A child process that failed without a message.
+    /// Returned when a child process fails without a message.
     #[error("`wgrad {command}` ended with {status}")]
     ChildEnded { command: String, status: ExitStatus },
-    /// Values that cannot be exchanged with a child process.
+    /// Returned when values cannot be converted to or from the JSON of a child process.
     #[error("{reason}")]
     Json { reason: String },
-    /// Workloads that could not be measured, a message for each.
+    /// Returned when workloads could not be measured. There is one message for each.
     #[error("{}", messages.join("\n"))]
     NotMeasured { messages: Vec<String> },
-    /// A workload whose result differs from the reference.
+    /// Returned when a workload's result differs from the reference.
     #[error(
         "{workload} computes {value} where the reference has {truth} (result {result}, bound {bound:.1e}), so it is not \
          timed; `cargo test -p wgrad --test parity` finds the kernel"
@@ -147,7 +147,8 @@ impl From<CommandError> for Error {
     }
 }
 
-/// Returns the message of an error, with fixes as options of the command. `drop` is the option that drops columns.
+/// Returns the message of an error, in which fixes are options of the command. `drop` is the name of the option
+/// that drops columns.
 pub fn message(error: &Error, drop: &str) -> String {
     if let Some(error) = error.facts::<DataError>() {
         error.message(&|fix| data_fix(fix, drop))
@@ -160,22 +161,21 @@ pub fn message(error: &Error, drop: &str) -> String {
     }
 }
 
-/// Returns a fix of the data as an option.
-fn data_fix(fix: &wgrad_data::Fix, drop: &str) -> String {
-    use wgrad_data::Fix;
+/// Describes a fix for the data as an option of the command.
+fn data_fix(fix: &DataFix, drop: &str) -> String {
     match fix {
-        Fix::DropColumns(names) if names.is_empty() => drop.into(),
-        Fix::DropColumns(names) => format!("{drop} {}", shell_word(&names.join(","))),
-        Fix::DropRows => "--missing drop".into(),
-        Fix::FillMean => "--missing mean".into(),
-        Fix::MinFrequency => "--min-frequency N".into(),
-        Fix::MaxCategories(limit) => format!("--max-categories {limit}"),
-        Fix::SplitByTime(column) => format!("--time {}", shell_word(column)),
+        DataFix::DropColumns(names) if names.is_empty() => drop.into(),
+        DataFix::DropColumns(names) => format!("{drop} {}", shell_word(&names.join(","))),
+        DataFix::DropRows => "--missing drop".into(),
+        DataFix::FillMean => "--missing mean".into(),
+        DataFix::MinFrequency => "--min-frequency N".into(),
+        DataFix::MaxCategories(limit) => format!("--max-categories {limit}"),
+        DataFix::SplitByTime(column) => format!("--time {}", shell_word(column)),
         other => other.to_string(),
     }
 }
 
-/// Returns a fix of a device as a command.
+/// Describes a fix for the device as a command.
 fn device_fix(fix: DeviceFix) -> String {
     match fix {
         DeviceFix::ListDevices => "`wgrad devices`".into(),
@@ -184,17 +184,16 @@ fn device_fix(fix: DeviceFix) -> String {
     }
 }
 
-/// Returns a fix of a training run as an option.
-fn train_fix(fix: &wgrad_train::error::Fix) -> String {
-    use wgrad_train::error::Fix;
+/// Describes a fix for a training run as an option of the command.
+fn train_fix(fix: &TrainFix) -> String {
     match fix {
-        Fix::Resume => "--resume".into(),
-        Fix::Overwrite => "--overwrite".into(),
-        Fix::OtherFolder => "another folder: --out DIR".into(),
-        Fix::SameTraining => {
+        TrainFix::Resume => "--resume".into(),
+        TrainFix::Overwrite => "--overwrite".into(),
+        TrainFix::OtherFolder => "another folder: --out DIR".into(),
+        TrainFix::SameTraining => {
             "resume with the options and rows that it began with, or begin anew with --overwrite".into()
         }
-        Fix::BeginElsewhere => "begin anew with --overwrite".into(),
+        TrainFix::BeginElsewhere => "begin anew with --overwrite".into(),
         other => other.to_string(),
     }
 }

@@ -9,6 +9,7 @@ mod model;
 mod output;
 mod parity;
 mod predict;
+mod shell;
 mod train;
 mod tune;
 mod variants;
@@ -81,7 +82,7 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            // The message of a child process has its prefix already.
+            // The message of a child process already starts with `error: `.
             let prefix = if matches!(error.facts(), Some(CommandError::Child { .. })) { "" } else { "error: " };
             output::note(&format!("{prefix}{}", error::message(&error, drop)));
             ExitCode::FAILURE
@@ -93,12 +94,12 @@ fn done(result: Result<()>) -> Result<ExitCode> {
     result.map(|()| ExitCode::SUCCESS)
 }
 
-/// Restarts the process with a `WAYLAND_DISPLAY` at which there is no display.
+/// Restarts the process with `WAYLAND_DISPLAY` set to a path at which there is no display.
 ///
-/// Mesa's device selection looks for a Wayland display, and libwayland complains on stderr if `XDG_RUNTIME_DIR` is
-/// not set, as in containers and over SSH, unless the display is an absolute path. The environment of a running
-/// process cannot be changed safely, so the command executes itself with such a path. The path is set then, so this
-/// happens once.
+/// When Mesa selects a device, it looks for a Wayland display. If `XDG_RUNTIME_DIR` is not set, as in containers
+/// and over SSH, libwayland then prints an error message, unless `WAYLAND_DISPLAY` is an absolute path. The
+/// environment of a running process cannot be changed safely, so the command executes itself again with such a
+/// path. The restarted process finds the variable set and does not restart again.
 #[cfg(target_os = "linux")]
 fn silence_the_driver() {
     use std::env::{args_os, current_exe, var_os};
@@ -113,7 +114,7 @@ fn silence_the_driver() {
         if let Some(name) = args_os().next() {
             again.arg0(name);
         }
-        // `exec` returns only if it fails. The driver then prints its complaint, and everything else works.
+        // `exec` returns only if it fails. Then the driver prints its message, and everything else works.
         let _ = again.args(args_os().skip(1)).env(DISPLAY, "/dev/null").exec();
     }
 }

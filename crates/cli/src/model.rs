@@ -1,4 +1,4 @@
-//! The saved model: a folder with `model.json`, the description, and `model.safetensors`, the weights.
+//! The saved model: a folder with a description (`model.json`) and the weights (`model.safetensors`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,27 +17,27 @@ use wgrad_nn::{Module, Sequential, StateDict};
 use crate::error::CommandError;
 use crate::output::{Files, count};
 
-/// Value of the field `format` in `model.json`.
+/// Value of the field `format` in `model.json`, which identifies the kind of file.
 pub const FORMAT: &str = "wgrad-classifier";
 /// Version of the format that this command writes.
 pub const VERSION: u32 = 1;
 const DESCRIPTION: &str = "model.json";
 const WEIGHTS: &str = "model.safetensors";
-/// File with the model's scores on the test rows.
+/// Name of the file with the model's scores on the test rows.
 pub const TEST: &str = "test.safetensors";
 const NAMES: &str = "model.safetensors: the state dict of torch.nn.Sequential(*layers)";
 const NAMES_WITH_EMBEDDINGS: &str = "model.safetensors: the state dict of a torch.nn.Sequential of the layers behind the \
     embeddings, and embeddings.0.weight and so on";
-/// Largest width of a hidden layer.
+/// Largest allowed width of a hidden layer.
 pub const WIDEST: usize = 65_536;
 
-/// Loss function of the training; it determines the number of logits.
+/// Loss function used in training. It determines the number of logits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Loss {
-    /// Binary cross-entropy: one logit for two classes.
+    /// Binary cross-entropy, with one logit for two classes.
     Bce,
-    /// Cross-entropy: one logit per class.
+    /// Cross-entropy, with one logit per class.
     Ce,
 }
 
@@ -48,21 +48,22 @@ impl Loss {
     }
 }
 
-/// Trained embedding of a categorical column.
+/// Size of a trained embedding, which replaces a categorical column.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Embedded {
     /// Name of the column.
     column: String,
-    /// Index of the feature that holds the category's number.
+    /// Index of the feature whose value is the number of the category.
     feature: usize,
-    /// Number of categories, including the unseen one.
+    /// Number of categories, including the one for categories not seen in training.
     size: usize,
     /// Length of an embedding vector.
     width: usize,
 }
 
 impl Embedded {
-    /// Returns the columns to embed, with vectors of length `1.6 · categories^0.56` (fast.ai's rule of thumb).
+    /// Returns the columns to embed. A column's vectors have length `1.6 · categories^0.56` (fast.ai's rule of
+    /// thumb).
     fn of(preprocess: &Preprocess) -> Vec<Self> {
         let all = preprocess.categories().iter().filter(|categories| categories.is_embedded());
         let embedded = all.filter_map(|categories| {
@@ -76,13 +77,13 @@ impl Embedded {
     }
 }
 
-/// Multilayer perceptron: per hidden layer `Linear`, `BatchNorm1d`, `ReLU` and, if requested, `Dropout`; then
-/// `Linear`. `Embedding`s come first, for the columns that have one.
+/// Multilayer perceptron. Each hidden layer is `Linear`, `BatchNorm1d`, `ReLU` and, if requested, `Dropout`; the
+/// output layer is `Linear`. Before the first layer, an `Embedding` replaces each column that is embedded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Architecture {
     /// Number of features.
     pub inputs: usize,
-    /// Embeddings that replace a feature, in the order of the features.
+    /// Embeddings that each replace one feature, in the order of those features.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     embeddings: Vec<Embedded>,
     /// Widths of the hidden layers.
@@ -94,12 +95,12 @@ pub struct Architecture {
     /// The layers in PyTorch's notation. The tensors of layer `i` are named `i.weight`, `i.running_mean` and so on,
     /// as in the state dict of a `torch.nn.Sequential` of these layers.
     layers: Vec<String>,
-    /// File of the tensors and their naming scheme, for people who read `model.json`.
+    /// Name of the weights' file and the naming scheme of its tensors, for people who read `model.json`.
     weights: String,
 }
 
 impl Architecture {
-    /// Creates an architecture of these sizes.
+    /// Describes a network of these sizes for preprocessed data.
     pub fn new(preprocess: &Preprocess, inputs: usize, hidden: Vec<usize>, dropout: f64, outputs: usize) -> Self {
         let embeddings = Embedded::of(preprocess);
         let mut layers: Vec<String> = (embeddings.iter())
@@ -118,7 +119,7 @@ impl Architecture {
         Self { inputs, embeddings, hidden, dropout, outputs, layers, weights: weights.into() }
     }
 
-    /// Builds the layers, with their variables in `params`.
+    /// Builds the layers and adds their variables to `params`.
     pub fn build(&self, params: &Params) -> Network {
         let tables = self.embeddings.iter().enumerate().map(|(i, of)| {
             let scope = params.at("embeddings").at(i);
@@ -144,7 +145,7 @@ impl Architecture {
         &self.layers
     }
 
-    /// Returns the number of weights and biases of the linear layers.
+    /// Returns the total number of weights and biases in the linear layers.
     fn weights(&self) -> u128 {
         let inputs = embedded_width(self.inputs, &self.embeddings);
         let tables: u128 = self.embeddings.iter().map(|of| of.size as u128 * of.width as u128).sum();
@@ -154,12 +155,12 @@ impl Architecture {
     }
 }
 
-/// Returns the number of inputs of the first linear layer.
+/// Returns the number of inputs of the first linear layer, which follows the embeddings.
 fn embedded_width(inputs: usize, embeddings: &[Embedded]) -> usize {
     inputs - embeddings.len() + embeddings.iter().map(|of| of.width).sum::<usize>()
 }
 
-/// The layers of an [`Architecture`], with their variables.
+/// The layers that an [`Architecture`] describes, with their variables.
 #[derive(Debug)]
 pub struct Network {
     inputs: usize,
@@ -169,7 +170,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Returns the last layer.
+    /// Returns the output layer, which computes the logits.
     pub fn head(&self) -> &Linear {
         &self.head
     }
@@ -195,19 +196,19 @@ impl Module for Network {
     }
 }
 
-/// Settings of the training, for people who read `model.json` and to repeat it.
+/// Settings of the training, for people who read `model.json` and for repeating the training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Training {
-    /// File with the rows.
+    /// Path of the file with the training and test rows.
     pub file: String,
     /// Number of training rows.
     pub rows: usize,
-    /// Fraction of the rows in the test set.
+    /// Fraction of the rows that are in the test set.
     pub test: f64,
     /// Number of validation rows.
     #[serde(default)]
     pub validation_rows: usize,
-    /// Seed of the split, the initial weights, the order of the rows and dropout.
+    /// Seed of everything random: the split, the initial weights, the order of the rows, and dropout.
     pub seed: u64,
     /// Number of passes over the training rows.
     pub epochs: usize,
@@ -217,19 +218,20 @@ pub struct Training {
     pub lr: f64,
     /// Weight decay of `AdamW`.
     pub weight_decay: f64,
-    /// Weight of positive rows in the loss, if there was one.
+    /// Weight of the positive rows in the loss, if one was set.
     pub pos_weight: Option<f64>,
-    /// Treatment of missing cells.
+    /// Treatment of empty and NaN cells.
     pub missing: String,
-    /// `cpu`, `cpu-f64` or `gpu`.
+    /// Kind of device that trained the model: `cpu`, `cpu-f64` or `gpu`.
     pub device: String,
-    /// Name of the adapter.
+    /// Name of the adapter that trained the model.
     pub adapter: String,
-    /// Kernel variant that ran for each tuning key with several variants; empty on a CPU.
+    /// Kernel variant that was used for each tuning key (an op with its sizes) that has several variants; empty on
+    /// a CPU.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variants: BTreeMap<String, String>,
-    /// Options that differ from their defaults: schedule, clipping, accumulation, patience, sampler, start, and the
-    /// columns that determine the split.
+    /// Options that differ from their defaults: schedule, clipping, accumulation, patience, sampler, start, and
+    /// the columns that determine the split.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub running: BTreeMap<String, String>,
 }
@@ -243,9 +245,9 @@ pub struct Model {
     pub version: u32,
     /// Name of the column to predict.
     pub target: String,
-    /// Names of the classes. Of two, the second is the positive one.
+    /// Names of the classes. If there are two, the second is the positive class.
     pub classes: Vec<String>,
-    /// Loss function of the training.
+    /// Loss function used in training.
     pub loss: Loss,
     /// The layers.
     pub architecture: Architecture,
@@ -253,7 +255,7 @@ pub struct Model {
     pub preprocess: Preprocess,
     /// Settings of the training.
     pub training: Training,
-    /// Rule that turns logits into probabilities and labels. Models of older versions have none.
+    /// Rule that converts logits to probabilities and labels. Models of older versions have the default rule.
     #[serde(default)]
     pub decision: Decision,
     /// Metrics on the test rows.
@@ -261,7 +263,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Describes how logits become probabilities and, for two classes, labels.
+    /// Describes in a sentence how logits become probabilities and, for two classes, labels.
     pub fn describe_decision(&self) -> String {
         let decision = &self.decision;
         let calibration = describe_calibration(decision);
@@ -278,7 +280,8 @@ impl Model {
         format!("{calibration}; {threshold}{rule}")
     }
 
-    /// Writes the model and, if given, the test scores into a folder. The files appear when all of them are complete.
+    /// Writes the model and, if given, the test scores into a folder. No file appears before all of them are
+    /// complete.
     ///
     /// # Errors
     /// If the folder cannot be written.
@@ -290,17 +293,18 @@ impl Model {
         files.write(WEIGHTS, &weights)?;
         match scores {
             Some(scores) => files.write(TEST, scores)?,
-            // The scores of an older model must not stay.
+            // Test scores of a model saved here earlier must not remain.
             None => drop(fs::remove_file(folder.join(TEST))),
         }
         files.write(DESCRIPTION, (text + "\n").as_bytes())?;
         files.publish()
     }
 
-    /// Reads a folder that [`Self::save`] wrote: returns the model and loads its weights into `params`.
+    /// Reads a folder that [`Self::save`] wrote. Returns the model and its layers, and loads the weights into
+    /// `params`.
     ///
     /// # Errors
-    /// If a file is missing, damaged, of another version or of another model.
+    /// If a file is missing or damaged, has another version, or belongs to another model.
     pub fn load(folder: &Path, params: &Params) -> Result<(Self, Network)> {
         let model = Self::describe(folder)?;
         let path = folder.join(WEIGHTS);
@@ -321,7 +325,7 @@ impl Model {
         if report.is_complete() { Ok((model, layers)) } else { Err(foreign(report.to_string()).into()) }
     }
 
-    /// Reads only `model.json`.
+    /// Reads `model.json` without the weights.
     ///
     /// # Errors
     /// See [`Self::load`].
@@ -338,14 +342,14 @@ impl Model {
             return Err(invalid(&format!("its format is `{}`, not `{FORMAT}`", version.format)).into());
         }
         if version.version != VERSION {
-            return Err(CommandError::ModelVersion { path, version: version.version }.into());
+            return Err(CommandError::ModelVersion { path, version: version.version, supported: VERSION }.into());
         }
         let model: Self = serde_json::from_str(&text).map_err(|error| invalid(&error))?;
         model.check().map_err(|reason| invalid(&reason))?;
         Ok(model)
     }
 
-    /// Checks that the parts are consistent.
+    /// Checks that the fields are consistent with each other.
     fn check(&self) -> Result<(), String> {
         let Architecture { inputs, hidden, dropout, outputs, .. } = &self.architecture;
         let (columns, classes) = (self.preprocess.features().len(), self.classes.len());
@@ -363,7 +367,7 @@ impl Model {
     }
 }
 
-/// Describes the calibration of a decision.
+/// Describes a decision's calibration in a few words.
 pub fn describe_calibration(decision: &Decision) -> String {
     match decision.calibration() {
         None => "probabilities as the model gives them".into(),
@@ -371,7 +375,7 @@ pub fn describe_calibration(decision: &Decision) -> String {
     }
 }
 
-/// Fields that every version of `model.json` has.
+/// Fields of `model.json` that every version of the format has.
 #[derive(Deserialize)]
 struct Version {
     format: String,

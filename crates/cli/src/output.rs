@@ -13,14 +13,14 @@ use crate::error::CommandError;
 
 /// Writes a line to standard error.
 pub fn note(line: &str) {
-    // If standard error cannot be written, there is no way to report it.
+    // If standard error cannot be written, there is nowhere left to report the failure.
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Writes text to standard output. A reader that has closed the pipe (`| head`) is not an error.
+/// Writes text to standard output. A closed pipe, as in `| head`, does not return an error.
 ///
 /// # Errors
-/// If the stream cannot be written for another reason.
+/// If standard output cannot be written for another reason.
 pub fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -29,9 +29,9 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Prints the result of a check and returns the exit code, 1 if it did not pass.
+/// Prints the result of a check and returns the exit code: 0 if the check passed, otherwise 1.
 ///
-/// With `line`, the JSON goes to standard output and the text to standard error.
+/// If `line` is given, it is printed to standard output as JSON, and the text to standard error.
 ///
 /// # Errors
 /// If standard output cannot be written.
@@ -46,23 +46,18 @@ pub fn verdict(passes: bool, text: &str, line: Option<Value>) -> Result<ExitCode
     Ok(if passes { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Quotes a word for a shell if it needs quotes.
-pub fn shell_word(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "_-.,:/".contains(c);
-    if word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', "'\\''")) }
-}
-
 /// Formats names in backticks, separated by commas.
 pub fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     names.into_iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
-/// Formats a count with its noun: `1 row`, `2 rows`.
+/// Formats a number with its noun, as in `1 row` or `2 rows`.
 pub fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// Checks that files can be written into a folder, which `option` names. Leaves the file system unchanged.
+/// Checks that files can be written into a folder. Leaves the file system unchanged. `option` is the command-line
+/// option that named the folder.
 ///
 /// # Errors
 /// If the folder does not exist and cannot be created, is not a folder, or cannot be written.
@@ -76,7 +71,7 @@ pub fn check_folder(folder: &Path, option: &'static str) -> Result<()> {
     written.map_err(|source| cannot_write(folder, source, option))
 }
 
-/// Creates a folder and its missing parents. Returns the created ones, outermost first.
+/// Creates a folder and its missing parents. Returns the folders that it created, outermost first.
 fn make_folder(folder: &Path, option: &'static str) -> Result<Vec<PathBuf>> {
     let mut missing: Vec<&Path> = folder.ancestors().take_while(|path| !path.as_os_str().is_empty()).collect();
     missing.retain(|path| !path.exists());
@@ -103,20 +98,21 @@ fn temporary(name: &str) -> String {
     format!(".{name}.{}.tmp", std::process::id())
 }
 
-/// Set of files that appear together: they are written under temporary names first.
+/// Set of files that appear together: each is written under a temporary name and renamed when all are complete.
 #[derive(Debug)]
 pub struct Files {
     folder: PathBuf,
-    /// Option that names the folder, for messages.
+    /// Command-line option that names the folder, for error messages.
     option: &'static str,
-    /// Folders that were created for the files.
+    /// Folders that were created for these files.
     made: Vec<PathBuf>,
-    /// Temporary and final path of each written file.
+    /// Temporary path and final path of each written file.
     written: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Files {
-    /// Prepares to write files into a folder, which `option` names. Creates the folder if it does not exist.
+    /// Prepares to write files into a folder, which is created if it does not exist. `option` is the command-line
+    /// option that named the folder.
     ///
     /// # Errors
     /// See [`check_folder`].
@@ -127,7 +123,7 @@ impl Files {
     /// Writes a file under a temporary name.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If the file cannot be written.
     pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let (now, then) = (self.folder.join(temporary(name)), self.folder.join(name));
         self.written.push((now.clone(), then.clone()));
@@ -140,8 +136,8 @@ impl Files {
 
     /// Renames all files to their final names, in the order in which they were written.
     ///
-    /// The last file makes the others valid, so an older file of its name is removed first: files of two runs are
-    /// never mixed.
+    /// An older file with the last file's name is removed first, so that readers never find the files of two runs
+    /// mixed: the files are valid only if the last one is there.
     ///
     /// # Errors
     /// If a file cannot be replaced.
@@ -160,7 +156,8 @@ impl Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        // Published files have been renamed, and `remove_dir` keeps a folder that is not empty.
+        // Published files no longer have their temporary names, and `remove_dir` fails for a folder that is not
+        // empty.
         for (now, _) in &self.written {
             let _ = fs::remove_file(now);
         }
@@ -170,7 +167,7 @@ impl Drop for Files {
     }
 }
 
-/// Splits a path, which `option` names, into its folder and its file name.
+/// Splits a path into its folder and its file name. `option` is the command-line option that named the path.
 ///
 /// # Errors
 /// If the path does not end in a file name.

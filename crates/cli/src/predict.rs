@@ -1,4 +1,4 @@
-//! `wgrad predict`: predictions of a saved model for new rows.
+//! `wgrad predict`: predicts the classes of new rows with a saved model.
 
 use std::path::{Path, PathBuf};
 
@@ -39,10 +39,10 @@ pub struct Args {
     stored: Stored,
 }
 
-/// Predicts and writes the result.
+/// Runs the command: predicts the rows and writes the predictions.
 ///
 /// # Errors
-/// If the model, the rows, the device or the output cannot be used.
+/// If the model, the rows or the device cannot be used, or the output cannot be written.
 pub fn run(args: &Args) -> Result<()> {
     let params = Params::default();
     let (model, layers) = Model::load(&args.model, &params)?;
@@ -73,15 +73,15 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// Destination of the predictions.
 enum Destination {
-    /// A file of this name in this folder. It appears when it is complete.
+    /// A file with this name in this folder. The file appears when it is complete.
     File(PathBuf, String),
-    /// A pipe or a device such as `/dev/stdout`, which must not be replaced.
+    /// A pipe or a device file such as `/dev/stdout`, which must be written to and not replaced.
     Stream(PathBuf),
 }
 
-/// Returns the destination for `--out`, after checking that it can be written.
+/// Returns the destination that `--out` names, after checking that it can be written.
 fn check_destination(out: &Path, file: &Path) -> Result<Destination> {
-    // A symbolic link is resolved, so that its target is replaced and not the link.
+    // A symbolic link is resolved, so that the file it points to is replaced and not the link itself.
     let real = out.canonicalize();
     if real.as_ref().is_ok_and(|real| file.canonicalize().is_ok_and(|file| file == *real)) {
         return Err(CommandError::OverwritesInput { path: out.into() }.into());

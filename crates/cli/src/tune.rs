@@ -1,4 +1,4 @@
-//! `wgrad tune`: finds the fastest kernel variants on a device.
+//! `wgrad tune`: measures which kernel variants are fastest on a device.
 
 use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
@@ -58,10 +58,10 @@ pub struct Args {
     json: bool,
 }
 
-/// Workloads that train a model.
+/// Names of the workloads that train a model.
 const TRAINING: [&str; 4] = ["tabular", "mid", "wide", "cnn"];
 
-/// Tunes the device and stores the result.
+/// Runs the command: measures the kernel variants and stores the fastest ones.
 ///
 /// # Errors
 /// If the device has no kernel variants, the model cannot be read, or the result cannot be stored.
@@ -96,7 +96,7 @@ pub fn run(args: &Args) -> Result<()> {
             done.push(tuned.clone());
         })?;
         left += rest.unwrap_or_else(|| undecided(&plan, &choices));
-        // Stored after each graph, so that its measurements are kept if the next graph fails.
+        // The choices are stored after each graph, so that they are kept if the next graph fails.
         stored.extend(choices.iter());
         file = Some(save_choices(&folder, &info, &stored)?);
     }
@@ -104,7 +104,8 @@ pub fn run(args: &Args) -> Result<()> {
     print_results(args, &info, &Results { done, left, file })
 }
 
-/// Returns the number of tuning keys of a plan that have several variants and no choice yet.
+/// Returns the number of tuning keys (an op with its sizes) in a plan that have several variants and no choice
+/// yet.
 fn undecided(plan: &Plan, choices: &TuningChoices) -> usize {
     let mut keys: Vec<&str> = plan
         .choices()
@@ -116,12 +117,12 @@ fn undecided(plan: &Plan, choices: &TuningChoices) -> usize {
     keys.len()
 }
 
-/// Result of all measurements.
+/// Result of tuning all graphs.
 struct Results {
     done: Vec<Tuned>,
-    /// Number of tuning keys that were not measured for lack of time.
+    /// Number of tuning keys for which there was no time left.
     left: usize,
-    /// File in which the choices are stored.
+    /// File in which the choices are stored, if any were made.
     file: Option<PathBuf>,
 }
 
@@ -132,7 +133,7 @@ struct NamedGraph {
     fetches: Vec<Tensor>,
 }
 
-/// Traces the graphs to tune.
+/// Traces the graphs of the requested workloads or of the saved model.
 fn graphs(args: &Args) -> Result<Vec<NamedGraph>> {
     let mut graphs = vec![];
     if let Some(folder) = &args.model {
@@ -140,7 +141,7 @@ fn graphs(args: &Args) -> Result<Vec<NamedGraph>> {
         let params = Params::default();
         let layers = model.architecture.build(&params);
         let (rows, batch) = (model.training.rows, model.training.batch_size.min(model.training.rows));
-        // The last batch of an epoch may be smaller; the trainer skips one of a single row.
+        // The last batch of an epoch may be smaller. The trainer skips a batch of one row, and so does this loop.
         for batch in [batch, rows % batch.max(1)].into_iter().filter(|&batch| batch > 1) {
             let graph = Graph::new(Mode::Train);
             let logits = layers.forward(&graph.input("x", [batch, model.architecture.inputs], DType::F32));
@@ -168,7 +169,7 @@ fn graphs(args: &Args) -> Result<Vec<NamedGraph>> {
     Ok(graphs)
 }
 
-/// Returns the progress bar, hidden unless standard error is a terminal.
+/// Creates the progress bar, which is hidden unless standard error is a terminal.
 fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {msg}  {elapsed}");
     let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -191,7 +192,7 @@ fn times(tuned: &Tuned) -> String {
     format!("{:.1} → {:.1} µs, {:.2}×", us(tuned.default.time), us(tuned.chosen.time), speed_up(tuned))
 }
 
-/// Prints the result.
+/// Prints the result of tuning.
 fn print_results(args: &Args, info: &DeviceInfo, results: &Results) -> Result<()> {
     let Results { done, left, file } = results;
     let file = file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Options for kernel variants, shared by the commands that compute.
+//! Options that select kernel variants, for all commands that run kernels.
 
 use std::path::PathBuf;
 
@@ -21,10 +21,10 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// Returns the device with the selected variants. Prints a note about them unless `quiet`.
+    /// Returns the device with the selected variants. Prints a note about the selection unless `quiet` is `true`.
     ///
     /// # Errors
-    /// If the model whose variants are requested cannot be read.
+    /// If the saved model that `--variants-of` names cannot be read.
     pub fn apply(&self, device: Device, quiet: bool) -> Result<Device> {
         let info = device.info();
         if self.no_tuning || info.kind != "gpu" {
@@ -48,7 +48,7 @@ impl Stored {
         Ok(device.choosing(choices))
     }
 
-    /// Returns the options that pass the selection on to a child process.
+    /// Returns the command-line options that pass the same selection to a child process.
     pub fn options(&self) -> Vec<&str> {
         let folder = self.variants_of.as_ref().and_then(|folder| folder.to_str());
         let folder = folder.map(|folder| ["--variants-of", folder]);

@@ -1,4 +1,5 @@
-//! `wgrad verify-resume`: checks that a stopped and resumed training run ends with the same bytes on this machine.
+//! `wgrad verify-resume`: checks that a training run that is stopped and resumed saves the same bytes as one that
+//! is not.
 
 use std::ffi::OsString;
 use std::fs;
@@ -30,7 +31,7 @@ pub struct Args {
     train: train::Args,
 }
 
-/// Trains three times and compares the models.
+/// Runs the command: trains without a stop, trains up to a stop, resumes, and compares the saved models.
 ///
 /// # Errors
 /// If a training run fails, or the folder for temporary files cannot be written.
@@ -85,14 +86,14 @@ fn note_step(args: &Args, text: &str) {
     }
 }
 
-/// Returns a number from the clock, different on each call.
+/// Returns a number derived from the clock, for choosing a random step.
 fn random() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::from(since.subsec_nanos()).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
 }
 
-/// Returns this command's arguments for `wgrad train`: without the subcommand and without the options that are set
-/// here.
+/// Returns the arguments of this command that are passed to `wgrad train`: without the subcommand, and without the
+/// options that this command sets itself.
 fn training_arguments(all: impl Iterator<Item = OsString>) -> Vec<OsString> {
     const VALUES: [&str; 4] = ["--at-step", "--out", "--checkpoint-every", "--stop-after"];
     const FLAGS: [&str; 5] = ["--json", "--quiet", "--resume", "--overwrite", "--find-lr"];
@@ -112,7 +113,7 @@ fn training_arguments(all: impl Iterator<Item = OsString>) -> Vec<OsString> {
     kept
 }
 
-/// Trains in a child process that is expected to exit with `code`. Returns its standard output.
+/// Trains in a child process, which must exit with `code`. Returns the child's standard output.
 fn child(arguments: &[OsString], out: &Path, more: &[OsString], code: i32) -> Result<String> {
     let this = std::env::current_exe().map_err(Error::io("wgrad"))?;
     let mut command = Command::new(this);

@@ -1,10 +1,11 @@
-//! Invalid input: a clear message, the right exit code, and no partial output.
+//! Tests with invalid input: the command prints a clear message, exits with the right code, and leaves no partial
+//! output.
 
 mod common;
 
 use common::{Place, csv, two_classes};
 
-/// Trains on a file with this text. The training must fail with all of these words and leave no files.
+/// Trains on a CSV file with the text `csv`. The training must fail, print all of `words`, and leave no files.
 #[track_caller]
 fn refused(csv: &str, options: &str, words: &[&str]) {
     let place = Place::new();
@@ -140,7 +141,7 @@ fn options_out_of_range_are_usage_errors_naming_the_range() {
     assert_eq!(place.names(), ["t.csv"]);
 }
 
-/// Returns a folder with a model `m`, trained on `ok.csv`.
+/// Returns a folder with the file `ok.csv` and a model `m` that was trained on it.
 fn trained() -> Place {
     let place = Place::new();
     place.write("ok.csv", two_classes());
@@ -201,7 +202,7 @@ fn damaged_and_foreign_weights_are_refused() {
     assert_eq!(place.names(), ["m", "ok.csv", "other"]);
 }
 
-/// Returns a folder that even the superuser cannot write to.
+/// Trains and predicts with output folders under `/sys`, to which not even the superuser can write.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_read_only_folder_is_reported_before_training() {
@@ -253,7 +254,7 @@ fn a_damaged_description_of_a_model_is_refused_or_read() {
             0 => text.truncate(at),
             1 => text[at] ^= 1 << random(7),
             2 => drop(text.drain(at..(at + 1 + random(40)).min(whole.len()))),
-            // Digits are replaced by a number that is too large for any memory.
+            // Nines inserted before a digit make a number that is too large for any memory.
             _ => {
                 let digits = text.iter().position(u8::is_ascii_digit).unwrap_or(0).max(at);
                 text.splice(digits..digits, *b"99999999999");

@@ -1,4 +1,4 @@
-//! Tests of `wgrad bench` as a process.
+//! Tests of `wgrad bench`, run as a separate process.
 
 mod common;
 

@@ -1,18 +1,18 @@
-//! Tests of the command as a process: its output, files and exit codes.
+//! Tests of the `wgrad` command, run as a separate process: its output, files and exit codes.
 
 mod common;
 
 use common::{Place, csv, example, two_classes};
 use serde_json::Value;
 
-/// Returns a folder with a file `ok.csv`.
+/// Returns a folder with the file `ok.csv`.
 fn place() -> Place {
     let place = Place::new();
     place.write("ok.csv", two_classes());
     place
 }
 
-/// Returns a folder with a model `m`, trained on `ok.csv`.
+/// Returns a folder with the file `ok.csv` and a model `m` that was trained on it.
 fn trained() -> Place {
     let place = place();
     place.wgrad("train ok.csv --target sick --epochs 3 --device cpu --out m").good();
@@ -234,7 +234,8 @@ fn gpu_a_software_adapter_gives_the_same_bytes() {
     place.run(&["predict", "one", "ok.csv", "--device", name]).good();
 }
 
-/// Returns the mean accuracy and area under the ROC curve over some seeds, with the default options.
+/// Returns the accuracy and the area under the ROC curve after training with the default options, averaged over
+/// seeds.
 fn mean(file: &str, target: &str, seeds: std::ops::RangeInclusive<u64>) -> [f64; 2] {
     let place = Place::new();
     let file = example(file);

@@ -1,10 +1,10 @@
-//! Tests of the data options: categories, splits, and rows on disk.
+//! Tests of the options for the data: categories, splits, and rows that are kept on disk.
 
 mod common;
 
 use common::{Place, csv, two_classes};
 
-/// Returns a data set with a column of every type, in which the town determines the class.
+/// Returns a data set with a column of each type. The town determines the class.
 fn towns() -> String {
     csv("town,member,size,visit,who,sick", 90, |i| {
         let town = ["Rome", "Paris", "Oslo"][i as usize % 3];
@@ -94,7 +94,8 @@ fn a_rare_class_is_reported_with_the_effect_of_weights() {
             place.wgrad(&format!("train rare.csv --target sick --epochs 1 --device cpu --no-report --out m {options}"));
         run.good().err
     };
-    // Four of eighty training rows are positive: the entropy of 0.05 and 0.95.
+    // Four of the eighty training rows are positive, so the loss is the entropy of the probabilities 0.05 and
+    // 0.95.
     let plain = report("");
     assert!(
         plain.contains(
@@ -127,7 +128,7 @@ fn a_rare_class_is_reported_with_the_effect_of_weights() {
 fn a_model_starts_with_the_class_frequencies() {
     let place = Place::new();
     place.write("rare.csv", csv("size,sick", 100, |i| format!("{},{}", i * 37 % 51, u8::from(i % 20 == 0))));
-    // With a tiny learning rate the weights do not move, so the losses are those of the start.
+    // With a tiny learning rate, the weights do not move, so these are the losses of the initial weights.
     let loss = |options: &str| {
         let run = place.wgrad(&format!(
             "train rare.csv --target sick --epochs 1 --lr 1e-30 --device cpu-f64 --json --no-report --out m {options}"
@@ -152,12 +153,12 @@ fn a_column_is_embedded_saved_and_predicted_from() {
     let run = place.wgrad("train words.csv --target class --embed word --epochs 30 --device cpu --out m").good();
     assert!(run.out.contains("accuracy"), "{}", run.out);
     let model = place.text("m/model.json");
-    // 1.6 · 24^0.56 = 9.5 for 23 words and the unseen category.
+    // The rule 1.6 · 24^0.56 = 9.5 gives vectors of length 9, for 23 words and the category of unseen words.
     assert!(model.contains("Embedding(24, 9) in place of feature 1 (word)"), "{model}");
     assert!(model.contains("Linear(11, 64)"), "{model}");
     let json: serde_json::Value = serde_json::from_str(&model).expect("JSON");
     assert!(json["test"]["accuracy"].as_f64().expect("a number") > 0.95, "the word says all");
-    // A word that is not in the training rows counts as unseen.
+    // A word that does not occur in the training rows counts as unseen.
     place.write("new.csv", "m,word,n\n1,w3,50\n1,w4,50\n1,other,50\n");
     let out = place.wgrad("predict m new.csv --device cpu").good().out;
     let labels: Vec<&str> = out.lines().skip(1).map(|line| line.rsplit(',').next().expect("a label")).collect();

@@ -1,11 +1,11 @@
-//! Tests of decisions, reports and comparisons through the command.
+//! Tests of thresholds, calibration, reports and `wgrad compare`, through the command.
 
 mod common;
 
 use common::{Place, csv};
 use serde_json::Value;
 
-/// Returns rows with overlapping classes, a fifth of them positive.
+/// Returns rows whose classes overlap. A fifth of the rows are positive.
 fn mixed() -> String {
     csv("a,b,c,sick", 300, |i| {
         let noise = |k: u32| f64::from((i * k) % 101) / 101.0;
@@ -16,7 +16,8 @@ fn mixed() -> String {
 
 const TRAIN: &str = "train mixed.csv --target sick --epochs 4 --device cpu --hidden 8";
 
-/// Returns a folder with models of `mixed.csv`, each trained with its own options.
+/// Returns a folder with models trained on `mixed.csv`. `runs` lists the name and the training options of each
+/// model.
 fn trained(runs: &[(&str, &str)]) -> Place {
     let place = Place::new();
     place.write("mixed.csv", mixed());
@@ -30,7 +31,7 @@ fn model(place: &Place, name: &str) -> Value {
     serde_json::from_slice(&place.read(&format!("{name}/model.json"))).expect("JSON")
 }
 
-/// Returns the probability of `yes` and the label of each prediction.
+/// Parses the predictions: for each row, the probability of `yes` and the label.
 fn predictions(text: &str) -> Vec<(f64, String)> {
     let row = |line: &str| {
         let cells: Vec<&str> = line.split(',').collect();
@@ -77,7 +78,8 @@ fn weights_and_resampling_change_only_the_threshold() {
     ]);
     for name in ["weight", "sampler"] {
         let decision = &model(&place, name)["decision"];
-        // 48 of 240 rows are positive: four negatives per positive, in both ways of balancing.
+        // 48 of 240 rows are positive, so both ways of balancing weight a positive row four times as much as a
+        // negative row.
         assert!((decision["calibration"]["platt"]["intercept"].as_f64().expect("a number") + 4_f64.ln()).abs() < 1e-6);
         assert!(decision["threshold"].as_f64().expect("a logit").abs() < 1e-6, "where the model has one half");
         let rows = predictions(&place.wgrad(&format!("predict {name} mixed.csv --device cpu")).good().out);
@@ -122,7 +124,7 @@ fn invalid_decision_options_are_refused_before_training() {
 #[test]
 fn an_impossible_decision_is_a_warning() {
     let place = Place::new();
-    // These rows are pure noise, so all logits are the same.
+    // The feature is constant, so all rows have the same logit.
     place.write("noise.csv", csv("a,sick", 200, |i| format!("3,{}", u8::from((i * 31) % 97 < 12))));
     let run =
         place.wgrad("train noise.csv --target sick --epochs 2 --device cpu --threshold precision=0.99 --out m").good();
@@ -227,7 +229,7 @@ fn runs_on_the_same_rows_are_compared_row_by_row() {
     assert!((value(other, "differences", "value") - gap).abs() < 1e-12);
     assert!(other["differences"]["log_loss"]["low"].as_f64().is_some_and(|low| low > 0.0), "{other}");
     assert!(value(first, "metrics", "low") < value(first, "metrics", "value") && first["differences"].is_null());
-    // One column less gives another model of the same rows.
+    // The model without one of the columns has the same test rows but other metrics.
     assert!(value(without, "differences", "value") < 0.0, "{without}");
     let rate = other["settings"]["lr"].as_str().and_then(|text| text.parse::<f64>().ok());
     assert_eq!(rate.map(f64::to_bits), Some(1e-5f64.to_bits()), "{other}");

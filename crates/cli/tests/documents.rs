@@ -1,8 +1,9 @@
-//! Runs the commands of the guide and the README: the lines after `$ wgrad` in blocks of the language `console`.
+//! Runs the commands in the guide and the README: the lines that start with `$ wgrad` in code blocks marked
+//! `console`.
 //!
-//! The blocks of a document run one after another in one folder, which holds `examples/data`. Other lines of a block must
-//! occur in the output; numbers may differ. `...` is text that is left out. A block behind a comment
-//! `<!-- not run: reason -->` is left out as a whole.
+//! The blocks of a document run one after another in one folder, which contains `examples/data`. Every other line
+//! of a block must occur in the command's output, where numbers may differ. The line `...` represents omitted
+//! text. A block that follows a comment `<!-- not run: reason -->` does not run.
 
 mod common;
 
@@ -11,7 +12,7 @@ use std::path::Path;
 
 use common::{Place, example};
 
-/// Returns a line without what depends on the machine: numbers, frames of tables and the number of blanks.
+/// Returns a line without the parts that depend on the machine: numbers, table borders and the number of spaces.
 fn shape(line: &str) -> String {
     let mut text = String::new();
     for c in line.chars() {
@@ -32,7 +33,7 @@ fn shape(line: &str) -> String {
     text.trim().to_owned()
 }
 
-/// Runs the blocks of a document.
+/// Runs the `console` blocks of a document and compares their output.
 fn run(document: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let text = fs::read_to_string(root.join(document)).expect("a document").replace("\r\n", "\n");
@@ -63,7 +64,7 @@ fn run(document: &str) {
     }
 }
 
-/// A test per document, so that they run side by side.
+/// Defines one test for each document, so that documents are tested in parallel.
 macro_rules! documents {
     ($($name:ident: $document:literal),* $(,)?) => {
         $(

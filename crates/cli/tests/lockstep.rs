@@ -1,4 +1,4 @@
-//! Tests of `wgrad train --lockstep` and `--audit`, which print a verdict instead of saving a model.
+//! Tests of `wgrad train --lockstep` and `--audit`, which print the result of a check and save no model.
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::Place;
 
-/// Returns a folder with rows of six features and two classes.
+/// Returns a folder with a file of rows with six features and two classes.
 fn place() -> Place {
     let place = Place::new();
     let mut file = String::from("a,b,c,d,e,f,sick\n");
@@ -80,14 +80,14 @@ fn gradients_are_audited() {
     let found = place.wgrad(&format!("{train} --json --dropout 0.2")).good().json();
     let parameters = found["parameters"].as_array().expect("a list");
     assert!(found["passes"] == true && parameters.iter().all(|one| one["verdict"] == "agrees"), "{found}");
-    // The head's weights are 0 at first, so the layers before it have no gradient in the first step.
+    // The output layer's weights are 0 at first, so the layers before it have zero gradients in the first step.
     let first = place.wgrad(&format!("{train} 0 --json")).good().json();
     let dead = |found: &serde_json::Value| {
         let notes =
             |one: &serde_json::Value| one["notes"].as_array().is_some_and(|notes| notes.contains(&"dead".into()));
         found["parameters"].as_array().expect("a list").iter().filter(|one| notes(one)).count()
     };
-    // Biases before a batch norm never have a gradient.
+    // A bias before a batch norm never has an effect, so its gradient is always zero.
     assert_eq!((dead(&first), dead(&found)), (8, 2), "{first}");
     assert_eq!(place.names(), ["rows.csv"]);
     place.wgrad(&format!("{train} --lockstep")).bad(2, &["cannot be used with"]);

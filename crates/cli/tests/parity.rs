@@ -1,4 +1,4 @@
-//! Tests of `wgrad parity` as a process.
+//! Tests of `wgrad parity`, run as a separate process.
 
 mod common;
 

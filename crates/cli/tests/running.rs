@@ -1,5 +1,5 @@
-//! Tests of training runs that are killed, stopped by a signal and resumed, of unusable checkpoints, and of the other
-//! options for the run.
+//! Tests of training runs that are killed, stopped by a signal and resumed, of unusable checkpoints, and of the
+//! other options in the group `Running`.
 
 mod common;
 
@@ -13,21 +13,21 @@ use wgrad_train::{checkpoint_info, checkpoints};
 
 const TRAIN: &str = "train ok.csv --target sick --device cpu --hidden 8 --batch-size 4 --dropout 0.2 --schedule cosine";
 
-/// Returns a folder with a file `ok.csv`.
+/// Returns a folder with the file `ok.csv`.
 fn place() -> Place {
     let place = Place::new();
     place.write("ok.csv", two_classes());
     place
 }
 
-/// Starts a training process.
+/// Starts `wgrad` with the given arguments and does not wait for it.
 fn spawn(place: &Place, line: &str) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
     command.args(line.split_whitespace()).current_dir(place.path(""));
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts")
 }
 
-/// Returns a generator of pseudo-random numbers below 1, the same in each run of the test.
+/// Returns a generator of pseudo-random numbers below 1, with the same sequence in every run of the test.
 fn draws() -> impl FnMut() -> f64 {
     let mut state = 7u64;
     move || {
@@ -50,7 +50,7 @@ fn a_training_that_is_killed_ten_times_ends_with_the_same_bytes() {
     let place = place();
     let line = format!("{TRAIN} --epochs 30");
     place.wgrad(&format!("{line} --out whole")).good();
-    // With a checkpoint after every step, most of the time goes into writing them.
+    // A checkpoint after every step takes most of the time, so most kills happen while one is being written.
     let begin = Instant::now();
     place.wgrad(&format!("{line} --checkpoint-every 1 --out saved")).good();
     let mut time = begin.elapsed();
@@ -63,7 +63,7 @@ fn a_training_that_is_killed_ten_times_ends_with_the_same_bytes() {
         let mut child = spawn(&place, &resume);
         sleep(time.mul_f64(draw() * 0.2));
         if child.try_wait().expect("a child").is_some() {
-            // The machine has become faster: start again, and kill earlier.
+            // The training ended before it was killed: delete the results, and kill earlier from now on.
             let output = child.wait_with_output().expect("a child");
             assert!(output.status.success(), "after kill {kills}: {}", String::from_utf8_lossy(&output.stderr));
             assert_eq!(place.read("parts/model.safetensors"), whole, "killed {kills} times");
@@ -93,7 +93,7 @@ fn ctrl_c_saves_a_checkpoint_and_prints_how_to_resume() {
     let place = place();
     let line = format!("{TRAIN} --epochs 2000");
     let child = spawn(&place, &line);
-    // Wait until the Ctrl-C handler is installed.
+    // The process needs time to install its Ctrl-C handler.
     sleep(Duration::from_millis(700));
     let signal = format!("kill -INT {}", child.id());
     assert!(Command::new("sh").args(["-c", &signal]).status().expect("a shell").success());
@@ -107,10 +107,10 @@ fn ctrl_c_saves_a_checkpoint_and_prints_how_to_resume() {
     assert!(err.contains("go on with: wgrad train ok.csv --target sick") && err.contains("--resume"), "{err}");
     assert!(!place.path("ok-model/model.json").exists());
     assert_eq!(count_complete_checkpoints(&place.path("ok-model/checkpoints")), 1);
-    // Without --resume nothing is lost.
+    // Without `--resume`, the command refuses to start, so the checkpoints are not lost.
     let again = place.wgrad(&line).bad(1, &["has checkpoints of another training", "--resume", "--overwrite"]);
     assert!(!again.err.contains("Trainer::"), "{}", again.err);
-    // Other options are an error.
+    // Resuming with other options fails.
     let other = place.wgrad(&format!("{TRAIN} --epochs 2000 --lr 0.01 --resume"));
     other.bad(
         1,
@@ -176,7 +176,7 @@ fn a_damaged_checkpoint_is_skipped_with_a_warning() {
 #[test]
 fn running_options_change_the_training() {
     let place = Place::new();
-    // With enough noise, the validation loss rises in the end.
+    // On labels that are mostly noise, the validation loss rises in the end.
     place
         .write("ok.csv", csv("a,b,sick", 120, |i| format!("{},{},{}", i % 7, i * 37 % 41, u8::from(i * 31 % 53 > 26))));
     let line = "train ok.csv --target sick --device cpu --json --quiet";

@@ -1,11 +1,11 @@
-//! Tests of `wgrad tune` as a process.
+//! Tests of `wgrad tune`, run as a separate process.
 
 mod common;
 
 use common::{Place, two_classes};
 use serde_json::Value;
 
-/// Returns the name of a GPU adapter, if this machine has one.
+/// Returns the name of a GPU adapter, or `None` if this machine has none.
 fn adapter(place: &Place) -> Option<String> {
     let json: Value = serde_json::from_str(&place.wgrad("devices --json").good().out).expect("JSON");
     let devices = json["devices"].as_array().expect("a list");
@@ -19,8 +19,8 @@ fn adapter(place: &Place) -> Option<String> {
 
 const VARIANT: &str = "matmul_direct_4x4";
 
-/// Stores a choice for all products where `wgrad tune` stored its own: measuring them all takes minutes on a software
-/// adapter.
+/// Replaces the choices that `wgrad tune` stored with one variant for all matrix products. Measuring them all
+/// would take minutes on a software adapter.
 fn store_variant(tuned: &Value) {
     std::fs::write(tuned["file"].as_str().expect("a path"), format!("matmul = {VARIANT}\n"))
         .expect("the file is there");
@@ -71,7 +71,7 @@ fn a_model_records_its_kernel_variants() {
     assert_ne!(variants("tuned"), all);
     let ran = |(_, ran): (&String, &Value)| *ran == VARIANT;
     assert!(variants("tuned").as_object().is_some_and(|all| all.iter().any(ran)), "{}", variants("tuned"));
-    // Each choice can be requested again, whatever is stored.
+    // Each selection of variants can be requested again, whatever choices are stored.
     for (name, from) in [("plain", &["--no-tuning"][..]), ("plain", &["--variants-of", "plain"]), ("tuned", &[])] {
         train("again", from);
         assert_eq!(variants("again"), variants(name));

@@ -290,7 +290,7 @@ fn error(specs: &[Spec], build: impl Fn(&[Tensor])) -> String {
 }
 
 #[test]
-fn errors_name_the_misfit_and_the_fix() {
+fn errors_name_the_problem_and_the_fix() {
     let f = |dims: &[usize]| Spec::f32(dims);
     let u = |dims: &[usize]| Spec::u32(dims);
     let bce = |x: &[Tensor]| drop(x[0].bce_with_logits(&x[1]));

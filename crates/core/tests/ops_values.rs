@@ -117,7 +117,7 @@ fn dropout_keeps_what_philox_says() {
 }
 
 #[test]
-fn misfits_say_what_is_wrong() {
+fn invalid_arguments_say_what_is_wrong() {
     assert_eq!(error(|x| x.sum_keepdim([2])), "sum(f32[2, 3]): there is no axis 2: [2, 3] has 2 axes");
     assert_eq!(error(|x| x.mean_keepdim([0, -2])), "mean(f32[2, 3]): axis 0 is named twice in [0, -2]");
     assert_eq!(error(|x| x.slice(0, 0..0).max_all()), "max(f32[0, 3]): there is no largest of no elements: [0, 3]");

@@ -108,7 +108,7 @@ fn scheduled_numbers_and_counters_follow_the_runs() {
 }
 
 #[test]
-fn the_first_misfit_is_reported_with_its_line_and_scope() {
+fn the_first_error_is_reported_with_line_and_scope() {
     let graph = Graph::new(Mode::Train);
     let x = graph.input("x", [64, 2], DType::F32);
     let y = graph.input("y", [64], DType::F32);

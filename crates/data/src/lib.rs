@@ -47,7 +47,7 @@ mod streams;
 pub use batches::begin;
 pub use batches::{Batches, Epoch, Sampler};
 pub use dataset::Dataset;
-pub use error::{DataError, Fix};
+pub use error::{DataError, DataFix};
 pub use files::{read_idx, read_npy, read_npz};
 pub use images::Augment;
 #[cfg(feature = "images")]

@@ -1,20 +1,20 @@
-//! Files in the user's cache folder: compiled pipelines, answers of drivers to the self-test, tuning choices.
+//! Files in the user's cache folder: compiled pipelines, drivers' answers to the self-test, and tuning choices.
 //!
-//! A file begins with a checksum of the rest. A file that is damaged or too large is ignored.
+//! A file begins with a checksum of the bytes that follow. A file that is damaged or too large is ignored.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
 
 use wgrad_core::DeviceInfo;
 
-/// Largest size of a file that is read, in bytes. A larger one is started anew: drivers add entries and never remove
-/// any.
+/// Size in bytes above which a file is ignored and then written anew, because drivers add entries to their
+/// pipeline cache and never remove any.
 const LARGEST: u64 = 256 << 20;
 
 /// Returns the folder for compiled kernels and tuning choices: `wgrad` in the user's cache folder (`XDG_CACHE_HOME` or
 /// `~/.cache`, `~/Library/Caches`, `%LOCALAPPDATA%`).
 ///
-/// `None` if the user's cache folder is unknown, or the environment variable `WGRAD_CACHE` is `off`.
+/// Returns `None` if the user's cache folder is unknown, or if the environment variable `WGRAD_CACHE` is `off`.
 pub fn cache_folder() -> Option<PathBuf> {
     if env::var_os("WGRAD_CACHE").is_some_and(|set| set == "off") {
         return None;
@@ -48,19 +48,19 @@ pub(crate) fn read(file: &Path) -> Option<Vec<u8>> {
     (data == checksum(&rest)).then_some(rest)
 }
 
-/// Writes a file with its checksum.
+/// Writes a file that consists of a checksum and the data.
 pub(crate) fn write(file: &Path, data: &[u8]) -> std::io::Result<()> {
     replace(file, &[&checksum(data), data].concat())
 }
 
-/// Returns the path of the file for an adapter and driver in a folder.
+/// Returns the path of the file in `folder` that belongs to an adapter with its driver.
 pub(crate) fn of_device(folder: &Path, device: &DeviceInfo, extension: &str) -> PathBuf {
     let name = format!("{} {} {}", device.adapter, device.api, device.driver);
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     folder.join(format!("{}.{extension}", name.chars().map(plain).collect::<String>()))
 }
 
-/// Writes a file atomically, through a temporary one.
+/// Replaces a file atomically: writes a temporary file and renames it.
 pub(crate) fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;

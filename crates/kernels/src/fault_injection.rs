@@ -1,7 +1,8 @@
-//! Fault injection: known faults in kernels, to test that a check finds them.
+//! Fault injection: puts known faults into kernels, so that tests can verify that the parity checks find them.
 //!
-//! Only with the feature `fault-injection`. [`DeviceHooks::with_fault`](crate::testing::DeviceHooks::with_fault)
-//! opens a device with one of the [`faults`]: lines of the kernels' WGSL are replaced just before they are compiled.
+//! Available only with the feature `fault-injection`.
+//! [`DeviceHooks::with_fault`](crate::testing::DeviceHooks::with_fault) opens a device with one of the [`faults`]:
+//! lines of the kernels' WGSL are replaced just before compilation.
 
 use wgrad_core::{DeviceError, Kernel, KernelProblem, Result, SettingError};
 
@@ -10,19 +11,19 @@ use wgrad_core::{DeviceError, Kernel, KernelProblem, Result, SettingError};
 pub struct Fault {
     /// Name, such as `biased variance`.
     pub name: &'static str,
-    /// Results that become wrong, and under which conditions.
+    /// Description of the results that become wrong, and of the conditions.
     pub effect: &'static str,
-    /// Kernels that contain the fault, by the names of their shaders in `shaders/`.
+    /// Names in `shaders/` of the kernels that contain the fault.
     pub kernels: &'static [&'static str],
     edits: &'static [Edit],
 }
 
-/// Replacement of lines of a kernel.
+/// Edit of a kernel's source: some lines are replaced with faulty ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Edit {
-    /// Line that occurs in this kernel only.
+    /// Line that identifies the kernel: it occurs in no other kernel.
     within: &'static str,
-    /// Lines to replace, which occur once in the kernel.
+    /// Lines to replace. They occur exactly once in the kernel.
     find: &'static str,
     /// Faulty lines.
     replace: &'static str,
@@ -39,10 +40,10 @@ pub fn faults() -> &'static [Fault] {
 }
 
 impl Fault {
-    /// Returns the fault with a name; words may be joined by hyphens, as in `biased-variance`.
+    /// Returns the fault called `name`; words may be joined with hyphens, as in `biased-variance`.
     ///
     /// # Errors
-    /// Fails if there is no such fault; the message lists all faults.
+    /// Returns an error if there is no such fault; the message lists all faults.
     pub fn named(name: &str) -> Result<&'static Self> {
         let wanted = name.trim().replace('-', " ");
         faults()
@@ -51,11 +52,12 @@ impl Fault {
             .ok_or_else(|| SettingError::unknown("fault", name, faults().iter().map(|fault| fault.name)).into())
     }
 
-    /// Returns the kernel with the fault, to be compiled with all runtime checks; `None` if the fault is in other
-    /// kernels.
+    /// Returns the kernel with the fault injected, to be compiled with all runtime checks. Returns `None` if the
+    /// fault is not in this kernel.
     ///
     /// # Errors
-    /// Fails if the kernel has changed, so that the lines to replace do not occur in it exactly once.
+    /// Returns an error if the kernel has changed, so that the lines to replace no longer occur in it exactly
+    /// once.
     pub(crate) fn in_kernel(&self, kernel: &Kernel) -> Result<Option<Kernel>> {
         let source = kernel.source();
         let mut faulty = source.clone();
@@ -238,14 +240,15 @@ mod tests {
         let shaders = shaders();
         for fault in faults() {
             for (name, text) in &shaders {
-                // Include the shared parts that the shader's opening comment names.
+                // Include the files of `shaders/lib` that the shader's opening comment names.
                 let needed = shaders.iter().filter(|(part, _)| part != name && text.contains(&format!("{part}.wgsl")));
                 let parts: Vec<_> = needed.filter(|(part, _)| part.starts_with("lib/")).collect();
                 let whole = parts.iter().fold(text.clone(), |whole, (_, part)| format!("{whole}\n{part}"));
                 let faulty = fault.in_kernel(&Kernel::generated(name.clone(), whole)).expect("the lines occur once");
                 let edited =
                     fault.edits.iter().any(|edit| faulty.as_ref().is_some_and(|k| k.source().contains(edit.replace)));
-                // The kernels of matrix products contain the shared part, which is a file of its own.
+                // The comments of matmul kernels do not name the path of the file that all of them include, so the
+                // fault in that file is looked for only there.
                 let mut files = std::iter::once(name).chain(parts.iter().map(|(part, _)| part));
                 let named = files.any(|name| fault.kernels.contains(&name.as_str())) && !name.starts_with("matmul_");
                 assert_eq!(edited, named, "{} in {name}", fault.name);

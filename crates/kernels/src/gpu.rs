@@ -1,4 +1,4 @@
-//! Open device: its queue, counters of the resources created on it, and its errors.
+//! Open GPU device: its queue, its errors, and counters of the resources created on it.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use wgrad_core::{DeviceCall, DeviceError, DeviceInfo, MemoryRequest, OutOfMemory, Result};
 
-/// Numbers of resources created on a device so far. Runs of a loaded step create none, so the counts stay constant.
+/// Numbers of resources created on a device so far. They stay constant while a loaded program runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeviceCounts {
     /// Buffers, including those that have been freed.
@@ -17,19 +17,19 @@ pub struct DeviceCounts {
     pub pipelines: u64,
 }
 
-/// Open device with its queue, shared by all sessions on it.
+/// Open GPU device with its queue. All sessions on the device share it.
 pub(crate) struct Gpu {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
-    /// Adapter, for messages.
+    /// Description of the adapter, for messages.
     pub info: DeviceInfo,
     buffers: AtomicU64,
     bind_groups: AtomicU64,
     pipelines: AtomicU64,
     submissions: AtomicU64,
-    /// First uncaptured error since the last [`Self::check`].
+    /// First error reported since the last [`Self::check`].
     fault: Arc<Mutex<Option<String>>>,
-    /// Reason for which the device was lost, if it was.
+    /// Reason why the device was lost, if it was.
     lost: Arc<OnceLock<String>>,
 }
 
@@ -39,25 +39,25 @@ impl fmt::Debug for Gpu {
     }
 }
 
-/// Locks a mutex, also if another thread panicked while holding it: the data is never left half-changed.
+/// Locks a mutex even if another thread panicked while it held the lock: the data are never left half-changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Locks the API's context, to be held during calls that reach the driver.
+/// Locks the API's context, if it has only one. The lock must be held during calls that reach the driver.
 ///
-/// OpenGL has one context for all threads. A thread that compiles or computes may hold it for long, and wgpu panics
-/// after waiting for it for some seconds.
+/// OpenGL has one context for all threads. A thread that compiles or computes may occupy it for a long time, and
+/// wgpu panics if another thread waits for it for some seconds.
 fn context(info: &DeviceInfo) -> Option<MutexGuard<'static, ()>> {
     static CONTEXT: Mutex<()> = Mutex::new(());
     (info.api == "gl").then(|| lock(&CONTEXT))
 }
 
 impl Gpu {
-    /// Opens a device with the adapter's limits, and with those of the optional features that it supports.
+    /// Opens a device with the limits of the adapter, and with the optional features that the adapter supports.
     ///
     /// # Errors
-    /// Fails if the driver does not open a device.
+    /// Returns an error if the driver does not open a device.
     pub fn open(adapter: &wgpu::Adapter, info: DeviceInfo, optional: wgpu::Features) -> Result<Self> {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
@@ -95,10 +95,11 @@ impl Gpu {
         })
     }
 
-    /// Checks for errors of the device since the last call.
+    /// Checks whether the device has reported an error since the last call.
     ///
     /// # Errors
-    /// Returns the first error of the driver or of wgpu's validation. Once the device is lost, always returns that.
+    /// Returns the first error of the driver or of wgpu's validation. Once the device is lost, every call returns
+    /// that error.
     pub fn check(&self) -> Result<()> {
         let device = || self.info.clone();
         if let Some(reason) = self.lost.get() {
@@ -124,7 +125,7 @@ impl Gpu {
         }
     }
 
-    /// Returns the numbers of resources created so far.
+    /// Returns the numbers of resources created on this device so far.
     pub fn counts(&self) -> DeviceCounts {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         DeviceCounts {
@@ -134,7 +135,7 @@ impl Gpu {
         }
     }
 
-    /// Returns the number of submissions so far.
+    /// Returns the number of submissions to this device so far.
     pub fn submissions(&self) -> u64 {
         self.submissions.load(Ordering::Relaxed)
     }
@@ -145,12 +146,12 @@ impl Gpu {
         self.info.api == "gl"
     }
 
-    /// Locks the API's context, if it has only one.
+    /// Locks the API's context, if it has only one (OpenGL).
     pub fn context(&self) -> Option<MutexGuard<'static, ()>> {
         context(&self.info)
     }
 
-    /// Returns whether the device supports timestamps of passes.
+    /// Returns whether the device can record timestamps at the start and end of a compute pass.
     pub fn has_clock(&self) -> bool {
         self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
@@ -161,12 +162,13 @@ impl Gpu {
         self.queue.write_buffer(buffer, offset, bytes);
     }
 
-    /// Writes chunks of `chunk` bytes to a buffer, at a distance of `pitch` bytes.
+    /// Writes `bytes` to a buffer in chunks of `chunk` bytes, each `pitch` bytes after the start of the previous
+    /// one.
     pub fn write_chunks(&self, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8], chunk: usize, pitch: usize) {
         let size = (bytes.len() / chunk - 1) * pitch + chunk;
         let size = wgpu::BufferSize::new(size as u64).expect("chunks are not empty");
         let _guard = self.context();
-        // `None` on a validation error, which `check` reports.
+        // The view is `None` after a validation error, which `check` reports.
         if let Some(mut view) = self.queue.write_buffer_with(buffer, offset, size) {
             for (at, chunk) in (0..).step_by(pitch).zip(bytes.chunks_exact(chunk)) {
                 view.slice(at..at + chunk.len()).copy_from_slice(chunk);
@@ -174,23 +176,24 @@ impl Gpu {
         }
     }
 
-    /// Submits commands.
+    /// Submits commands to the device.
     pub fn submit(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {
         self.submissions.fetch_add(1, Ordering::Relaxed);
         let _guard = self.context();
         self.queue.submit([commands])
     }
 
-    /// Waits until a submission has finished; until all have, if `index` is `None`.
+    /// Waits until the submission `index` has finished; if `index` is `None`, until all submissions have finished.
     ///
     /// # Errors
-    /// Fails if the device is lost.
+    /// Returns an error if the device is lost.
     pub fn wait(&self, index: Option<&wgpu::SubmissionIndex>) -> Result<()> {
         loop {
             let guard = self.context();
             match self.device.poll(wgpu::PollType::Wait { submission_index: index.cloned(), timeout: None }) {
                 Ok(_) => return Ok(()),
-                // On OpenGL, wgpu gives up after two seconds: release the context and wait again.
+                // With OpenGL, wgpu stops waiting after two seconds: release the context for other threads, then
+                // wait again.
                 Err(wgpu::PollError::Timeout) => drop(guard),
                 Err(error) => {
                     let (device, source) = (self.info.clone(), error.into());
@@ -200,7 +203,7 @@ impl Gpu {
         }
     }
 
-    /// Creates a buffer. All buffers are created here, so that they are counted.
+    /// Creates and counts a buffer. All buffers are created through this function.
     pub fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
         self.buffers.fetch_add(1, Ordering::Relaxed);
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
@@ -208,10 +211,10 @@ impl Gpu {
         self.device.create_buffer(&descriptor)
     }
 
-    /// Creates a buffer and checks that there was memory for it.
+    /// Creates a buffer and checks that the device had enough memory.
     ///
     /// # Errors
-    /// Fails if the device is out of memory or lost.
+    /// Returns an error if the device is out of memory or lost.
     pub fn try_buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         #[cfg(not(target_arch = "wasm32"))]
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -225,13 +228,13 @@ impl Gpu {
         Ok(buffer)
     }
 
-    /// Creates a bind group. All bind groups are created here, so that they are counted.
+    /// Creates and counts a bind group. All bind groups are created through this function.
     pub fn bind_group(&self, descriptor: &wgpu::BindGroupDescriptor<'_>) -> wgpu::BindGroup {
         self.bind_groups.fetch_add(1, Ordering::Relaxed);
         self.device.create_bind_group(descriptor)
     }
 
-    /// Creates a compute pipeline. All pipelines are created here, so that they are counted.
+    /// Creates and counts a compute pipeline. All pipelines are created through this function.
     pub fn pipeline(&self, descriptor: &wgpu::ComputePipelineDescriptor<'_>) -> wgpu::ComputePipeline {
         self.pipelines.fetch_add(1, Ordering::Relaxed);
         let _guard = self.context();

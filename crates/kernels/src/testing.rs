@@ -1,4 +1,4 @@
-//! Hooks for tests, benchmarks and the parity harness. They are not part of the stable API.
+//! Functions for tests, benchmarks and the parity harness. They are not part of the stable API.
 
 use std::sync::LazyLock;
 
@@ -12,30 +12,31 @@ use crate::kernels::launch;
 use crate::kernels::reflect::Outlines;
 pub use crate::kernels::reflect::{Binding, EntryPoint, ReflectedModule, reflect};
 
-/// Returns the launches of a task.
+/// Returns the launches of a task. `physical` locates the plan's buffers in device memory.
 ///
 /// # Errors
-/// Fails if an op's kernel does not parse, or lacks the load or store function that the op promises.
+/// Returns an error if an op's kernel does not parse, or lacks the load or store function that the op promises.
 pub fn launches(plan: &Plan, task: &Task, physical: &Physical<'_>) -> Result<Vec<BoundDispatch>> {
     static OUTLINES: LazyLock<Outlines> = LazyLock::new(Outlines::default);
     launch::launches(plan, task, physical, &OUTLINES)
 }
 
-/// Other ways to open an adapter.
+/// Ways to open an adapter that only tests need.
 pub trait AdapterHooks {
-    /// Opens a device that plans for other limits than the adapter's own. Tests use it to run the kernels of large
-    /// GPUs on a software adapter, or with WebGPU's minimum limits. Limits may only be lowered. Compiled kernels are
-    /// not kept on disk.
+    /// Opens a device that makes plans for other limits than the adapter's own. Tests use it to run the kernels of
+    /// large GPUs on a software adapter, or to plan for WebGPU's minimum limits. Limits may only be lowered.
+    /// Compiled kernels are not stored on disk.
     ///
     /// # Errors
-    /// Those of [`Adapter::open`].
+    /// Returns the same errors as [`Adapter::open`].
     fn open_with(&self, change: impl FnOnce(&mut Limits)) -> Result<Device>;
 
-    /// Opens a device without optional features, that is without timestamps and pipeline cache. Tests use it to check
-    /// that these are not required. Kernels never use optional features such as f16 or subgroups.
+    /// Opens a device without optional features, that is without timestamps and pipeline cache. Tests use it to
+    /// check that these are not required. wgrad's kernels never use other optional features, such as f16 or
+    /// subgroups.
     ///
     /// # Errors
-    /// Those of [`Adapter::open`].
+    /// Returns the same errors as [`Adapter::open`].
     fn open_without_features(&self) -> Result<Device>;
 }
 
@@ -51,24 +52,25 @@ impl AdapterHooks for Adapter {
     }
 }
 
-/// Counters of a device, and ways to make it fail.
+/// Counters of a device, and ways to make the device fail.
 pub trait DeviceHooks {
-    /// Returns the numbers of resources created on the device since it was opened, by all sessions; 0 on the CPU.
+    /// Returns the numbers of resources that all sessions have created on the device since it was opened; 0 on the
+    /// CPU.
     fn counts(&self) -> DeviceCounts;
 
-    /// Returns the number of submissions to the device since it was opened, by all sessions; 0 on the CPU.
+    /// Returns the number of submissions of all sessions since the device was opened; 0 on the CPU.
     fn submissions(&self) -> u64;
 
-    /// Destroys the GPU device for all its sessions, as a driver reset does; has no effect on the CPU. Every later
-    /// run and read fails with the reason.
+    /// Destroys the GPU device for all its sessions, as a driver reset would. Every later run and read then
+    /// returns an error with the reason. Has no effect on the CPU.
     fn destroy(&self);
 
     /// Opens the same adapter again, with the same limits and with one of the
-    /// [`faults`](crate::fault_injection::faults) injected into its kernels, to test that a check finds it. The
-    /// faulty kernels are compiled with all runtime checks, and no kernel is kept on disk.
+    /// [`faults`](crate::fault_injection::faults) injected into its kernels. Tests use it to verify that a check
+    /// finds the fault. The faulty kernels are compiled with all runtime checks, and no kernel is stored on disk.
     ///
     /// # Errors
-    /// Fails if there is no such fault, or if the device is the CPU, which has no kernels.
+    /// Returns an error if there is no such fault, or if the device is the CPU, which has no kernels.
     #[cfg(feature = "fault-injection")]
     fn with_fault(&self, name: &str) -> Result<Device>;
 }

@@ -1,5 +1,5 @@
-//! Every kernel of the dense ops, in every variant: valid WGSL with exactly the bindings, parameters and constants
-//! that its launch names.
+//! Tests every kernel of the dense ops (matrix products, softmax, cross-entropy and batch norm), in every variant: it
+//! must be valid WGSL, and its bindings, parameters and constants must be exactly those that its launch names.
 
 #![allow(clippy::many_single_char_names, reason = "formulas as they are written")]
 
@@ -14,8 +14,8 @@ fn software() -> Limits {
     Limits { software: true, ..Limits::default() }
 }
 
-/// Returns the dispatches of a graph. `build` returns the fetched tensors, and the tensors by which the first one is
-/// differentiated.
+/// Returns the dispatches of a graph. `build` returns the tensors to fetch, and the tensors for which the gradient
+/// of the first one is computed.
 fn dispatches(limits: &Limits, build: impl Fn(&Graph) -> (Vec<Tensor>, Vec<Tensor>)) -> Vec<Dispatch> {
     let graph = Graph::new(Mode::Train);
     let (outputs, wrt) = build(&graph);
@@ -105,7 +105,7 @@ fn all() -> Vec<Dispatch> {
     all
 }
 
-/// Parses and validates a module, and compares what `dispatch` names with what the entry point uses.
+/// Parses and validates a kernel, and compares the names in `dispatch` with what the entry point uses.
 fn check(dispatch: &Dispatch) {
     let source = dispatch.kernel.source();
     let name = format!("{}::{}", dispatch.kernel.name, dispatch.entry);
@@ -164,7 +164,8 @@ fn every_kernel_is_valid_and_matches_its_launch() {
          softmax_cross_entropy::tree_with_gradient";
     let mut expected: BTreeSet<String> = expected.split_whitespace().map(String::from).collect();
     for variant in matmul_variants() {
-        // Aligned and unaligned, transposed, whole and partial tiles, with a bias.
+        // These forms cover aligned and unaligned sizes, transposed operands, complete and partial tiles, and a
+        // bias.
         let forms = ["nn_11_ragged", "nn_44_rows_columns", "tn_44_rows_columns", "nt_44_rows_columns_biased"];
         expected.extend(forms.map(|form| format!("{variant}_{form}::forward")));
     }

@@ -1,4 +1,4 @@
-//! Selection of devices by name.
+//! Tests of selecting devices by name.
 
 use wgrad_kernels::Device;
 

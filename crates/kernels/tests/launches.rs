@@ -1,5 +1,5 @@
-//! Launches of a user-defined op: described once per plan, and fused with an epilogue whatever the formatting of its
-//! WGSL.
+//! Tests of a user-defined op: its launch is described only once per plan, and pointwise ops after it (an
+//! epilogue) are fused into its kernel, whatever the formatting of the WGSL.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +27,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
 }
 ";
 
-/// Op that computes `y = 2 x` and counts how often its launch is described.
+/// Op that computes `y = 2 x` and counts how often it is asked to describe its launch.
 #[derive(Debug)]
 struct Double(Arc<AtomicUsize>);
 
@@ -60,7 +60,8 @@ fn an_op_describes_its_launch_once_per_plan() {
     let graph = Graph::new(Mode::Train);
     let x = graph.input("x", [8, 3], DType::F32);
     let y = graph.apply(Double(described.clone()), &[&x]).get(0);
-    // A cluster that can join the op's kernel: its bindings are counted before tasks are created.
+    // A group of pointwise ops that can be fused into the op's kernel. Its bindings are counted before tasks are
+    // created.
     let z = y.square() + &x;
     let plan = Plan::new(&graph, &[&z], &Limits::default()).expect("the graph is sound");
     assert_eq!(plan.dispatches(), 1, "{plan}");
@@ -70,6 +71,6 @@ fn an_op_describes_its_launch_once_per_plan() {
     assert_eq!(kernel.name, "double_e");
     let module = reflect(&kernel.name, &kernel.source()).expect("the joined kernel is valid");
     let bindings: Vec<_> = module.entries["forward"].bindings.iter().map(|binding| &binding.name[..]).collect();
-    // The cluster reads `x` through the kernel's own binding, and `y` is not read.
+    // The fused ops read `x` through the kernel's own binding, and do not load `y` from memory.
     assert_eq!(bindings, ["x", "params", "e0"]);
 }

@@ -12,7 +12,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Returns the files of a folder with an extension as (stem, text), sorted.
+/// Returns the files in a folder that have the given extension, as pairs (stem, text) sorted by name.
 fn files(folder: &str, extension: &str) -> Vec<(String, String)> {
     let entries = fs::read_dir(root().join(folder)).expect("the folder exists");
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("it can be listed").path()).collect();
@@ -34,7 +34,7 @@ fn validate(name: &str, source: &str) {
     }
 }
 
-/// Returns a pointwise op as the WGSL function that the GPU backend generates.
+/// Returns the WGSL function that the GPU backend generates for a pointwise op.
 fn function(op: &Pointwise) -> String {
     let name = |dtype| if dtype == DType::U32 { "u32" } else { "f32" };
     let args = op.args.iter().zip(op.types).map(|(arg, &dtype)| format!("{arg}: {}", name(dtype)));

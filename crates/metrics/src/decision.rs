@@ -7,33 +7,7 @@ use serde::{Deserialize, Serialize};
 use wgrad_core::{Error, Result};
 
 use super::calibration::sigmoid;
-use super::{Calibration, Cut, Cuts, MetricError, Rule, check};
-
-/// Kind of calibration to fit; see [`Calibration`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Calibrate {
-    /// No calibration.
-    #[default]
-    None,
-    /// [`Calibration::temperature`]: one parameter, also for more than two classes.
-    Temperature,
-    /// [`Calibration::platt`]: two parameters, also for models trained on weighted or resampled classes.
-    Platt,
-    /// [`Calibration::isotonic`]: a non-decreasing function, for some hundreds of rows or more.
-    Isotonic,
-}
-
-impl fmt::Display for Calibrate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "none",
-            Self::Temperature => "temperature",
-            Self::Platt => "platt",
-            Self::Isotonic => "isotonic",
-        })
-    }
-}
+use super::{Calibrate, Calibration, Cut, Cuts, MetricError, Rule, check};
 
 impl FromStr for Calibrate {
     type Err = Error;

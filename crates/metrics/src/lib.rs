@@ -19,9 +19,11 @@ mod agreement;
 pub mod batch;
 mod bootstrap;
 mod brier;
+mod calibrate;
 mod calibration;
 mod check;
 mod confusion;
+mod costs;
 mod decision;
 mod error;
 mod log_loss;
@@ -37,9 +39,11 @@ mod top_k;
 pub use agreement::{Average, Distance, Ratio};
 pub use bootstrap::{Interval, bootstrap};
 pub use brier::brier_score;
+pub use calibrate::Calibrate;
 pub use calibration::Calibration;
 pub use confusion::{ConfusionMatrix, accuracy};
-pub use decision::{Calibrate, Chosen, Decision, LabelDecision};
+pub use costs::Costs;
+pub use decision::{Chosen, Decision, LabelDecision};
 pub use error::{CalibrationParameter, MetricError, RuleError};
 pub use log_loss::{log_loss, log_loss_multiclass};
 #[doc(hidden)]
@@ -49,7 +53,7 @@ pub use regression::RegressionReport;
 pub use reliability::{Bin, Bins, Reliability};
 pub use report::Report;
 pub use rule::Rule;
-pub use threshold::{Costs, Cut, Cuts};
+pub use threshold::{Cut, Cuts};
 pub use top_k::top_k_accuracy;
 
 #[cfg(test)]

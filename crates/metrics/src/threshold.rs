@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use wgrad_core::Result;
 
-use super::{MetricError, check, rank};
+use super::{Costs, MetricError, check, rank};
 
 /// Cut: the counts if every row with at least a given score counts as positive.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,19 +21,6 @@ pub struct Cut {
     pub positives: u64,
     /// The number of negative rows.
     pub negatives: u64,
-}
-
-/// Cost of each kind of decision. Correct decisions usually cost 0 or less.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Costs {
-    /// Cost of a positive row that counts as negative.
-    pub false_negative: f64,
-    /// Cost of a negative row that counts as positive.
-    pub false_positive: f64,
-    /// Cost of a positive row that counts as positive.
-    pub true_positive: f64,
-    /// Cost of a negative row that counts as negative.
-    pub true_negative: f64,
 }
 
 impl Cut {

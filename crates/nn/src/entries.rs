@@ -1,4 +1,4 @@
-//! Entries of a state dict, and conversion from and to safetensors files.
+//! State dict entries, and their conversion to and from safetensors files.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use wgrad_core::{Array, Counter, Kind, Params, Result, Shape, Variable};
 
 use crate::{LoadError, UnreadableFile};
 
-/// Entry of a state dict.
+/// An entry of a state dict: a variable or a counter.
 pub enum StateEntry {
     /// A parameter or buffer.
     Variable(Variable),
@@ -17,7 +17,7 @@ pub enum StateEntry {
 }
 
 impl StateEntry {
-    /// Returns the shape of the value; a counter is a scalar.
+    /// Returns the shape of the entry's value; a counter is a scalar.
     pub fn shape(&self) -> Shape {
         match self {
             Self::Variable(variable) => variable.shape().clone(),
@@ -26,17 +26,18 @@ impl StateEntry {
     }
 }
 
-/// Value for a [`StateEntry`], read from a file.
+/// A value that was read from a file, to be assigned to a [`StateEntry`].
 pub enum StateValue {
-    /// Value of a variable.
+    /// A variable's value.
     Array(Array),
-    /// Value of a counter.
+    /// A counter's value.
     Count(u64),
 }
 
-/// Returns the state dict of a scope: parameters, buffers and counters by their names within the scope.
+/// Returns the state dict of the scope `params`: a map from names, relative to the scope, to parameters, buffers
+/// and counters.
 ///
-/// Optimizer state and counters whose last name begins with `@` are not part of it.
+/// The map excludes optimizer state, and counters with an `@` after the last dot of the name.
 pub fn entries(params: &Params) -> BTreeMap<String, StateEntry> {
     let scope = params.path();
     let inside = |name: &str| match name.strip_prefix(scope) {
@@ -53,14 +54,14 @@ pub fn entries(params: &Params) -> BTreeMap<String, StateEntry> {
         .collect()
 }
 
-/// Converts a tensor of a file to the value of `entry`.
+/// Converts a tensor that was read from a file into a value for `entry`.
 ///
 /// # Errors
-/// Returns the reason as text if shapes differ or the type cannot be converted.
+/// Returns a message if the shapes differ or the tensor's type cannot be converted.
 pub fn value(entry: &StateEntry, view: &TensorView<'_>) -> Result<StateValue, String> {
     let (shape, found) = (entry.shape(), Shape::from(view.shape()));
     let counter = matches!(entry, StateEntry::Counter(_));
-    // A counter may have the shape [1]: some exporters write scalars so.
+    // A counter may have the shape [1], because some exporters write scalars with that shape.
     if shape != found && !(counter && found.numel() == 1) {
         return Err(format!("the model has {shape}, the file {found}"));
     }
@@ -82,7 +83,7 @@ pub fn value(entry: &StateEntry, view: &TensorView<'_>) -> Result<StateValue, St
     array.map(StateValue::Array).map_err(|error| error.to_string())
 }
 
-/// Splits little-endian bytes into numbers.
+/// Splits `bytes` into words of `N` bytes and converts each word with `from`.
 pub fn words<const N: usize, T>(bytes: &[u8], from: impl Fn([u8; N]) -> T) -> Vec<T> {
     bytes.as_chunks::<N>().0.iter().map(|&word| from(word)).collect()
 }
@@ -99,7 +100,7 @@ pub(crate) fn from_half(bits: u16) -> f32 {
     }
 }
 
-/// Returns the reason why the bytes of a file are not safetensors.
+/// Returns the error about a file that is not a safetensors file, with the most likely reason.
 pub fn unreadable(file: &str, bytes: &[u8], error: &SafeTensorError) -> LoadError {
     let header = bytes.first_chunk().map(|&length| u64::from_le_bytes(length));
     let have = bytes.len() as u64;
@@ -108,7 +109,7 @@ pub fn unreadable(file: &str, bytes: &[u8], error: &SafeTensorError) -> LoadErro
         _ if bytes.starts_with(b"PK\x03\x04") => UnreadableFile::Zip,
         _ if bytes.starts_with(b"\x80\x02") => UnreadableFile::Pickle,
         None => UnreadableFile::TooShort,
-        // The header is JSON, so it begins with a brace.
+        // A safetensors header is JSON, so its first byte is a brace.
         Some(_) if bytes.get(8).is_some_and(|&byte| byte != b'{') => UnreadableFile::OtherFormat,
         Some(length) if length > have - 8 => UnreadableFile::HeaderCutOff { length, present: have - 8 },
         _ => match error {
@@ -119,13 +120,13 @@ pub fn unreadable(file: &str, bytes: &[u8], error: &SafeTensorError) -> LoadErro
     LoadError::Unreadable { file: file.into(), problem }
 }
 
-/// Assigns a value to an entry.
+/// Assigns `value` to `entry`.
 ///
 /// # Errors
 /// Returns an error if the shapes differ.
 ///
 /// # Panics
-/// Panics if the entry is a variable and the value a count, or the reverse.
+/// Panics if a variable is paired with a count, or a counter with an array.
 pub fn set(entry: StateEntry, value: StateValue) -> Result<()> {
     match (entry, value) {
         (StateEntry::Variable(variable), StateValue::Array(array)) => Variable::set(&variable, Array::clone(&array)),

@@ -10,9 +10,10 @@
 
 use wgrad_core::Init;
 
-/// Returns the gain of a leaky ReLU with negative slope `slope`: `sqrt(2 / (1 + slope²))`; `sqrt 2` for a ReLU.
+/// Returns the gain of a leaky ReLU with negative slope `slope`: `sqrt(2 / (1 + slope²))`. For a ReLU (slope 0)
+/// the gain is `sqrt(2)`.
 ///
-/// The gain keeps the variance of activations constant from layer to layer.
+/// Initial weights scaled with this gain keep the variance of activations constant from layer to layer.
 pub fn leaky_relu_gain(slope: f64) -> f64 {
     (2.0 / (1.0 + slope * slope)).sqrt()
 }
@@ -21,10 +22,11 @@ fn count(fan: usize) -> f64 {
     fan as f64
 }
 
-/// Returns the uniform distribution in ±`sqrt(3) · gain / sqrt(fan_in)`, where the gain is that of a leaky ReLU with
-/// negative slope `a`; PyTorch's `kaiming_uniform_`.
+/// Returns the uniform distribution in ±`sqrt(3) · gain / sqrt(fan_in)`, where `gain` is [`leaky_relu_gain`] of
+/// the negative slope `a`; PyTorch's `kaiming_uniform_`.
 ///
-/// PyTorch's layers use `a = sqrt 5`, which makes the bound `1 / sqrt(fan_in)`. The value is 0 if `fan_in` is 0.
+/// PyTorch's layers use `a = sqrt(5)`, for which the bound is `1 / sqrt(fan_in)`. If `fan_in` is 0, all values are
+/// 0.
 ///
 /// He et al.: "Delving deep into rectifiers", 2015.
 pub fn kaiming_uniform(fan_in: usize, a: f64) -> Init {
@@ -35,8 +37,8 @@ pub fn kaiming_uniform(fan_in: usize, a: f64) -> Init {
     Init::Uniform(-bound, bound)
 }
 
-/// Returns the normal distribution with standard deviation `gain / sqrt(fan_in)`, where the gain is that of a leaky
-/// ReLU with negative slope `a`; PyTorch's `kaiming_normal_`.
+/// Returns the normal distribution with standard deviation `gain / sqrt(fan_in)`, where `gain` is
+/// [`leaky_relu_gain`] of the negative slope `a`; PyTorch's `kaiming_normal_`.
 ///
 /// The value is 0 if `fan_in` is 0.
 pub fn kaiming_normal(fan_in: usize, a: f64) -> Init {
@@ -48,12 +50,12 @@ pub fn kaiming_normal(fan_in: usize, a: f64) -> Init {
 
 /// Returns the uniform distribution in ±`gain · sqrt(6 / (fan_in + fan_out))`; PyTorch's `xavier_uniform_`.
 ///
-/// The value is 0 if both fans are 0.
+/// If `fan_in` and `fan_out` are 0, all values are 0.
 pub fn xavier_uniform(fan_in: usize, fan_out: usize, gain: f64) -> Init {
     if fan_in + fan_out == 0 {
         return Init::Constant(0.0);
     }
-    // PyTorch's order of operations, so that the bounds are equal to the last bit.
+    // The order of operations is PyTorch's, so that the bounds agree to the last bit.
     let bound = 3.0f64.sqrt() * (gain * (2.0 / count(fan_in + fan_out)).sqrt());
     Init::Uniform(-bound, bound)
 }
@@ -61,7 +63,7 @@ pub fn xavier_uniform(fan_in: usize, fan_out: usize, gain: f64) -> Init {
 /// Returns the normal distribution with standard deviation `gain · sqrt(2 / (fan_in + fan_out))`; PyTorch's
 /// `xavier_normal_`.
 ///
-/// The value is 0 if both fans are 0.
+/// If `fan_in` and `fan_out` are 0, all values are 0.
 pub fn xavier_normal(fan_in: usize, fan_out: usize, gain: f64) -> Init {
     if fan_in + fan_out == 0 {
         return Init::Constant(0.0);
@@ -71,7 +73,7 @@ pub fn xavier_normal(fan_in: usize, fan_out: usize, gain: f64) -> Init {
 
 /// Returns the uniform distribution in ±`1 / sqrt(fan_in)`, which PyTorch's layers use for biases.
 ///
-/// The value is 0 if `fan_in` is 0, as in PyTorch.
+/// If `fan_in` is 0, all values are 0, as in PyTorch.
 pub fn bias(fan_in: usize) -> Init {
     let bound = if fan_in == 0 { 0.0 } else { 1.0 / count(fan_in).sqrt() };
     Init::Uniform(-bound, bound)
@@ -84,7 +86,7 @@ mod tests {
     #[test]
     fn the_bounds_are_those_of_pytorch() {
         let Init::Uniform(low, high) = kaiming_uniform(4, 5.0f64.sqrt()) else { panic!() };
-        // PyTorch's order of operations results in this number instead of 0.5.
+        // PyTorch's order of operations rounds to this number instead of 0.5.
         assert_eq!((low, high), (-0.499_999_999_999_999_94, 0.499_999_999_999_999_94));
         let Init::Uniform(_, high) = xavier_uniform(3, 3, 1.0) else { panic!() };
         assert!((high - 1.0).abs() < 1e-15);

@@ -1,9 +1,11 @@
 //! Neural networks built from graph ops: layers, losses, optimizers, learning rate schedules, models and state dicts.
 //!
-//! - [`layers`]: declare variables in [`Params`](wgrad_core::Params) and, as a [`Module`], trace their ops.
-//! - [`losses`]: reduce predictions and targets to one number.
+//! - [`layers`]: layers, which declare variables in [`Params`](wgrad_core::Params) and, through the trait
+//!   [`Module`], trace their ops.
+//! - [`losses`]: loss functions, which reduce predictions and targets to one number.
 //! - [`optim`]: optimizers, which add gradients and parameter updates to the graph, and learning rate schedules.
-//! - [`StateDict`] and [`Load`]: save and load parameters as safetensors files under PyTorch's names.
+//! - [`StateDict`] and [`Load`]: traits and types that save and load parameters as safetensors files, with
+//!   PyTorch's names.
 //! - [`models`]: complete networks with published weights.
 //!
 //! This crate has no kernels: everything is composed of ops of `wgrad-core`.
@@ -18,6 +20,7 @@ pub mod layers;
 pub mod lints;
 mod load;
 mod load_error;
+mod load_report;
 pub mod losses;
 pub mod models;
 mod module;
@@ -27,12 +30,14 @@ mod state_dict;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod write;
 
-pub use load::{Load, LoadReport};
+pub use load::Load;
 pub use load_error::{LoadError, LoadFix, UnreadableFile};
+pub use load_report::LoadReport;
 pub use module::{Module, Sequential};
 pub use state_dict::StateDict;
 
-/// Returns the path of this crate's source folder, by which errors recognise a line of the library.
+/// Returns the path of this crate's source folder, from which error messages recognise source lines of this
+/// library.
 fn source() -> &'static str {
     file!().trim_end_matches("lib.rs")
 }

@@ -1,18 +1,18 @@
-//! Lints of models and losses: mistakes that type-check.
+//! Lints for models and losses, which find mistakes that the compiler cannot detect.
 //!
 //! | lint | mistake |
 //! |---|---|
-//! | [`SOFTMAX_BEFORE_LOSS`] | probabilities passed to a loss that takes logits: an error |
-//! | [`SIGMOID_BEFORE_LOSS`] | the same with a sigmoid: an error |
+//! | [`SOFTMAX_BEFORE_LOSS`] | softmax probabilities passed to a loss that takes logits (an error, not a warning) |
+//! | [`SIGMOID_BEFORE_LOSS`] | sigmoid probabilities passed to a loss that takes logits (an error, not a warning) |
 //! | [`LOG_SOFTMAX_BEFORE_LOSS`] | log-probabilities passed to a loss that takes logits |
-//! | [`RELU_BEFORE_LOSS`] | logits that cannot be negative |
+//! | [`RELU_BEFORE_LOSS`] | logits that cannot be negative, passed to a loss that takes logits |
 //! | [`LOGITS_AS_PROBABILITIES`] | logits passed to a loss that takes probabilities or log-probabilities |
 //! | [`PARAMETER_WITHOUT_GRADIENT`] | a trainable parameter that the loss does not depend on |
 //! | [`EVALUATION_IN_TRAINING_MODE`] | a graph in training mode that updates no parameter, but has batch norm or dropout |
 //!
-//! `compile` returns lints of the level error as errors. The session reports warnings on standard error, unless
-//! [`Session::on_warning`](wgrad_core::Session::on_warning) or the trainer's progress receives them. A graph can
-//! allow a lint whose finding is intended:
+//! `compile` returns an error for the first two lints. The other lints are warnings. The session prints warnings
+//! on standard error, unless they are redirected to [`Session::on_warning`](wgrad_core::Session::on_warning) or
+//! the trainer's progress display. If a finding is intended, allow the lint in the graph:
 //!
 //! ```
 //! use wgrad_core::{DType, Graph, Mode};
@@ -48,7 +48,7 @@ pub static RELU_BEFORE_LOSS: Lint = Lint::warning("RELU_BEFORE_LOSS");
 /// log-probabilities.
 pub static LOGITS_AS_PROBABILITIES: Lint = Lint::warning("LOGITS_AS_PROBABILITIES");
 
-/// Checks the input of `loss`, which takes logits, for the lints about logits.
+/// Checks whether `x`, the input of the loss named `loss`, can be logits; reports a lint if not.
 #[track_caller]
 pub(crate) fn logits(x: &Tensor, loss: &str) {
     let origin = origin(x);
@@ -80,7 +80,8 @@ pub(crate) fn logits(x: &Tensor, loss: &str) {
     x.graph().lint(lint, loss, &[x], invalid);
 }
 
-/// Checks the input of `loss`, which takes probabilities or, if `logarithms` is set, log-probabilities.
+/// Checks whether `x`, the input of the loss named `loss`, can be probabilities or, if `logarithms` is set,
+/// log-probabilities; reports a lint if not.
 #[track_caller]
 pub(crate) fn probabilities(x: &Tensor, loss: &str, logarithms: bool) {
     let origin = origin(x);
@@ -105,8 +106,7 @@ pub(crate) fn probabilities(x: &Tensor, loss: &str, logarithms: bool) {
     x.graph().lint(&LOGITS_AS_PROBABILITIES, loss, &[x], invalid);
 }
 
-/// Returns the name of the op that computed the elements of `x`, looking through views, dropout and the addition of a
-/// bias.
+/// Returns the name of the op that computed the elements of `x`; skips views, dropout and the addition of a bias.
 fn origin(x: &Tensor) -> String {
     let nodes = x.graph().nodes();
     let mut at = x.id();

@@ -1,4 +1,4 @@
-//! Loading of a state dict into a model, with options to rename entries and to skip some.
+//! Loading of a state dict from a safetensors file into a model, with options to rename and to skip entries.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -9,51 +9,7 @@ use safetensors::tensor::SafeTensors;
 use wgrad_core::{Error, Params, Result, Shape, nearest};
 
 use crate::entries::{StateEntry, entries, set, unreadable, value};
-use crate::{LoadError, LoadFix};
-
-/// Result of a load: the names of the model's and the file's entries in alphabetical order, by outcome.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LoadReport {
-    /// Entries that were loaded.
-    pub loaded: Vec<String>,
-    /// Entries of the model that the file lacks; they keep their values.
-    pub missing: Vec<String>,
-    /// Entries of the file that the model lacks.
-    pub unexpected: Vec<String>,
-    /// Entries whose shape or type differs between model and file, with the reason; they keep their values.
-    pub mismatched: Vec<(String, String)>,
-    /// Entries of the model or the file that [`Load::skip`] excluded; the model's keep their values.
-    pub skipped: Vec<String>,
-}
-
-impl LoadReport {
-    /// Returns whether all names, shapes and types agree, apart from skipped entries.
-    pub fn is_complete(&self) -> bool {
-        self.differences().is_empty()
-    }
-
-    fn differences(&self) -> Vec<String> {
-        let lists = [("missing from the file", &self.missing), ("not in the model", &self.unexpected)];
-        let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
-        let lists = lists.map(|(what, names)| format!("{what}: {}", names.join(", ")));
-        lists.chain(self.mismatches()).collect()
-    }
-
-    fn mismatches(&self) -> impl Iterator<Item = String> {
-        self.mismatched.iter().map(|(name, why)| format!("{name}: {why}"))
-    }
-}
-
-impl fmt::Display for LoadReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.loaded.len();
-        write!(f, "{count} {} loaded", if count == 1 { "tensor" } else { "tensors" })?;
-        if !self.skipped.is_empty() {
-            write!(f, "\n  left out: {}", self.skipped.join(", "))?;
-        }
-        self.differences().iter().try_for_each(|line| write!(f, "\n  {line}"))
-    }
-}
+use crate::{LoadError, LoadFix, LoadReport};
 
 enum Source<'a> {
     #[cfg(not(target_arch = "wasm32"))]
@@ -63,10 +19,12 @@ enum Source<'a> {
 
 type Rename<'a> = Box<dyn Fn(&str) -> String + 'a>;
 
-/// Builder of a load of a safetensors file whose names or shapes differ from the model's; PyTorch's `load_state_dict`.
+/// Builder that loads a safetensors file whose names or shapes differ from the model's; PyTorch's
+/// `load_state_dict`.
 ///
-/// Floats of 64 and 16 bits are converted to `f32`; 64-bit values are kept for a device that computes in `f64`. An
-/// entry `num_batches_tracked` may be missing, as in files of PyTorch before 0.4.1; the model keeps its count then.
+/// Floats of 16 bits are converted to `f32`. Floats of 64 bits keep their precision on a device that computes in
+/// `f64`, otherwise they are converted to `f32`. An entry `num_batches_tracked` may be missing from the file, as
+/// in files of PyTorch before 0.4.1; the model then keeps its count.
 ///
 /// ```
 /// use wgrad_core::Params;
@@ -119,32 +77,34 @@ impl<'a> Load<'a> {
         Self { source, renames: vec![], skips: vec![], strict: true, skip_mismatched: false }
     }
 
-    /// Creates a load of the safetensors file at `path`. The file is read by [`Self::apply`].
+    /// Creates a builder that loads the safetensors file at `path`. [`Self::apply`] reads the file.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn from(path: impl AsRef<Path>) -> Self {
         Self::new(Source::File(path.as_ref().into()))
     }
 
-    /// Creates a load of the bytes of a safetensors file; messages call it `name`.
+    /// Creates a builder that loads `bytes`, the contents of a safetensors file, which messages call `name`.
     pub fn from_bytes(name: impl Into<String>, bytes: &'a [u8]) -> Self {
         Self::new(Source::Bytes(name.into(), bytes))
     }
 
-    /// If `true`, a name that only the model or only the file has is an error; if `false`, it is listed in the
-    /// report. Default: `true`.
+    /// If `true`, [`Self::apply`] returns an error if a name is only in the model or only in the file; if `false`,
+    /// it lists such names in the report. Default: `true`.
     ///
-    /// Shapes and types that differ are errors in both cases, as in PyTorch; see [`Self::skip_mismatched`].
+    /// If a shape or a type differs, `apply` returns an error in both cases, as in PyTorch, unless
+    /// [`Self::skip_mismatched`] is set.
     pub fn strict(self, strict: bool) -> Self {
         Self { strict, ..self }
     }
 
-    /// If `true`, entries whose shape or type differs keep the model's value and are listed in the report, instead of
-    /// being an error. Default: `false`.
+    /// If `true`, entries whose shape or type differs keep the model's value, and [`Self::apply`] lists them in
+    /// the report instead of returning an error. Default: `false`.
     pub fn skip_mismatched(self, skip: bool) -> Self {
         Self { skip_mismatched: skip, ..self }
     }
 
-    /// Renames each entry of the file. Several renames are applied in the order of the calls.
+    /// Renames each entry of the file with the function `rename`. Several functions are applied in the order of
+    /// the calls.
     ///
     /// ```
     /// # use wgrad_nn::Load;
@@ -155,24 +115,25 @@ impl<'a> Load<'a> {
         self
     }
 
-    /// Removes `prefix` from the names that begin with it: `module.` of a `DataParallel`, `_orig_mod.` of a compiled
-    /// model.
+    /// Removes `prefix` from the file's names that begin with it. PyTorch's `DataParallel` adds the prefix
+    /// `module.`, `torch.compile` adds `_orig_mod.`.
     pub fn strip_prefix(self, prefix: impl Into<String>) -> Self {
         let prefix = prefix.into();
         self.rename(move |name| name.strip_prefix(&prefix).unwrap_or(name).to_string())
     }
 
-    /// Skips the entry `scope`, or all entries inside the scope, in the file and in the model: for a head that is
-    /// trained anew, for example. Names are the model's, after [`Self::rename`].
+    /// Skips the entry `scope`, or all entries inside that scope, in the file and in the model, for example
+    /// because a head is trained from scratch. The file's names are compared after [`Self::rename`].
     pub fn skip(mut self, scope: impl Into<String>) -> Self {
         self.skips.push(scope.into());
         self
     }
 
-    /// Loads into the variables inside `params`, and returns what was loaded and what was not.
+    /// Loads the file into the variables inside `params`, and reports which entries were loaded and which were
+    /// not.
     ///
     /// # Errors
-    /// Returns an error, which lists all differences, and changes nothing if
+    /// Changes nothing and returns an error, which lists all differences, if
     ///
     /// - the file cannot be read or is not a safetensors file;
     /// - a name is missing or unexpected, and the load is strict;
@@ -212,7 +173,8 @@ impl<'a> Load<'a> {
                 },
             }
         }
-        // Files of PyTorch before 0.4.1 have no such counts; its own loader does not require them either.
+        // Files of PyTorch before 0.4.1 do not contain these counts; PyTorch's own loader does not require them
+        // either.
         entries.retain(|name, entry| !(matches!(entry, StateEntry::Counter(_)) && last(name) == "num_batches_tracked"));
         report.missing = entries.keys().cloned().collect();
         let wrong = self.strict && !(report.missing.is_empty() && report.unexpected.is_empty());
@@ -224,7 +186,7 @@ impl<'a> Load<'a> {
         Ok(report)
     }
 
-    /// Returns the names of the file's entries: the original ones, by the renamed ones.
+    /// Returns a map from the new name of each entry of the file to its original name.
     fn renamed(&self, file: &SafeTensors<'_>) -> Result<BTreeMap<String, String>> {
         let mut keys = BTreeMap::new();
         let mut originals = file.names();
@@ -275,13 +237,13 @@ fn last(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
-/// Guess at the names that correspond between file and model, for a suggestion in the error message.
+/// A guess at how the names of the file and of the model correspond, for a suggestion in the error message.
 enum Correspondence {
-    /// The file's names have this prefix.
+    /// The file's names are the model's names with this prefix.
     FilePrefix(String),
-    /// The model's names have this prefix.
+    /// The model's names are the file's names with this prefix.
     ModelPrefix(String),
-    /// Pairs of similar names with equal shapes; the file's name is first.
+    /// Pairs of similar names with equal shapes; the first name of a pair is the file's.
     Pairs(Vec<(String, String)>),
 }
 

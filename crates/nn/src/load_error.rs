@@ -1,4 +1,4 @@
-//! Errors of safetensors files and of loading them into a model.
+//! Errors about writing, reading and loading safetensors files.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use wgrad_core::Error;
 
 use crate::LoadReport;
 
-/// State dict that cannot be written, read or loaded into a model.
+/// Error: a state dict cannot be written, read or loaded into a model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
@@ -17,12 +17,12 @@ pub enum LoadError {
         /// The writer's error.
         source: SafeTensorError,
     },
-    /// The bytes are no safetensors file.
+    /// The bytes are not a safetensors file.
     #[error("{file} cannot be read as safetensors: {problem}")]
     Unreadable {
         /// The file's name.
         file: String,
-        /// The problem.
+        /// What is wrong with the bytes.
         problem: UnreadableFile,
     },
     /// Names, shapes or types differ from those of the model.
@@ -30,33 +30,33 @@ pub enum LoadError {
     Mismatch {
         /// The file's name.
         file: String,
-        /// All that was found, in lists of names.
+        /// Report of all entries: those that fit and those that do not.
         report: Box<LoadReport>,
-        /// The differences that count, one line each.
+        /// The differences that made the load fail, one line each.
         differences: Vec<String>,
-        /// Fixes, the most likely first.
+        /// Suggested fixes, the most likely first.
         fixes: Vec<LoadFix>,
     },
-    /// Two names of the file are renamed to one.
+    /// Two names of the file are renamed to the same name.
     #[error("`{first}` and `{second}` of {file} are both renamed to `{name}`")]
     Renamed {
         /// The file's name.
         file: String,
-        /// The first name.
+        /// The first of the two names.
         first: String,
-        /// The second name.
+        /// The second of the two names.
         second: String,
-        /// Their new name.
+        /// The new name of both.
         name: String,
     },
-    /// A scope to skip is neither in the file nor in the model.
+    /// A scope passed to `Load::skip` is neither in the file nor in the model.
     #[error("neither {file} nor the model has anything inside `{scope}`, which is to be skipped{}", meant(nearest.as_deref()))]
     NothingToSkip {
         /// The file's name.
         file: String,
         /// The scope.
         scope: String,
-        /// The name that is closest, if one is close.
+        /// The name that is most similar to the scope, or `None` if no name is similar.
         nearest: Option<String>,
     },
 }
@@ -86,18 +86,18 @@ fn meant(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |name| format!("\n  fix: did you mean `{name}`?"))
 }
 
-/// Change to a load that may make a file fit the model.
+/// Change to a load after which the file may fit the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LoadFix {
-    /// Remove a prefix of all names of the file.
+    /// Remove a prefix from all names of the file.
     StripPrefix {
         /// The prefix.
         prefix: String,
     },
     /// Load the file into a scope of the model.
     At {
-        /// The scope's path.
+        /// Path of the scope.
         scope: String,
     },
     /// Rename an entry of the file.
@@ -109,10 +109,10 @@ pub enum LoadFix {
     },
     /// Skip a scope.
     Skip {
-        /// The scope's path.
+        /// Path of the scope.
         scope: String,
     },
-    /// Build the same model, or load only what fits.
+    /// Build the model that the file was saved from, or load only the entries that fit.
     Partial,
 }
 
@@ -139,11 +139,11 @@ impl fmt::Display for LoadFix {
     }
 }
 
-/// Reason why bytes are no safetensors file.
+/// Reason why bytes are not a safetensors file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnreadableFile {
-    /// There are no bytes.
+    /// The file is empty.
     #[error("the file is empty")]
     Empty,
     /// The file is a zip archive.
@@ -156,10 +156,10 @@ pub enum UnreadableFile {
     /// The file is a Python pickle.
     #[error("this is a Python pickle, not a safetensors file")]
     Pickle,
-    /// The file has fewer bytes than a header's length.
+    /// The file is shorter than the 8 bytes that contain the header's length.
     #[error("the file is too short to have a header")]
     TooShort,
-    /// The file is of another format.
+    /// The file has another, unknown format.
     #[error("this is not a safetensors file")]
     OtherFormat,
     /// The file ends within its header.
@@ -170,7 +170,7 @@ pub enum UnreadableFile {
         /// The bytes that are present.
         present: u64,
     },
-    /// The file's length is not that which the header describes.
+    /// The length of the file differs from the length that its header describes.
     #[error("the file is cut off or has bytes that belong to nothing: its header does not match its length")]
     Length,
     /// The header is damaged.

@@ -25,7 +25,7 @@ fn message(result: Result<LoadReport>) -> String {
     result.expect_err("an error").to_string()
 }
 
-/// Overwrites the model's `fc.weight`, so that a load of it is visible.
+/// Overwrites the model's `fc.weight`, so that a test can see whether it is loaded again.
 fn overwrite_weight(params: &Params) {
     params.get("fc.weight").unwrap().set(Array::full([3, 2], 9f32)).unwrap();
 }
@@ -87,7 +87,7 @@ fn a_skipped_head_leaves_the_rest_strict() {
     let _ = BatchNorm1d::new(&params.at("bn"), 3);
     let head = Linear::new(&params.at("head"), 3, 1);
     let before = head.weight().value().unwrap();
-    // The head's shape differs, unless the head is skipped.
+    // The head's shape differs, so the load fails unless the head is skipped.
     let refused = message(Load::from_bytes("m", &file).apply(&params));
     assert_eq!(
         refused,
@@ -160,7 +160,7 @@ fn similar_names_are_suggested() {
     2. `fc1.weight` may be the model's `fc.weight`: Load::from(…).rename(|name| …)
     3. build the model as it was when it was saved, or use `load_partial` to take what fits"
     );
-    // No suggestion if the shapes differ.
+    // If the shapes differ, the error suggests no renaming.
     let params = Params::seeded(2);
     let _ = Linear::new(&params.at("fc"), 3, 2);
     let refused = message(Load::from_bytes("m", &file).apply(&params));

@@ -1,7 +1,7 @@
-//! Macros that declare option structs with setters, and implement [`Module`](crate::Module) by one expression.
+//! Macros that declare option structs with setters, and implement [`Module`](crate::Module) from one expression.
 
-/// Declares a struct of options: `new` with the defaults, and one setter per option. The doc comment of an option
-/// becomes that of its setter.
+/// Declares a struct of options, a function `new` that sets the defaults, and one setter per option. The doc
+/// comment of an option becomes the doc comment of its setter.
 ///
 /// ```text
 /// options! {
@@ -16,10 +16,10 @@
 /// }
 /// ```
 ///
-/// `pub struct Threshold(threshold: f64, value: f64) {}` declares required options, which are arguments of `new`.
-/// `pub struct MseLoss: common[reduction] {}` adds options that several structs share; the macro `common!` supplies
-/// their types, defaults and setters. A field in parentheses, `(window: ConvOptions<D> = ConvOptions::new())`, has no
-/// setter.
+/// Options in parentheses after the name, as in `pub struct Threshold(threshold: f64, value: f64) {}`, are
+/// required: they are arguments of `new`. `pub struct MseLoss: common[reduction] {}` adds options that several
+/// structs share; the macro `common!` supplies their types, defaults and setters. A field in parentheses, such as
+/// `(window: ConvOptions<D> = ConvOptions::new())`, has no setter.
 macro_rules! options {
     (@setter [$($doc:tt)*] $option:ident: $Type:ty) => {
         $($doc)*
@@ -50,7 +50,7 @@ macro_rules! options {
         }
 
         impl $Name {
-            /// Creates it with the required options, and PyTorch's defaults for the others.
+            /// Creates a value with the required options, and PyTorch's defaults for the others.
             pub fn new($($required: $Required),+) -> Self {
                 Self { $($required,)+ $($option: $default,)* }
             }
@@ -80,7 +80,7 @@ macro_rules! options {
         }
 
         impl $(<$lifetime>)? $(<const $D: usize>)? $Name $(<$lifetime>)? $(<$D>)? {
-            /// Creates it with PyTorch's defaults.
+            /// Creates a value with PyTorch's defaults.
             pub fn new() -> Self {
                 Self::default()
             }
@@ -91,9 +91,10 @@ macro_rules! options {
     };
 }
 
-/// Implements [`Module`](crate::Module) by one expression of the layer and its input: `module!(Elu, |elu, x| …);`.
+/// Implements [`Module`](crate::Module) for a layer, from an expression that computes the output from the layer
+/// and its input: `module!(Elu, |elu, x| …);`.
 ///
-/// `module! { pub struct Relu; |x| x.relu() }` also declares the layer, which then has no options.
+/// `module! { pub struct Relu; |x| x.relu() }` also declares the layer, as a struct without options.
 macro_rules! module {
     ($(#[$meta:meta])* pub struct $Name:ident; |$x:ident| $forward:expr) => {
         $(#[$meta])*

@@ -1,17 +1,18 @@
-//! The trait of layers and models, and sequences of modules.
+//! The trait [`Module`], which layers and models implement, and sequences of modules.
 
 use std::fmt;
 use std::panic::Location;
 
 use wgrad_core::{Params, Tensor};
 
-/// A layer or a model: maps a tensor to a tensor by tracing ops onto its graph; PyTorch's `nn.Module`.
+/// A layer or a model: computes an output tensor from an input tensor, by tracing ops onto the graph of the input;
+/// PyTorch's `nn.Module`.
 ///
-/// Every closure `|x: &Tensor| …` is a module.
+/// Every closure `|x: &Tensor| …` that returns a tensor is a module.
 ///
-/// Errors name the source line that called a layer or an op; in your own model that is the line inside its `forward`.
-/// For layers inside a [`Sequential`] they name the line that called the sequence, and the layer's scope. A `Box<dyn
-/// Module>` loses the line but keeps the scope.
+/// Error messages name the source line that called the layer or op. In a model of your own, that line is inside
+/// the model's `forward`. For a layer inside a [`Sequential`], messages name the line that called the sequence,
+/// and the layer's scope. For a layer in a `Box<dyn Module>`, messages name only the scope.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params, Tensor};
@@ -42,9 +43,10 @@ impl<F: Fn(&Tensor) -> Tensor> Module for F {
     }
 }
 
-/// A sequence of modules, each applied to the output of the one before; PyTorch's `nn.Sequential`.
+/// A sequence of modules, each of which is applied to the output of the previous module; PyTorch's
+/// `nn.Sequential`.
 ///
-/// The scope of module `i` is its number, as in PyTorch.
+/// The scope of each module is named after its position, counted from 0, as in PyTorch.
 ///
 /// ```
 /// use wgrad_core::Params;
@@ -70,7 +72,7 @@ impl Sequential {
         Self { params: params.clone(), modules: vec![] }
     }
 
-    /// Appends the module that `build` returns; its scope is named by its position.
+    /// Appends the module that `build` returns, in a scope named after its position.
     #[allow(clippy::should_implement_trait, reason = "adds to a sequence, does not sum")]
     pub fn add<M: Module + 'static>(self, build: impl FnOnce(&Params) -> M) -> Self {
         let name = self.modules.len().to_string();
@@ -89,7 +91,7 @@ impl Sequential {
         self.modules.len()
     }
 
-    /// Returns whether there are no modules; the output is the input then.
+    /// Returns whether there are no modules. The output of an empty sequence is its input.
     pub fn is_empty(&self) -> bool {
         self.modules.is_empty()
     }
@@ -107,7 +109,8 @@ impl Module for Sequential {
     fn forward(&self, x: &Tensor) -> Tensor {
         let mut y = x.clone();
         for (name, module) in &self.modules {
-            // Layers without variables have no scope of their own, and `dyn` loses the caller's source line.
+            // Sets the scope and the source line for error messages: layers without variables do not set a scope,
+            // and calls through `dyn` lose the caller's line.
             let path = self.params.at(name).path().to_string();
             let _scope = x.graph().scope_of_library(path, Location::caller(), crate::source());
             y = module.forward(&y);

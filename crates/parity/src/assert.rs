@@ -1,4 +1,4 @@
-//! The assertion for tests: [`assert_parity`].
+//! Assertion for use in tests: [`assert_parity`].
 
 use std::sync::OnceLock;
 
@@ -12,9 +12,9 @@ use crate::setting::DeviceSetting;
 /// Asserts that a case agrees with its reference on all devices of this machine, and that its gradients agree with
 /// finite differences.
 ///
-/// The case runs on the CPU in `f32` and on every adapter; an adapter whose driver fails to open is reported on
-/// standard error and skipped. On a machine without an adapter no kernel runs, so the returned results are of the CPU
-/// only; see [`adapters`](wgrad_kernels::adapters).
+/// The case runs on the CPU in `f32` and on every GPU adapter. If a driver fails to open its adapter, a message is
+/// printed to standard error and the adapter is skipped. On a machine without an adapter, the returned results are
+/// only those of the CPU, so no kernel was tested; see [`adapters`](wgrad_kernels::adapters).
 ///
 /// ```
 /// use wgrad_parity::{Case, Fill, assert_parity};
@@ -26,9 +26,8 @@ use crate::setting::DeviceSetting;
 /// }
 /// ```
 ///
-/// # Panics
-/// Panics if a result is beyond its bound, a gradient rule is wrong, or the case does not run. The message contains
-/// the case, the device, the element with its inputs, the error and its bound.
+/// Panics if an error exceeds its bound, a gradient rule is wrong, or the case does not run. The message names the
+/// case, the device and the wrong element, with its inputs, its error and the error bound.
 #[track_caller]
 #[allow(clippy::must_use_candidate, reason = "most tests do not read the results")]
 pub fn assert_parity(case: &Case) -> Vec<CaseResult> {
@@ -40,7 +39,7 @@ pub fn assert_parity(case: &Case) -> Vec<CaseResult> {
     case_results
 }
 
-/// Returns the result on each device that passed, and a message for each fault.
+/// Returns the result on each device on which the case passed, and a message for each failure.
 fn parity(case: &Case) -> Result<(Vec<CaseResult>, Vec<String>)> {
     let harness = Harness::new(case)?;
     let audit = case.check_gradients()?;
@@ -56,7 +55,7 @@ fn parity(case: &Case) -> Result<(Vec<CaseResult>, Vec<String>)> {
     Ok((case_results, faults))
 }
 
-/// Returns the devices of this machine, which are opened once per process.
+/// Returns the device settings of this machine. The devices are opened once per process.
 fn settings() -> &'static [DeviceSetting] {
     static SETTINGS: OnceLock<Vec<DeviceSetting>> = OnceLock::new();
     SETTINGS.get_or_init(|| {

@@ -1,25 +1,25 @@
-//! A test case: a call of an op, and the data of its inputs.
+//! Test cases: a call of an op, with shapes and random distributions for its inputs.
 
 use std::fmt;
 use std::sync::Arc;
 
 use wgrad_core::{Array, DType, Result, SettingError, Stream, Tensor};
 
-/// Distribution from which an input is filled. Draws depend only on a seed and the case's name, so they are the same
-/// on every machine.
+/// Distribution from which the elements of an input are drawn. The draws depend only on a seed and the case's
+/// name, so they are the same on every machine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fill {
-    /// Standard normal.
+    /// Standard normal distribution.
     Normal,
-    /// Uniform between two numbers.
+    /// Uniform distribution between two numbers.
     Uniform(f64, f64),
-    /// Random sign, and a magnitude whose logarithm is uniform: from `2^low` to `2^high`.
+    /// Random sign; the logarithm of the magnitude is uniform, from `2^low` to `2^high`.
     Powers(f64, f64),
-    /// Class labels below a number; the input is `u32`.
+    /// Class labels from 0 to below this number. The input has type `u32`.
     Below(usize),
-    /// Multiples of a step, from `-count` to `count`, which contain ties.
+    /// Multiples of a step, from `-count` to `count` times the step. Equal elements are therefore frequent.
     Grid(f64, usize),
-    /// One of these numbers.
+    /// A random element of this list.
     Of(&'static [f64]),
 }
 
@@ -38,24 +38,25 @@ impl Fill {
         }
     }
 
-    /// Returns the type of the input.
+    /// Returns the element type of the input.
     pub fn dtype(&self) -> DType {
         if matches!(self, Self::Below(_)) { DType::U32 } else { DType::F32 }
     }
 }
 
-/// Shape and distribution of each input of a case.
+/// Shape and distribution of each input of a test case.
 pub type Inputs<'a> = &'a [(&'a [usize], Fill)];
 
 type Build = Arc<dyn Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync>;
 
-/// A test case: a call of an op with input shapes and distributions.
+/// A test case: a call of an op, with input shapes and distributions.
 ///
 /// Each output is compared with the reference in `f64`, and so is the gradient of each `f32` input for random
-/// cotangents. The bound of an error is derived from the accuracy that the ops involved declare
-/// ([`Op::accuracy`](wgrad_core::Op::accuracy), `steps:` of a [pointwise op](wgrad_core::Pointwise::accuracy)): the
-/// reference is also computed with rounding errors of that size at every node ([`wgrad_core::expected_with_draws`]). A case
-/// has no tolerances of its own, but may demand [exact](Self::exact) results.
+/// cotangents (gradients of the outputs). The bound of an error is derived from the accuracy that the ops in the
+/// case declare ([`Op::accuracy`](wgrad_core::Op::accuracy), or `steps:` of a [pointwise
+/// op](wgrad_core::Pointwise::accuracy)): the reference is also computed several times with random rounding errors
+/// of that size at every node ([`wgrad_core::expected_with_draws`]). A case cannot set tolerances, but may demand
+/// [exact](Self::exact) results.
 ///
 /// ```
 /// use wgrad_parity::{Case, Fill, assert_parity};
@@ -69,10 +70,10 @@ pub struct Case {
     pub(crate) name: String,
     pub(crate) inputs: Vec<(Vec<usize>, Fill)>,
     pub(crate) build: Build,
-    /// Outputs that are differentiated; `None` for all.
+    /// Indices of the outputs that are differentiated; `None` if all of them are.
     pub(crate) gradients: Option<Vec<usize>>,
     pub(crate) constants: Vec<usize>,
-    /// If `true`, results must be equal to the reference.
+    /// If `true`, results must equal the reference.
     pub(crate) exact: bool,
 }
 
@@ -83,7 +84,7 @@ impl fmt::Debug for Case {
 }
 
 impl Case {
-    /// Creates a case with one output. The name describes the call; the random data depend on it.
+    /// Creates a case with one output. The name describes the call. It also determines the random data.
     pub fn new(
         name: impl Into<String>,
         inputs: Inputs<'_>,
@@ -92,7 +93,7 @@ impl Case {
         Self::several(name, inputs, move |x| vec![build(x)])
     }
 
-    /// Creates a case with several outputs.
+    /// Creates a case whose function returns several outputs.
     pub fn several(
         name: impl Into<String>,
         inputs: Inputs<'_>,
@@ -108,30 +109,32 @@ impl Case {
         }
     }
 
-    /// Requires results equal to the reference, for values that are not rounded, such as small integers.
+    /// Requires that results equal the reference. Suitable for values that are not rounded, such as small
+    /// integers.
     pub fn exact(self) -> Self {
         Self { exact: true, ..self }
     }
 
-    /// Compares only the outputs.
+    /// Compares only outputs, not gradients.
     pub fn without_gradients(mut self) -> Self {
         self.gradients = Some(vec![]);
         self
     }
 
-    /// Sets the outputs that are differentiated. Default: all outputs of type `f32`.
+    /// Sets the indices of the outputs that are differentiated. By default, all outputs of type `f32` are.
     pub fn gradients_of(mut self, outputs: &[usize]) -> Self {
         self.gradients = Some(outputs.to_vec());
         self
     }
 
-    /// Sets the inputs that the op treats as constants: they have no gradient, even if finite differences are not 0.
+    /// Sets the inputs that the op treats as constants. They have no gradient, even if finite differences are not
+    /// 0.
     pub fn constant_inputs(mut self, inputs: &[usize]) -> Self {
         self.constants = inputs.to_vec();
         self
     }
 
-    /// Returns the case with a different name, and therefore with different data.
+    /// Returns the case with another name, and therefore with other random data.
     pub fn renamed(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
     }
@@ -146,7 +149,7 @@ impl Case {
         &self.inputs
     }
 
-    /// Returns the number of elements of all inputs, as a measure of the cost.
+    /// Returns the total number of elements of all inputs, as a measure of the time that the case takes.
     pub fn elements(&self) -> usize {
         self.inputs.iter().map(|(shape, _)| shape.iter().product::<usize>()).sum()
     }
@@ -155,7 +158,7 @@ impl Case {
         self.gradients.as_ref().is_none_or(|outputs| outputs.contains(&output))
     }
 
-    /// Draws the data of an input, rounded to `f32`.
+    /// Draws the data of an input and rounds them to `f32`.
     pub(crate) fn draw(&self, input: usize, stream: &mut Stream) -> Result<Array> {
         let (shape, values) = &self.inputs[input];
         let empty = match values {

@@ -1,11 +1,11 @@
-//! Results of a case on a device: the worst element of each output and gradient, compared with its bound.
+//! Results of a case on a device: for each output and gradient, the worst element and its error bound.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use wgrad_core::{Deviation, DeviceInfo};
 
-/// Identifies a result of a case.
+/// Identifies one of a case's results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ResultId {
     /// Output `i`.
@@ -23,32 +23,33 @@ impl fmt::Display for ResultId {
     }
 }
 
-/// The worst element of a result, and the elements of the inputs there.
+/// Element of a result with the largest error relative to its bound, and the corresponding input elements.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorstElement {
     /// Computed value, reference value and bound.
     pub deviation: Deviation,
     /// Index of the element.
     pub index: Vec<usize>,
-    /// Names and values of the input elements (for a gradient, also of the cotangents) that broadcasting pairs with
-    /// `index`; inputs whose shapes do not broadcast are omitted.
+    /// Name and value of the element of each input that broadcasting pairs with `index`; for a gradient, also of
+    /// each cotangent. Inputs whose shapes do not broadcast are omitted.
     pub fed: Vec<(String, f64)>,
 }
 
-/// Comparison of one result of a case with the reference.
+/// Comparison of one result of a case (an output or a gradient) with the reference.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResultComparison {
-    /// The result.
+    /// Result that was compared.
     pub part: ResultId,
-    /// Kernels that computed it: those of the last task of its plan, by the names of their shaders; `pointwise NAME`
-    /// for a single pointwise op, `cluster` for several in one generated kernel; on the CPU, the name of the op.
+    /// Names of the kernels that computed the result, which are those of the last task of its plan. A kernel is
+    /// named after its shader; a generated kernel is `pointwise NAME` if it computes a single pointwise op, else
+    /// `cluster`. On the CPU, the name of the op.
     pub kernels: BTreeSet<String>,
-    /// Number of elements.
+    /// Number of elements of the result.
     pub elements: usize,
-    /// Largest error in units in the last place of `f32` at the reference value. Errors below the smallest normal
-    /// number count as 0, because a device may flush subnormals.
+    /// Largest error, in units in the last place of `f32` at the reference value. Errors below the smallest normal
+    /// number count as 0, because a device may replace subnormals with 0.
     pub ulp: f64,
-    /// Element whose error is the largest fraction of its bound; `None` if there are no elements.
+    /// Element whose error is the largest fraction of its bound; `None` if the result has no elements.
     pub worst: Option<WorstElement>,
 }
 
@@ -58,46 +59,46 @@ impl ResultComparison {
         self.worst.as_ref().map_or(0.0, |worst| worst.deviation.bound_fraction())
     }
 
-    /// Returns whether every element is within its bound.
+    /// Returns whether the error of every element is within its bound.
     pub fn passed(&self) -> bool {
         !self.worst.as_ref().is_some_and(|worst| worst.deviation.fails())
     }
 }
 
-/// Result of a case on a device.
+/// Result of running a case on a device.
 #[derive(Clone, Debug)]
 pub struct CaseResult {
     /// Name of the case.
     pub case: String,
-    /// The device.
+    /// Device on which the case ran.
     pub device: DeviceInfo,
     /// Comparisons of the outputs, then of the gradients.
     pub results: Vec<ResultComparison>,
 }
 
 impl CaseResult {
-    /// Returns whether all results are within their bounds.
+    /// Returns whether all errors are within their bounds.
     pub fn passed(&self) -> bool {
         self.results.iter().all(ResultComparison::passed)
     }
 
-    /// Returns the results that are beyond their bounds.
+    /// Returns the results with an error beyond its bound.
     pub fn failures(&self) -> impl Iterator<Item = &ResultComparison> {
         self.results.iter().filter(|result| !result.passed())
     }
 
-    /// Returns the largest error of all results in units in the last place.
+    /// Returns the largest error of all results, in units in the last place.
     pub fn ulp(&self) -> f64 {
         self.results.iter().map(|result| result.ulp).fold(0.0, f64::max)
     }
 
-    /// Returns the largest error of all results as a fraction of its bound.
+    /// Returns the largest error of all results, as a fraction of its bound.
     pub fn share(&self) -> f64 {
         self.results.iter().map(ResultComparison::share).fold(0.0, f64::max)
     }
 }
 
-/// Writes one line if the case passed, otherwise a paragraph for each failed result.
+/// Prints one line if the case passed, otherwise a paragraph for each failed result.
 impl fmt::Display for CaseResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { case, device, .. } = self;
@@ -132,7 +133,7 @@ impl fmt::Display for ResultComparison {
     }
 }
 
-/// Number with a few significant digits, for messages.
+/// Number that is printed with a few significant digits, for messages.
 pub(crate) struct Number(pub f64);
 
 impl fmt::Display for Number {

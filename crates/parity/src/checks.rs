@@ -1,4 +1,4 @@
-//! Selections of cases: all, or as few as run every kernel and every variant.
+//! Selections of cases to run: all of them, or a small number that still runs every kernel and every variant.
 
 use std::collections::BTreeSet;
 
@@ -10,19 +10,21 @@ use crate::cases::{all, edges, sizes_with_other, variants};
 use crate::kernels;
 use crate::setting::{DeviceSetting, limit_kinds};
 
-/// Lengths around powers of two, workgroup sizes, and the amount of work of a thread or a workgroup.
+/// Lengths around powers of two, workgroup sizes, and the number of elements that a thread or a workgroup
+/// processes.
 const SIZES: [usize; 11] = [1, 63, 64, 65, 255, 256, 257, 32_767, 32_768, 32_769, 65_537];
-/// Lengths of the quick selection: above and below one workgroup.
+/// Lengths in the quick selection: one above and one below a workgroup of 256 threads.
 const QUICK: [usize; 2] = [257, 65];
 
-/// A case to run, with the variant of the matrix product and a case to run in between.
+/// A case to run, optionally with a certain variant of the matrix product, or with another case to run in between.
 #[derive(Clone, Debug)]
 pub struct Check {
     /// The case.
     pub case: Case,
-    /// Variant of the matrix product to run; `None` for the one that the device chooses.
+    /// Variant of the matrix product to run; `None` if the device chooses the variant.
     pub variant: Option<&'static str>,
-    /// Case that runs in the same session before this case is repeated: the same call with another size.
+    /// If set, the case runs, then this case in the same session, then the first case again. This case is the same
+    /// call with another size.
     pub between: Option<Case>,
 }
 
@@ -33,8 +35,8 @@ impl From<Case> for Check {
 }
 
 impl Check {
-    /// Returns the device to run on, with the requested variant. `None` if the check is redundant: the CPU and OpenGL
-    /// do not run requested variants, and changed limits do not affect them.
+    /// Returns the device to run on, set to the requested variant. Returns `None` if the check is redundant: the
+    /// CPU and OpenGL do not run requested variants, and changed limits do not affect them.
     pub fn device(&self, setting: &DeviceSetting) -> Option<Device> {
         let Some(variant) = self.variant else { return Some(setting.device.clone()) };
         let adapter = setting.adapter.as_ref()?;
@@ -45,7 +47,8 @@ impl Check {
     }
 }
 
-/// Returns all cases and edge cases, all sizes, each with a run at another size in between, and all variants.
+/// Returns checks of all cases, edge cases, sizes and variants. Cases at a given size run again after the same
+/// call at another size.
 pub fn full() -> Vec<Check> {
     let mut checks: Vec<Check> = all().into_iter().chain(edges()).map(Check::from).collect();
     checks.extend(variant_checks());
@@ -55,8 +58,9 @@ pub fn full() -> Vec<Check> {
     checks
 }
 
-/// Returns the quick selection: as few cases as run every kernel, every pointwise op and every variant, for hardware
-/// and software adapters and for few bindings; all edge cases; and every family at two sizes.
+/// Returns the quick selection: all edge cases, every family at two sizes, and further cases until every kernel,
+/// every pointwise op and every variant runs. This covers the kernels for hardware adapters, for software
+/// adapters, and for devices that allow few bindings.
 ///
 /// # Errors
 /// Returns an error if a case has no valid plan.
@@ -70,7 +74,8 @@ pub fn quick() -> Result<Vec<Check>> {
     }
     let mut rest: Vec<Check> = all().into_iter().map(Check::from).collect();
     rest.extend(variant_checks());
-    // Prefers cases of about 2,000 elements: small ones miss errors at the ends of workgroups, large ones take long.
+    // Prefer cases of about 2,000 elements: smaller cases miss errors at the ends of workgroups, larger ones take
+    // long.
     rest.sort_by_key(|check| (check.case.elements().max(1).ilog2().abs_diff(11), check.case.elements()));
     for check in rest {
         let new: BTreeSet<_> =
@@ -88,12 +93,13 @@ fn variant_checks() -> impl Iterator<Item = Check> {
     variants().into_iter().map(|(variant, case)| Check { variant: Some(variant), ..case.into() })
 }
 
-/// Returns the cases of all families at size `n`, each with the case at size `other` to run in between.
+/// Returns the cases of all families at size `n`. Each check also runs the same case at size `other` in between.
 fn at_size(n: usize, other: usize) -> impl Iterator<Item = Check> {
     sizes_with_other(n, other).into_iter().map(|(case, between)| Check { between, ..case.into() })
 }
 
-/// Returns the kernels that a check runs on each kind of device, as pairs of the kind's index and the kernel.
+/// Returns the kernels that a check runs on each kind of device, as pairs of the index of the kind and the
+/// kernel's name.
 fn runs(check: &Check, limit_kinds: &[Limits]) -> Result<BTreeSet<(usize, String)>> {
     let mut found = BTreeSet::new();
     for (i, kind) in limit_kinds.iter().enumerate() {

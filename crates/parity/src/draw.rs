@@ -1,20 +1,20 @@
-//! Random sizes and values for random cases.
+//! Random sizes and values for random test cases.
 
 use wgrad_core::Stream;
 
 use crate::case::Fill::{self, Grid, Normal, Uniform};
 
-/// Small lengths, among them those at which kernels take a different path.
+/// Small lengths, including those at which kernels take a different path.
 pub(crate) const LENGTHS: [usize; 16] = [1, 2, 3, 4, 5, 7, 8, 13, 16, 31, 32, 33, 63, 64, 65, 96];
 const LONG: [usize; 10] = [127, 128, 129, 255, 256, 257, 511, 513, 1023, 1025];
-/// Largest number of elements of an input, so that a case takes milliseconds.
+/// Largest number of elements of an input; with more, a case would take longer than milliseconds.
 pub(crate) const MOST: usize = 40_000;
 
-/// Source of random sizes and values, which are the same on every machine.
+/// Source of random sizes and values that are the same on every machine.
 pub(crate) struct Draw(pub Stream);
 
 impl Draw {
-    /// Returns a random element of `some`.
+    /// Returns a random element of the slice `some`.
     pub fn of<T: Copy>(&mut self, some: &[T]) -> T {
         some[self.0.below(some.len())]
     }
@@ -29,7 +29,7 @@ impl Draw {
         self.0.below(2) == 0
     }
 
-    /// Returns a random length.
+    /// Returns a random length: long in one of four cases, otherwise short.
     pub fn length(&mut self) -> usize {
         if self.0.below(4) == 0 { self.of(&LONG) } else { self.of(&LENGTHS) }
     }
@@ -62,7 +62,7 @@ impl Draw {
         axes.into_iter().map(usize::cast_signed).collect()
     }
 
-    /// Returns a random distribution.
+    /// Returns a random distribution of an input's elements.
     pub fn values(&mut self) -> Fill {
         self.of(&[Normal, Uniform(-6.0, 6.0), Uniform(-1e-3, 1e-3), Uniform(50.0, 60.0), Grid(0.5, 6)])
     }

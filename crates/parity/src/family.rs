@@ -1,11 +1,11 @@
-//! Families of cases: related ops with all calls that are tested.
+//! Families of test cases. A family contains related ops, with all calls that are tested.
 
 use wgrad_core::Tensor;
 
 use crate::case::{Case, Fill, Inputs};
 use crate::draw::Draw;
 
-/// Numbers of either sign.
+/// Positive and negative numbers.
 pub(crate) const ANY: Fill = Fill::Uniform(-6.0, 6.0);
 /// Positive numbers.
 pub(crate) const POSITIVE: Fill = Fill::Uniform(0.01, 9.0);
@@ -13,9 +13,9 @@ pub(crate) const POSITIVE: Fill = Fill::Uniform(0.01, 9.0);
 /// A function of one tensor.
 pub(crate) type Unary = fn(&Tensor) -> Tensor;
 
-/// A family of cases: related ops, as one file of `cases/` defines them.
+/// A family of test cases for related ops, defined in one file of `cases/`.
 ///
-/// In that file each call is a function that returns a [`Case`]; the family calls it with different sizes and values.
+/// In that file, a function returns a [`Case`] for each call; the family calls it with different sizes and values.
 #[derive(Clone, Copy)]
 pub(crate) struct Family {
     cases: fn() -> Vec<Case>,
@@ -25,7 +25,7 @@ pub(crate) struct Family {
 }
 
 impl Family {
-    /// Creates a family with its cases at sizes of its own choice.
+    /// Creates a family. `cases` returns its cases, with sizes that suit the ops.
     pub const fn new(cases: fn() -> Vec<Case>) -> Self {
         Self { cases, edges: Vec::new, lengths: |_| vec![], random: &[] }
     }
@@ -35,17 +35,18 @@ impl Family {
         Self { edges, ..self }
     }
 
-    /// Adds cases that exist at any length. Cases that a length is too short for must come last; they are omitted.
+    /// Adds cases that can have any length. Cases that need a minimum length must come last, and are omitted for
+    /// shorter lengths.
     pub const fn lengths(self, lengths: fn(usize) -> Vec<Case>) -> Self {
         Self { lengths, ..self }
     }
 
-    /// Adds functions that draw random cases.
+    /// Adds functions that return random cases.
     pub const fn random(self, random: &'static [fn(&mut Draw) -> Case]) -> Self {
         Self { random, ..self }
     }
 
-    /// Returns the cases at sizes of the family's choice.
+    /// Returns the cases with sizes that the family itself chooses.
     pub fn own(&self) -> Vec<Case> {
         (self.cases)()
     }
@@ -60,13 +61,13 @@ impl Family {
         (self.lengths)(n)
     }
 
-    /// Returns the functions that draw random cases.
+    /// Returns the functions that return random cases.
     pub fn drawn(&self) -> &'static [fn(&mut Draw) -> Case] {
         self.random
     }
 }
 
-/// Returns a case with several outputs at one length. Only the first output is differentiated.
+/// Returns a case with length `n` and several outputs, of which only the first is differentiated.
 pub(crate) fn at_length(
     name: &str,
     n: usize,

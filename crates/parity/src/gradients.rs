@@ -1,4 +1,4 @@
-//! Comparison of a case's gradient rules with finite differences.
+//! Comparison of a case's gradients with finite differences.
 
 use wgrad_core::{Array, Audit, DType, Graph, Init, Kind, Mode, Params, Result, Tensor, audit};
 
@@ -7,10 +7,12 @@ use crate::harness::SEED;
 use crate::trace::Trace;
 
 impl Case {
-    /// Runs the [gradient audit](wgrad_core::audit) of the case in `f64`. `None` if the case has no gradients.
+    /// Runs the [gradient audit](wgrad_core::audit) (a comparison with finite differences) of the case in `f64`.
+    /// Returns `None` if the case has no gradients.
     ///
-    /// The `f32` inputs are the parameters, named `x0`, `x1` and so on. The loss is the sum of all outputs times
-    /// random cotangents, because many wrong rules pass with a plain sum.
+    /// The `f32` inputs are the parameters; they are named `x0`, `x1` and so on. The loss is the sum of all
+    /// outputs after multiplication by random cotangents, because many wrong gradient rules are correct for a
+    /// plain sum.
     ///
     /// ```
     /// use wgrad_parity::{Case, Fill};

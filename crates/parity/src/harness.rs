@@ -1,4 +1,5 @@
-//! The harness: a case's data, reference values and bounds, with which any number of devices are compared.
+//! The harness: a case's data, reference values and error bounds, with which the results of any device are
+//! compared.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +10,16 @@ use crate::case_result::{CaseResult, ResultComparison, ResultId, WorstElement};
 use crate::kernels::producers;
 use crate::trace::{Feed, Trace};
 
-/// Seed of the data of [`Harness::new`].
+/// Seed from which [`Harness::new`] draws the data.
 pub const SEED: u64 = 7;
 
-/// Number of reference runs with rounding errors from which the bounds are computed.
+/// Number of runs of the reference with random rounding errors, from which the error bounds are computed.
 pub(crate) const DRAWS: u64 = 6;
-/// Number of times that [`DRAWS`] further runs are made if an element seems to fail: of millions of elements, some
-/// barely change in only a few runs.
+/// Number of times that [`DRAWS`] further runs are made if an error exceeds its bound. With millions of elements,
+/// a few hardly change in the first runs, so their bounds are too small.
 const RETRIES: u64 = 11;
 
-/// A case with its data, its reference values in `f64` and the bounds, which are the same for all devices.
+/// A case with its data, its reference values in `f64`, and error bounds, which are the same for all devices.
 ///
 /// ```
 /// use wgrad_core::CpuBackend;
@@ -34,23 +35,23 @@ const RETRIES: u64 = 11;
 pub struct Harness {
     case: Case,
     feed: Feed,
-    /// Reference values and bounds of each result: outputs, then gradients.
+    /// Reference values and error bounds of each result: first outputs, then gradients.
     expected: Vec<Expected>,
 }
 
 impl Harness {
-    /// Draws the data, runs the reference and computes the bounds.
+    /// Draws the data, runs the reference and computes the error bounds.
     ///
     /// # Errors
-    /// Returns the first error of the case's graph, with its source line and fixes.
+    /// Returns the first error in the case's graph, with its source line and suggested fixes.
     pub fn new(case: &Case) -> Result<Self> {
         Self::seeded(case, SEED)
     }
 
-    /// Performs [`Self::new`] with a different seed of the data.
+    /// Creates a harness as [`Self::new`] does, with data drawn from another seed.
     ///
     /// # Errors
-    /// Returns an error in the same cases as [`Self::new`].
+    /// Returns the same errors as [`Self::new`].
     pub fn seeded(case: &Case, seed: u64) -> Result<Self> {
         let trace = Trace::new(case)?;
         let feed = trace.feed(case, seed)?;
@@ -58,7 +59,7 @@ impl Harness {
         Ok(Self { case: case.clone(), feed, expected })
     }
 
-    /// Returns the case.
+    /// Returns the case that this harness runs.
     pub fn case(&self) -> &Case {
         &self.case
     }
@@ -70,16 +71,16 @@ impl Harness {
     /// Runs the case on a device and compares every output and gradient with the reference.
     ///
     /// # Errors
-    /// Returns an error if the device cannot run the case: a kernel does not compile, memory is exhausted, or the
-    /// device is lost.
+    /// Returns an error if the device cannot run the case because a kernel does not compile, memory is exhausted,
+    /// or the device is lost.
     pub fn check(&self, backend: impl Into<Box<dyn Backend>>) -> Result<CaseResult> {
         self.check_in(&mut Session::new(backend, &Params::seeded(0))?)
     }
 
-    /// Performs [`Self::check`] in a session that may have run other cases before.
+    /// Does the same as [`Self::check`] in an existing session, which may have run other cases before.
     ///
     /// # Errors
-    /// Returns an error in the same cases as [`Self::check`].
+    /// Returns the same errors as [`Self::check`].
     pub fn check_in(&self, session: &mut Session) -> Result<CaseResult> {
         let trace = Trace::new(&self.case)?;
         let step = session.compile(&trace.graph, &trace.fetches())?;
@@ -87,7 +88,8 @@ impl Harness {
         self.compare_with_retries(session, &trace, &step, &got)
     }
 
-    /// Compares results with the reference. If one seems to fail, compares again with bounds from more runs.
+    /// Compares results with the reference. If an error exceeds its bound, repeats the comparison with bounds from
+    /// more runs of the reference.
     fn compare_with_retries(&self, session: &Session, trace: &Trace, step: &Step, got: &[Array]) -> Result<CaseResult> {
         let case_result = self.compare(session, trace, step, got);
         if case_result.passed() || self.case.exact {
@@ -96,7 +98,7 @@ impl Harness {
         Ok(self.with_more_runs(trace)?.compare(session, trace, step, got))
     }
 
-    /// Returns the harness with bounds from many more runs.
+    /// Returns this harness with error bounds from many more runs of the reference.
     fn with_more_runs(&self, trace: &Trace) -> Result<Self> {
         let mut again = self.clone();
         for i in 1..=RETRIES {
@@ -109,11 +111,11 @@ impl Harness {
         Ok(again)
     }
 
-    /// Runs the case, then `other` in the same session, such as the same call with another batch size, then the case
-    /// again, whose results must have the same bits as before.
+    /// Runs the case, then `other` in the same session, then the case again, whose results must have the same bits
+    /// as before. `other` may be the same call with another batch size, for example.
     ///
     /// # Errors
-    /// Returns an error in the same cases as [`Self::check`].
+    /// Returns the same errors as [`Self::check`].
     pub fn check_around(&self, other: &Self, backend: impl Into<Box<dyn Backend>>) -> Result<[CaseResult; 3]> {
         let mut session = Session::new(backend, &Params::seeded(0))?;
         let trace = Trace::new(&self.case)?;
@@ -132,7 +134,7 @@ impl Harness {
     fn compare(&self, session: &Session, trace: &Trace, step: &Step, got: &[Array]) -> CaseResult {
         let outputs = (0..trace.outputs.len()).map(ResultId::Output);
         let parts = outputs.chain(trace.gradients.iter().map(|&(i, _)| ResultId::Gradient(i)));
-        // The names of the kernels are available for a plan that has run.
+        // The names of the kernels can be determined, because the plan has run.
         let mut kernels = producers(step.plan()).unwrap_or_default();
         kernels.resize_with(got.len(), Default::default);
         let results = parts.zip(kernels).zip(got).enumerate();
@@ -152,7 +154,7 @@ impl Harness {
         ResultComparison { part, kernels, elements: got.shape().numel(), ulp, worst }
     }
 
-    /// Returns the elements of the inputs that correspond to an element of a result.
+    /// Returns the input elements that correspond to the element of a result at `index`.
     fn input_elements(&self, part: ResultId, index: &[usize], dims: &[usize]) -> Vec<(String, f64)> {
         let inputs = self.feed.inputs.iter().enumerate().map(|(i, array)| (format!("input {i}"), array));
         let cotangents = self.feed.cotangents.iter().enumerate();
@@ -177,7 +179,8 @@ fn largest_ulp(got: &Array, truth: &[f64]) -> f64 {
     })
 }
 
-/// Returns the element of an array that broadcasting pairs with position `index` of a result with shape `dims`.
+/// Returns the element of an array that broadcasting pairs with position `index` of a result with shape `dims`;
+/// `None` if the shapes do not broadcast.
 fn element(array: &Array, index: &[usize], dims: &[usize]) -> Option<f64> {
     let own = array.shape().dims();
     let skip = dims.len().checked_sub(own.len())?;

@@ -6,8 +6,8 @@ use wgrad_core::Result;
 use wgrad_core::plan::{Fetched, Instruction, Plan, Task, TaskStage, Work};
 use wgrad_kernels::testing::{BoundDispatch, launches};
 
-/// Returns the names of a task's kernels: those of its op, or of its cluster's pointwise ops. On the CPU, the name of
-/// the op.
+/// Returns the names of a task's kernels: those that compute its op or, if it has none, its pointwise ops. On the
+/// CPU, returns the name of the op.
 fn names(plan: &Plan, task: &Task) -> Result<BTreeSet<String>> {
     let op = task.stages.iter().find_map(|stage| match &stage.work {
         Work::Op { op, .. } => Some(op.name()),
@@ -35,7 +35,8 @@ fn instructions(stage: &TaskStage) -> impl Iterator<Item = &Instruction> {
     clusters.iter().flat_map(|cluster| &cluster.instructions)
 }
 
-/// Returns the name of a generated kernel: `pointwise NAME` for one op, `cluster` for several.
+/// Returns the name of a kernel generated from pointwise ops: `pointwise NAME` for a single op, `cluster` for
+/// several.
 fn cluster_name(stage: &TaskStage) -> String {
     let ops: BTreeSet<_> = instructions(stage).map(|i| i.op.name).collect();
     match ops.into_iter().collect::<Vec<_>>()[..] {
@@ -45,7 +46,7 @@ fn cluster_name(stage: &TaskStage) -> String {
     }
 }
 
-/// Returns for each fetch the kernels of the last task that writes it.
+/// Returns, for each fetched value, the kernels of the last task that writes it.
 pub(crate) fn producers(plan: &Plan) -> Result<Vec<BTreeSet<String>>> {
     let maker = |fetch: &Fetched| {
         let task = plan.tasks.iter().rev().find(|task| task.outputs().contains(&fetch.buffer));
@@ -54,7 +55,7 @@ pub(crate) fn producers(plan: &Plan) -> Result<Vec<BTreeSet<String>>> {
     plan.fetches.iter().map(maker).collect()
 }
 
-/// Returns all kernels of a plan and all pointwise ops of its clusters.
+/// Returns the names of all kernels in a plan, and of all pointwise ops in its generated or fused kernels.
 pub(crate) fn all(plan: &Plan) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for task in &plan.tasks {
@@ -64,7 +65,8 @@ pub(crate) fn all(plan: &Plan) -> Result<BTreeSet<String>> {
     Ok(found)
 }
 
-/// Returns the shader from which a kernel is generated: its name without entry point, sizes and fused ops.
+/// Returns the name of the shader from which a kernel was generated: the kernel's name without entry point, sizes
+/// and fused ops.
 ///
 /// ```
 /// assert_eq!(wgrad_parity::family("conv_direct_3x4_e.backward"), "conv_direct");

@@ -1,10 +1,10 @@
-//! Tests that a device computes the same as the reference, for wgrad's ops and for your own.
+//! Tests that a device computes the same results as the reference, for wgrad's ops and for your own.
 //!
-//! A [`Case`] is a call of an op with input shapes and distributions. A [`Harness`] draws its data, runs the
-//! reference in `f64`, and compares any device with it, element by element: every output, and every gradient for
-//! random cotangents ([`CaseResult`]). [`Case::check_gradients`] compares the gradient rules with finite differences.
-//! [`assert_parity`] does all of this on every device of the machine, in one line of a test. Error bounds are derived
-//! from the accuracy that the ops declare; see [`wgrad_core::bound`].
+//! A [`Case`] is a call of an op, with input shapes and distributions. A [`Harness`] draws the data, runs the
+//! reference in `f64`, and compares the results of any device with it, element by element: every output, and every
+//! gradient for random cotangents ([`CaseResult`]). [`Case::check_gradients`] compares the gradient rules with
+//! finite differences. [`assert_parity`] does all of this on every device of the machine, with one line in a test.
+//! Error bounds are derived from the accuracy that the ops declare; see [`wgrad_core::bound`].
 //!
 //! ```
 //! use wgrad_parity::{Case, Fill, assert_parity};
@@ -21,11 +21,12 @@
 //! # rms_is_right_everywhere();
 //! ```
 //!
-//! The cases of wgrad's ops are organised in families, one per file, with four kinds of cases each: [`all`] at sizes
-//! that the family chooses, [`edges`] with values at the limits of `f32`, [`sizes`] at a given length, and [`fuzz`]
-//! at random sizes. [`variants`] are products by each variant of their kernel. A [`ParityReport`] runs checks, such
-//! as those of [`quick`] and [`full`], in every [`DeviceSetting`], and summarises the errors by kernel; for a failure
-//! it searches for the [`Culprit`]. The command is `wgrad parity`.
+//! The cases of wgrad's ops are organised in families, one per file. A family has four kinds of cases: [`all`]
+//! returns those at sizes that suit the ops, [`edges`] those with values at the limits of `f32`, [`sizes`] those
+//! at a given length, and [`fuzz`] a random one. [`variants`] returns matrix products for each variant of their
+//! kernel. A [`ParityReport`] runs checks, such as those of [`quick`] and [`full`], in every [`DeviceSetting`],
+//! and summarises the errors by kernel. For a failure, it searches for the [`Culprit`]. The command `wgrad parity`
+//! does this.
 
 mod assert;
 mod case;

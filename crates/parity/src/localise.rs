@@ -1,4 +1,4 @@
-//! Localisation of a failure: the first node of the graph whose value is wrong.
+//! Search for the cause of a failure: the first node of the graph whose value is wrong.
 
 use std::collections::BTreeSet;
 
@@ -10,23 +10,24 @@ use crate::harness::{DRAWS, Harness};
 use crate::kernels::producers;
 use crate::trace::Trace;
 
-/// Culprit of a failure: the first node whose value is beyond its bound although its inputs are not.
+/// Culprit of a failure: the first node in the graph whose value has an error beyond its bound.
 #[derive(Clone, Debug)]
 pub struct Culprit {
     /// Name of the node's op.
     pub node: String,
-    /// Kernels that computed its value.
+    /// Names of the kernels that computed the node's value.
     pub kernels: BTreeSet<String>,
     /// Source line and scope of the node.
     pub site: Site,
 }
 
 impl Harness {
-    /// Runs the case with every node's value fetched, and returns the first node in graph order that is beyond its
-    /// bound. `None` if all are within: the failure then occurs only with fused kernels.
+    /// Runs the case again with every node's value fetched, and returns the first node in graph order with an
+    /// error beyond its bound. Returns `None` if all nodes are within their bounds; the failure then occurs only
+    /// if kernels are fused.
     ///
     /// # Errors
-    /// Returns an error in the same cases as [`Harness::check`].
+    /// Returns the same errors as [`Harness::check`].
     pub fn localise(&self, device: Device) -> Result<Option<Culprit>> {
         let trace = Trace::new(self.case())?;
         let values: Vec<Tensor> = values(&trace);
@@ -45,7 +46,7 @@ impl Harness {
         let plan = Plan::new(&trace.graph, &fetches, &session.limits())?;
         let node = values[first].node();
         let kernels = match &node.kind {
-            // A generated kernel is named by the pointwise op of this node.
+            // A generated kernel is named after the pointwise op of this node.
             NodeKind::Pointwise(op, _) => [format!("pointwise {}", op.name)].into(),
             _ => producers(&plan)?.swap_remove(first),
         };

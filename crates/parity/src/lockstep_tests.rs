@@ -1,4 +1,4 @@
-//! Lockstep test: every node of every case is within the bound that its op declares.
+//! Tests, node by node, that every value of every case is within the error bound that its op declares.
 
 use wgrad_core::{CpuBackend, Params, Session};
 

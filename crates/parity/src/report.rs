@@ -1,4 +1,4 @@
-//! Reports: results of checks on several devices, summarised by kernel.
+//! Reports: results of checks on several devices, summarised per kernel.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -13,38 +13,38 @@ use crate::checks::Check;
 use crate::harness::Harness;
 use crate::setting::DeviceSetting;
 
-/// Summary of one kernel's results over all checks.
+/// Summary of all results that one kernel computed.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Number of results that the kernel computed.
     pub results: usize,
-    /// Names of the cases of these results.
+    /// Names of the cases to which these results belong.
     pub cases: BTreeSet<String>,
-    /// Largest error in units in the last place; see [`ResultComparison::ulp`].
+    /// Largest error, in units in the last place; see [`ResultComparison::ulp`].
     pub ulp: f64,
-    /// Largest error as a fraction of its bound.
+    /// Largest error, as a fraction of its bound.
     pub share: f64,
-    /// Case and setting of the largest fraction.
+    /// Case and device setting in which that fraction occurred.
     pub worst: Option<(String, String)>,
-    /// Number of results beyond their bounds.
+    /// Number of results with an error beyond its bound.
     pub failures: usize,
 }
 
-/// Failure of a case in a device setting.
+/// Failure of a case in one device setting.
 #[derive(Clone, Debug)]
 pub struct Failure {
     /// Name of the case.
     pub case: String,
-    /// Name of the setting.
+    /// Name of the device setting.
     pub setting: String,
-    /// Culprits: the kernels that computed the first wrong node, or otherwise the first wrong result. Empty if the
-    /// case did not run.
+    /// Names of the culprits: the kernels that computed the first wrong node or, if no node is wrong, the first
+    /// wrong result. Empty if the case did not run.
     pub kernels: BTreeSet<String>,
-    /// Op and source line of the first wrong node; `None` if each node is correct when it is run separately.
+    /// Op and source line of the first wrong node; `None` if every node is correct when nodes are not fused.
     pub node: Option<(String, Site)>,
     /// Shape and distribution of each input.
     pub inputs: Vec<String>,
-    /// Results beyond their bounds.
+    /// Results with an error beyond its bound.
     pub results: Vec<ResultComparison>,
     /// Reason why the case did not run.
     pub error: Option<String>,
@@ -70,39 +70,39 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// Results of checks, summarised by kernel.
+/// Results of checks, summarised per kernel.
 #[derive(Clone, Debug, Default)]
 pub struct ParityReport {
-    /// Summary by kernel. On the CPU an op counts as a kernel, named `CPU: OP`.
+    /// Summary of each kernel, by name. On the CPU, an op counts as a kernel and is named `CPU: OP`.
     pub kernels: BTreeMap<String, Tally>,
     /// Failures.
     pub failures: Vec<Failure>,
-    /// Number of cases.
+    /// Number of cases that were run.
     pub cases: usize,
-    /// Number of runs of a case on a device.
+    /// Number of runs of a case in a device setting.
     pub runs: usize,
-    /// Number of results that were compared with their bounds: outputs and gradients.
+    /// Number of results (outputs and gradients) that were compared with their bounds.
     pub results: usize,
-    /// Number of elements of these results.
+    /// Total number of elements in these results.
     pub elements: usize,
-    /// Outcome of each run, for test reports.
+    /// Outcome of each case in each device setting, for test reports.
     pub outcomes: Vec<Outcome>,
 }
 
-/// Outcome of a case in a device setting.
+/// Outcome of one case in one device setting.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Name of the setting.
+    /// Name of the device setting.
     pub setting: String,
     /// Name of the case.
     pub case: String,
-    /// Duration in seconds, while other checks use the same device.
+    /// Duration in seconds. Other checks use the same device at the same time.
     pub seconds: f64,
     /// Index into [`ParityReport::failures`]; `None` if the case passed.
     pub failure: Option<usize>,
 }
 
-/// Results of one check in one setting.
+/// Results of one check in one device setting.
 struct CheckRun {
     setting: String,
     cpu: bool,
@@ -113,14 +113,14 @@ struct CheckRun {
 }
 
 impl ParityReport {
-    /// Returns whether there are no failures.
+    /// Returns whether no case failed.
     pub fn passed(&self) -> bool {
         self.failures.is_empty()
     }
 
-    /// Runs the checks that `next` returns in all settings, several checks at a time.
+    /// Runs the checks that `next` returns, each in all device settings. Several checks run in parallel.
     ///
-    /// After each check it calls `done` with the report so far and the case's name. It ends when `next` returns
+    /// After each check, calls `done` with the report so far and the name of the case. Ends when `next` returns
     /// `None` or `done` returns `false`.
     pub fn run(
         settings: &[DeviceSetting],
@@ -139,7 +139,7 @@ impl ParityReport {
                     while !stopped.load(Ordering::Relaxed)
                         && let Some(check) = take()
                     {
-                        // Sending fails only if the receiver is gone, which outlives all senders.
+                        // Sending fails only if there is no receiver, but the receiver outlives all senders.
                         let _ = sender.send((check.case.name().to_string(), run_on_all(&check, settings)));
                     }
                 });
@@ -166,7 +166,7 @@ impl ParityReport {
         for (case_result, result) in case_results.iter().flat_map(|v| v.results.iter().map(move |result| (v, result))) {
             self.results += 1;
             self.elements += result.elements;
-            // A failed result counts for the culprit's kernels.
+            // A failed result is counted for the kernels of the culprit, if it was found.
             let kernels = match &failure {
                 Some(failure) if !result.passed() => &failure.kernels,
                 _ => &result.kernels,
@@ -191,7 +191,7 @@ impl ParityReport {
     }
 }
 
-/// Runs one check in all settings that it applies to.
+/// Runs one check in all device settings that it applies to.
 fn run_on_all(check: &Check, settings: &[DeviceSetting]) -> Vec<CheckRun> {
     let harnesses = Harness::new(&check.case)
         .and_then(|harness| Ok((harness, check.between.as_ref().map(Harness::new).transpose()?)));
@@ -221,7 +221,7 @@ fn run_on_all(check: &Check, settings: &[DeviceSetting]) -> Vec<CheckRun> {
                 if let Some(at) = case_results.iter().position(|case_result| !case_result.passed()) {
                     failure.case.clone_from(&case_results[at].case);
                     failure.results = case_results[at].failures().cloned().collect();
-                    // An error that occurs only in the repeated run has no node to localise.
+                    // If only the repeated run differs, there is no wrong node to search for.
                     let harness =
                         harnesses.as_ref().ok().and_then(|(first, between)| [Some(first), between.as_ref(), None][at]);
                     if let Some(Ok(Some(culprit))) = harness.map(|harness| harness.localise(device)) {

@@ -1,36 +1,37 @@
-//! Device settings: the CPU in `f32`, and every adapter, also with changed limits.
+//! Device settings: the CPU in `f32`, and every adapter. Software adapters are also used with changed limits.
 
 use wgrad_core::{DeviceError, Limits, Result};
 use wgrad_kernels::testing::AdapterHooks;
 use wgrad_kernels::{Adapter, Device, adapters};
 
-/// A device on which cases run, and the change of its limits that makes it run other kernels.
+/// A device on which cases run, possibly with changed limits, so that it runs other kernels.
 #[derive(Clone, Debug)]
 pub struct DeviceSetting {
-    /// Name: the API and the adapter's name, or `the CPU in f32`; then the change.
+    /// Name of the setting: `the CPU in f32`, or the API and the adapter's name, followed by the change of limits.
     pub name: String,
-    /// Description of the change of limits; empty if there is none.
+    /// Description of the change of limits; empty if limits are unchanged.
     pub change: &'static str,
-    /// The device.
+    /// Device with these limits.
     pub device: Device,
-    /// The device's adapter; `None` for the CPU.
+    /// Adapter of the device; `None` for the CPU.
     pub adapter: Option<Adapter>,
 }
 
 type Change = (&'static str, fn(&mut Limits));
 
-/// Changes of limits under which a software driver also runs the kernels of other devices.
+/// Changes of limits with which a software adapter also runs the kernels meant for other devices.
 const CHANGES: [Change; 3] = [
     ("", |_| {}),
     ("with a real GPU's kernels", |limits| limits.software = false),
-    // The smallest limits in wgpu (`Limits::downlevel_defaults`), with two storage buffers less.
+    // The smallest limits in wgpu (`Limits::downlevel_defaults`), reduced by two storage buffers.
     ("with six small bindings", |limits| {
         (limits.storage_buffers, limits.binding_bytes) = (6, 128 << 20);
         (limits.workgroup_bytes, limits.invocations) = (16_352, 256);
     }),
 ];
 
-/// Returns the limits of a software adapter under each change, as far as the choice of kernels depends on them.
+/// Returns the limits of a software adapter after each change. Only limits that affect the choice of kernels
+/// matter.
 pub(crate) fn limit_kinds() -> [Limits; CHANGES.len()] {
     CHANGES.map(|(_, change)| {
         let mut limits = Limits { software: true, ..Limits::default() };
@@ -45,10 +46,11 @@ impl DeviceSetting {
         Self { name: "the CPU in f32".into(), change: "", device: Device::cpu(), adapter: None }
     }
 
-    /// Opens an adapter unchanged and, if it is a software adapter, also with the kernels of a hardware GPU, and with
-    /// the smallest limits and six storage buffers per kernel instead of eight.
+    /// Opens an adapter with its own limits. A software adapter is also opened with the kernels of a hardware GPU,
+    /// and with the smallest limits and six storage buffers per kernel instead of eight.
     ///
-    /// Through OpenGL it is only opened unchanged, because the driver is the same.
+    /// An OpenGL adapter is opened only with its own limits, because the same driver is already tested through
+    /// Vulkan.
     ///
     /// # Errors
     /// Returns an error if the driver fails to open the adapter.
@@ -57,24 +59,24 @@ impl DeviceSetting {
         let changed = info.software && info.api != "gl";
         let open = |(change, f): &Change| {
             let name = [&info.api, &info.adapter, *change].join(" ").trim_end().to_string();
-            // Only the unchanged device uses the kernel cache on disk.
+            // Only the device with unchanged limits uses the kernel cache on disk.
             let device = if change.is_empty() { adapter.open()? } else { adapter.open_with(f)? };
             Ok(Self { name, change, device, adapter: Some(adapter.clone()) })
         };
         CHANGES.iter().take(if changed { CHANGES.len() } else { 1 }).map(open).collect()
     }
 
-    /// Opens all devices: the CPU in `f32`, then every adapter in the settings of [`DeviceSetting::of`].
+    /// Opens all devices: the CPU in `f32`, then every adapter in all settings that [`DeviceSetting::of`] returns.
     ///
-    /// `devices` limits them to the adapters with a matching name; `cpu` is the CPU. If it is empty, all are opened.
+    /// If `devices` is not empty, only devices with a matching name are opened; `cpu` is the CPU.
     ///
     /// # Errors
-    /// Returns an error if a name matches nothing, or a driver fails to open its adapter.
+    /// Returns an error if a name matches no device, or if a driver fails to open its adapter.
     pub fn all(devices: &[String]) -> Result<Vec<Self>> {
         let fits = |adapter: &Adapter| devices.is_empty() || devices.iter().any(|name| adapter.matches(name));
         let known = |name: &String| name == "cpu" || adapters().iter().any(|adapter| adapter.matches(name));
         if let Some(stranger) = devices.iter().find(|name| !known(name)) {
-            // The error of `named` lists the devices.
+            // The error of `named` lists the available devices.
             return Err(Device::named(stranger)
                 .err()
                 .unwrap_or_else(|| DeviceError::NotAnAdapter { name: stranger.clone() }.into()));

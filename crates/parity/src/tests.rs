@@ -9,10 +9,10 @@ use wgrad_kernels::Device;
 
 use crate::{Case, Check, DeviceSetting, Fill, Harness, ParityReport, ResultId, assert_parity, fuzz, kernels, quick};
 
-/// `y = x²` with a fault in `f32` only, like a faulty kernel on a GPU.
+/// Op that computes `y = x²`. It may have a fault in `f32` but not in `f64`, like a faulty kernel on a GPU.
 #[derive(Debug)]
 struct Square {
-    /// Fault of the element with the largest `x`.
+    /// Fault in the element of `y` whose `x` is largest.
     fault: Fault,
     /// Factor of `dy · x` in the gradient; 2 is correct.
     rule: f64,
@@ -23,7 +23,7 @@ enum Fault {
     None,
     Off,
     Nan,
-    /// An error that grows with each run.
+    /// The error grows with each run.
     Drifts,
 }
 
@@ -84,7 +84,7 @@ fn a_wrong_element_is_reported_with_its_inputs() -> Result<()> {
     let wrong: Vec<_> = case_result.failures().collect();
     assert_eq!(wrong.iter().map(|result| result.part).collect::<Vec<_>>(), [ResultId::Output(0)]);
     let worst = wrong[0].worst.as_ref().expect("an element");
-    // The largest x; its square is too large by a factor of 1.0001.
+    // The largest x is the input of the wrong element, whose value is too large by a factor of 1.0001.
     let [(first, x), (second, bias)] = &worst.fed[..] else { panic!("{:?}", worst.fed) };
     assert_eq!((first.as_str(), second.as_str(), worst.index.len()), ("input 0", "input 1", 2));
     assert!((worst.deviation.truth - (x * x + bias)).abs() < 1e-12 && *x > 1.0);
@@ -132,7 +132,7 @@ fn a_wrong_rule_is_found_by_finite_differences() -> Result<()> {
     Ok(())
 }
 
-/// The identity, with a gradient that is too large by a factor of 1.001.
+/// Identity op with a gradient that is too large by a factor of 1.001.
 #[derive(Debug)]
 struct Skewed;
 
@@ -178,12 +178,12 @@ fn a_rule_with_an_error_of_1e_3_is_found_at_every_op() -> Result<()> {
     }
     assert!(cases > 300, "{cases}");
     assert_eq!(named, cases, "the op is named");
-    // The other cases are at kinks, or an estimate is too inaccurate.
+    // In the remaining cases, inputs are at kinks of a function, or finite differences are too inaccurate.
     assert!(20 * wrong > 19 * cases, "the gradient of {wrong} of {cases} inputs is called wrong");
     Ok(())
 }
 
-/// Returns whether there are gradients and all are correct.
+/// Returns whether a case has gradients and all of them are correct.
 fn gradients_pass(case: &Case) -> Result<bool> {
     Ok(case.check_gradients()?.is_some_and(|audit| audit.passes()))
 }
@@ -212,20 +212,20 @@ fn a_difference_in_the_repeated_run_is_found() -> Result<()> {
 
 #[test]
 fn counters_are_reset_before_each_run() -> Result<()> {
-    // Dropout draws other numbers in each run of a session.
+    // Without the reset, dropout would draw other numbers in each run of a session.
     let mut cases = crate::all().into_iter();
     let case = cases.find(|case| case.name() == "layer transformer encoder with dropout, norm last").expect("a case");
     let harness = Harness::new(&case)?;
     assert!(gradients_pass(&case)?);
     let case_results = harness.check_around(&harness, Device::cpu())?;
     assert!(case_results.iter().all(crate::CaseResult::passed), "{}", case_results[2]);
-    // With different random numbers the bounds would be as large as the results.
+    // If the random numbers differed between runs, the error bounds would be as large as the results.
     assert!(case_results[0].share() > 1e-3, "{}", case_results[0]);
     Ok(())
 }
 
 wgrad_core::pointwise! {
-    // Near 2²⁴, fractions are lost in f32 on every device, but not in f64.
+    // In f32, adding 2²⁴ removes fractions on every device; in f64 it does not.
     LOSSY = lossy(x: float)[] -> float {
         wgsl: "(x + 16777216.0) - 16777216.0",
         reference<F>: (x + F::lit(16_777_216.0)) - F::lit(16_777_216.0),
@@ -298,7 +298,7 @@ fn the_quick_selection_runs_every_kernel_of_a_software_adapter() -> Result<()> {
 
 #[test]
 fn a_gradient_of_a_gradient_goes_through_the_harness() {
-    // The gradient rule consists of ops, so it has a gradient.
+    // The gradient rule is composed of ops, so gradients of the gradient exist.
     let case = Case::new("twice", &[(&[6], Fill::Normal)], |x| {
         let y = (square(&x[0], Fault::None, 2.0) * &x[0]).sum_all();
         gradients(&y, &[x[0].clone()]).remove(0).expect("y depends on x")
@@ -306,7 +306,7 @@ fn a_gradient_of_a_gradient_goes_through_the_harness() {
     assert_eq!(assert_parity_on_the_cpu(&case), 2);
 }
 
-/// Returns the number of results.
+/// Runs a case on the CPU, asserts that it passes, and returns the number of its results.
 fn assert_parity_on_the_cpu(case: &Case) -> usize {
     let harness = Harness::new(case).expect("it fits");
     assert!(gradients_pass(case).expect("it runs"));
@@ -322,7 +322,8 @@ fn every_node_is_traced_to_a_line_of_the_caller() {
         let trace = crate::trace::Trace::new(&case).expect("a case of the table");
         for node in &trace.graph.nodes() {
             let file = node.site.location.file();
-            // A function that a case passes by name is called by the standard library.
+            // If a case passes an op as a function, the standard library calls it, and the node's location is in
+            // `/rustc/`.
             if !file.contains("crates/parity/src") && !file.starts_with("/rustc/") {
                 let place = format!("{file}:{}", node.site.location.line());
                 foreign.entry(place).or_insert((0, case.name().into())).0 += 1;

@@ -1,4 +1,5 @@
-//! Traced cases: a graph of the outputs and of the gradients of the inputs for random cotangents.
+//! Traced cases. A trace is the graph of a case's outputs and of the gradients of its inputs for random
+//! cotangents.
 
 use std::ops::Range;
 
@@ -8,22 +9,22 @@ use wgrad_core::{
 
 use crate::case::{Case, Fill};
 
-/// Data of a case, which are the same on every device.
+/// Data for a case's inputs and cotangents, the same on every device.
 #[derive(Clone, Debug)]
 pub(crate) struct Feed {
     pub inputs: Vec<Array>,
-    /// One per output; `None` for outputs that are not differentiated.
+    /// Data of each output's cotangent; `None` if the output is not differentiated.
     pub cotangents: Vec<Option<Array>>,
 }
 
-/// Graph of a case.
+/// Graph of a case's outputs and gradients.
 pub(crate) struct Trace {
     pub graph: Graph,
     pub inputs: Vec<Tensor>,
     pub outputs: Vec<Tensor>,
-    /// One per output; `None` for outputs that are not differentiated.
+    /// Input for each output's cotangent; `None` if the output is not differentiated.
     pub cotangents: Vec<Option<Tensor>>,
-    /// Gradient of each `f32` input, with the input's index.
+    /// Gradient of each `f32` input, preceded by the input's index.
     pub gradients: Vec<(usize, Tensor)>,
 }
 
@@ -42,7 +43,7 @@ impl Trace {
         };
         let cotangents: Vec<Option<Tensor>> = outputs.iter().enumerate().map(cotangent).collect();
         let pairs: Vec<_> = outputs.iter().zip(&cotangents).filter_map(|(y, c)| Some((y, c.as_ref()?))).collect();
-        // Each input has a gradient, which is zero if the outputs do not depend on it.
+        // Every `f32` input gets a gradient, which is zero if the outputs do not depend on the input.
         let mut gradients = vec![];
         if !pairs.is_empty() {
             let floats: Vec<_> = inputs.iter().enumerate().filter(|(_, x)| x.dtype() == DType::F32).collect();
@@ -56,12 +57,12 @@ impl Trace {
         Ok(Self { graph, inputs, outputs, cotangents, gradients })
     }
 
-    /// Returns the tensors that a run fetches: the outputs, then the gradients.
+    /// Returns the tensors to fetch: first the outputs, then the gradients.
     pub fn fetches(&self) -> Vec<&Tensor> {
         self.outputs.iter().chain(self.gradients.iter().map(|(_, dx)| dx)).collect()
     }
 
-    /// Draws the data, rounded to `f32`.
+    /// Draws the data of inputs and cotangents, rounded to `f32`.
     pub fn feed(&self, case: &Case, seed: u64) -> Result<Feed> {
         let mut stream = Stream::named(seed, &case.name);
         let inputs = (0..case.inputs.len()).map(|i| case.draw(i, &mut stream)).collect::<Result<_>>()?;
@@ -74,11 +75,11 @@ impl Trace {
         Ok(Feed { inputs, cotangents })
     }
 
-    /// Runs a step of this graph. Variables and counters are restored afterwards, so that dropout draws the same
+    /// Runs one step of this graph. Variables and counters are restored afterwards, so that dropout draws the same
     /// numbers in each run.
     pub fn run(&self, session: &mut Session, step: &Step, feed: &Feed) -> Result<Vec<Array>> {
         let before = self.graph.state()?;
-        // Inputs that the step does not read are not fed.
+        // Only inputs that the step reads may be fed.
         let feeds: Vec<_> = self.feeds(feed).into_iter().filter(|(tensor, _)| step.reads(tensor)).collect();
         let results = session.run(step, &feeds);
         session.sync()?;
@@ -86,8 +87,8 @@ impl Trace {
         results
     }
 
-    /// Computes values of this graph in `f64`, and their bounds from the runs `draws`, each with different rounding
-    /// errors.
+    /// Computes values of this graph in `f64`, and their error bounds. `draws` are the numbers of the runs from
+    /// which the bounds are computed, each with different random rounding errors.
     pub fn expected(&self, case: &Case, fetches: &[&Tensor], feed: &Feed, draws: Range<u64>) -> Result<Vec<Expected>> {
         if !case.exact {
             return expected_with_draws(&self.graph, fetches, &self.feeds(feed), draws);
@@ -97,7 +98,7 @@ impl Trace {
         Ok(found)
     }
 
-    /// Returns the inputs and cotangents with their data.
+    /// Returns the inputs and cotangents of the graph, each with its data.
     pub fn feeds<'a>(&'a self, feed: &'a Feed) -> Vec<(&'a Tensor, &'a Array)> {
         let cotangents = self.cotangents.iter().zip(&feed.cotangents);
         let cotangents = cotangents.filter_map(|(t, a)| t.as_ref().zip(a.as_ref()));
@@ -106,10 +107,10 @@ impl Trace {
 }
 
 impl Case {
-    /// Plans the outputs and gradients of the case for a device with these limits.
+    /// Creates the plan that a device with these limits would run for the case's outputs and gradients.
     ///
     /// # Errors
-    /// Returns the first error of the graph.
+    /// Returns the first error in the case's graph.
     pub fn plan(&self, limits: &Limits) -> Result<Plan> {
         let trace = Trace::new(self)?;
         Plan::new(&trace.graph, &trace.fetches(), limits)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use wgrad_core::{Array, DType, Graph, Limits, Result, Tensor};
 
-use crate::error::SettingError;
+use crate::error::TrainSettingError;
 use wgrad_data::Dataset;
 
 /// Form in which the loss receives the classes of a batch of `N` rows.
@@ -31,7 +31,7 @@ impl Targets {
         match self {
             Self::Automatic | Self::Binary if classes.len() == 2 => Ok(Self::Binary),
             Self::Automatic | Self::Classes => Ok(Self::Classes),
-            Self::Binary => Err(SettingError::BinaryTargets { classes: classes.to_vec() }.into()),
+            Self::Binary => Err(TrainSettingError::BinaryTargets { classes: classes.to_vec() }.into()),
         }
     }
 

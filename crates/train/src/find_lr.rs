@@ -5,7 +5,7 @@ use std::panic::Location;
 
 use wgrad_core::{Result, Tensor};
 
-use crate::error::SettingError;
+use crate::error::TrainSettingError;
 use crate::history::Short;
 use crate::options::EpochBatches;
 use crate::rehearsal::Rehearsal;
@@ -60,13 +60,13 @@ impl LrFinder {
     fn check(&self) -> Result<()> {
         let Self { from, to, updates, smoothing, diverges } = *self;
         let wrong = if !(from > 0.0 && to > from && to.is_finite()) {
-            SettingError::Rates { from, to }
+            TrainSettingError::Rates { from, to }
         } else if updates < 2 {
-            SettingError::Updates { updates }
+            TrainSettingError::Updates { updates }
         } else if !(0.0..1.0).contains(&smoothing) {
-            SettingError::Smoothing { smoothing }
+            TrainSettingError::Smoothing { smoothing }
         } else if diverges.is_nan() || diverges <= 1.0 {
-            SettingError::Divergence { factor: diverges }
+            TrainSettingError::Divergence { factor: diverges }
         } else {
             return Ok(());
         };
@@ -170,10 +170,10 @@ impl Trainer<'_> {
         self.session()?;
         let handles = self.options.optimizer()?.handles();
         if handles.is_empty() {
-            return Err(SettingError::NoLearningRate.into());
+            return Err(TrainSettingError::NoLearningRate.into());
         }
         if self.schedules.is_per_step() {
-            return Err(SettingError::ScheduleSetsRate.into());
+            return Err(TrainSettingError::ScheduleSetsRate.into());
         }
         let limits = self.session()?.limits();
         let resident = self.options.keeps_on_device(data, &limits);

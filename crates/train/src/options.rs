@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use wgrad_core::{Limits, Params, Result};
 
 use crate::data_source::{DataSource, Targets};
-use crate::error::SettingError;
+use crate::error::TrainSettingError;
 use wgrad_data::{Batches, Dataset, Sampler, Seed};
 use wgrad_nn::optim::{Ema, Optimizer};
 
@@ -57,12 +57,12 @@ pub(crate) struct EpochBatches {
 impl TrainerOptions {
     /// Returns the optimizer.
     pub fn optimizer(&self) -> Result<&dyn Optimizer> {
-        self.optimizer.as_deref().ok_or_else(|| SettingError::NoOptimizer.into())
+        self.optimizer.as_deref().ok_or_else(|| TrainSettingError::NoOptimizer.into())
     }
 
     /// Takes the optimizer out while a fit uses it.
     pub fn lend_optimizer(&mut self) -> Result<Box<dyn Optimizer>> {
-        self.optimizer.take().ok_or_else(|| SettingError::NoOptimizer.into())
+        self.optimizer.take().ok_or_else(|| TrainSettingError::NoOptimizer.into())
     }
 
     /// Returns the seed of the order of the rows.

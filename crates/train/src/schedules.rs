@@ -2,7 +2,7 @@
 
 use wgrad_core::Result;
 
-use crate::error::SettingError;
+use crate::error::TrainSettingError;
 use crate::snapshot::{rates, set_rates};
 use wgrad_nn::optim::Optimizer;
 use wgrad_nn::optim::schedule::{Schedule, ScheduleState, Scheduler, StepScheduler};
@@ -91,7 +91,7 @@ impl Schedules {
         match &mut self.binding {
             Binding::PerEpoch(scheduler) => scheduler.restore(state),
             Binding::PerStep(scheduler) => scheduler.restore(state),
-            Binding::None | Binding::Planned { .. } => Err(SettingError::NoSchedule.into()),
+            Binding::None | Binding::Planned { .. } => Err(TrainSettingError::NoSchedule.into()),
         }
     }
 

@@ -1,4 +1,5 @@
-//! Measurement of one workload on one device, in a process of its own: its results and its speed.
+//! Measurement of one workload on one device: the workload's results and its speed. Each measurement runs in a
+//! separate process.
 
 use std::time::{Duration, Instant};
 
@@ -10,23 +11,24 @@ use wgrad_kernels::testing::DeviceHooks;
 use super::workloads::{Traced, Work, Workload};
 use crate::error::CommandError;
 
-/// Number of samples of a measurement, if there are that many steps.
+/// Least number of samples in a measurement. A run of fewer steps has one sample per step.
 const SAMPLES: usize = 30;
-/// Duration of the warm-up.
+/// Duration of the untimed steps before a measurement.
 const WARM_UP: Duration = Duration::from_millis(500);
 const MEASURE: Duration = Duration::from_secs(2);
 
-/// Number of training losses that are compared. The second one depends on the gradients and updates of the first
-/// step.
+/// Number of training losses that are compared with the reference. The second loss depends on the gradients and
+/// the update of the first step.
 const LOSSES: usize = 2;
-/// Number of values of each kernel's result that are compared.
+/// Number of values of each kernel's result that are compared with the reference.
 const PROBES: usize = 64;
-/// Largest allowed difference from the reference, as a fraction of the largest value of the same result. It covers
-/// rounding in single precision for the largest sums here, with a factor to spare. The parity tests have tighter
-/// bounds per kernel.
+/// Largest allowed difference from the reference, as a fraction of the largest value in the same result. The bound
+/// covers the rounding errors of single precision in the largest sums of these workloads. The parity tests have a
+/// tighter bound for each kernel.
 const BOUND: f64 = 1e-5;
 
-/// A measurement. Bytes and dispatches are per step; values that a device does not report are null.
+/// A measurement. Bytes and dispatches are per step. Values that a device does not report are `None`, and null in
+/// JSON.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Line {
     pub workload: String,
@@ -44,29 +46,30 @@ pub struct Line {
     pub gflops: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gb_per_s: Option<f64>,
-    /// Least memory of a training step: parameters, gradients, the optimizer's state, the batch and activations.
+    /// Least memory of a training step in bytes: parameters, gradients, the optimizer's state, the batch and
+    /// activations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needed_bytes: Option<usize>,
     /// Number of timed steps.
     pub steps: usize,
 }
 
-/// Values that are compared with the reference: a list per result.
+/// Values that are compared with the reference: one list for each result of a workload.
 pub type Values = Vec<Vec<f64>>;
 
 /// Settings of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Measure {
-    /// Number of steps to time; `None` for about two seconds.
+    /// Number of steps to time; `None` for as many as take about two seconds.
     pub steps: Option<usize>,
-    /// Number of steps between two reads of the loss; 0 for no reads.
+    /// Number of steps between two reads of the loss; 0 if the loss is never read.
     pub read_every: usize,
 }
 
-/// Result of a workload's first steps.
+/// Values computed in a workload's first steps.
 struct FirstSteps {
     values: Values,
-    /// End of the first step.
+    /// Time at which the first step ended.
     first_end: Instant,
 }
 
@@ -93,7 +96,8 @@ impl Run {
         Ok(fetched.first().map(Array::to_f64).unwrap_or_default())
     }
 
-    /// Runs `steps` steps and waits for the device at the end and after every `every` steps.
+    /// Runs `steps` steps. Waits for the device after every `every` steps and at the end; if `every` is 0, only at
+    /// the end.
     fn sample(&mut self, steps: usize, every: usize) -> Result<Duration> {
         let every = if every == 0 { steps } else { every.min(steps) };
         let start = Instant::now();
@@ -106,7 +110,7 @@ impl Run {
         Ok(start.elapsed())
     }
 
-    /// Runs the first step or, of a training, the first [`LOSSES`] steps.
+    /// Runs the first [`LOSSES`] steps of a training workload, or the first step of a kernel workload.
     fn first(&mut self) -> Result<FirstSteps> {
         let mut losses = self.steps(1)?;
         let first_end = Instant::now();
@@ -119,7 +123,7 @@ impl Run {
         self.session.sync()?;
         let probe = |array: &Array| {
             let values = array.to_f64();
-            // Evenly spaced from the first value to the last.
+            // The probes are evenly spaced from the first value to the last.
             let at = |i: usize| values[i * (values.len() - 1) / (PROBES - 1)];
             (0..PROBES).map(at).collect()
         };
@@ -128,18 +132,19 @@ impl Run {
     }
 }
 
-/// Computes the workload's values on a device.
+/// Computes on a device the workload's values that are compared with the reference.
 ///
 /// # Errors
-/// If the device cannot run it.
+/// If the device cannot run the workload.
 pub fn values(workload: Workload, device: Device) -> Result<Values> {
     Ok(Run::new(workload, device)?.first()?.values)
 }
 
-/// Runs a workload, compares it with the reference, and measures it. `start` is the start of the process.
+/// Runs a workload, compares its results with the reference, and measures it. `start` is the time at which the
+/// process started.
 ///
 /// # Errors
-/// If the device cannot run it, or its results differ from the reference.
+/// If the device cannot run the workload, or its results differ from the reference.
 pub fn measure(workload: Workload, device: Device, reference: &Values, how: Measure, start: Instant) -> Result<Line> {
     let mut run = Run::new(workload, device)?;
     let FirstSteps { values, first_end } = run.first()?;
@@ -215,7 +220,7 @@ fn compare(workload: Workload, values: &Values, reference: &Values) -> Result<()
     Ok(())
 }
 
-/// Returns the bytes that a training step needs under any plan.
+/// Returns the bytes that a training step needs at least, however its buffers are planned.
 fn needed(plan: &Plan, activations: usize) -> usize {
     let variables = plan.variables.iter().map(|used| {
         let variable = &used.variable;
@@ -226,7 +231,7 @@ fn needed(plan: &Plan, activations: usize) -> usize {
     variables.chain(batch).sum::<usize>() + activations * size_of::<f32>()
 }
 
-/// Returns the peak memory of this process, if the system reports it.
+/// Returns the peak memory of this process in bytes, if the operating system reports it.
 fn peak_rss() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

@@ -1,7 +1,7 @@
 //! `wgrad bench`: measures training steps and kernels.
 //!
-//! Each line of the result comes from a process of its own, so that its first step and its peak memory are its own.
-//! Another process computes the reference.
+//! Each line of the result is measured in a new process, so that no other workload affects the time of the first
+//! step and the peak memory. Another process computes the reference.
 
 mod line;
 pub mod workloads;
@@ -94,7 +94,7 @@ Examples:
     )
 }
 
-/// Measures.
+/// Runs the command: measures all requested workloads, or does one task as a child process.
 ///
 /// # Errors
 /// If a device does not exist, or a workload cannot be measured.
@@ -106,7 +106,7 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     }
 }
 
-/// Prints the result of a child process, or its error, as JSON for [`child`].
+/// Prints the result or the error of a child process as JSON, for [`child`] to read.
 fn print_outcome<T: serde::Serialize>(result: Result<T>) -> Result<()> {
     let outcome = result.map_err(|error| message(&error, "--drop"));
     print(&format!("{}\n", to_json(&outcome)?))
@@ -159,7 +159,7 @@ fn all(args: &Args) -> Result<()> {
     if messages.is_empty() { Ok(()) } else { Err(CommandError::NotMeasured { messages }.into()) }
 }
 
-/// Returns the names of the requested devices, by which a child process can open them.
+/// Returns names of the requested devices with which a child process can open them.
 fn devices(args: &Args) -> Result<Vec<String>> {
     let mut names = vec![];
     let all: Vec<String> = adapters().iter().map(selector).chain(["cpu".into()]).collect();
@@ -179,7 +179,8 @@ fn named(info: &DeviceInfo) -> String {
     adapter.map_or_else(|| info.kind.clone(), selector)
 }
 
-/// Runs this command with other arguments. Returns its outcome, or the reason why it has none.
+/// Runs this program in a child process with the given arguments. Returns the result that the child prints, or the
+/// reason why there is none.
 fn child<T: DeserializeOwned>(args: &[&str]) -> Result<T, String> {
     let start = || {
         let this = std::env::current_exe().map_err(Error::io("the path of this command"))?;
@@ -203,7 +204,7 @@ fn from_json<T: DeserializeOwned>(text: &str) -> Result<T> {
     Ok(serde_json::from_str(text).map_err(failed)?)
 }
 
-/// Returns the progress bar, hidden unless standard error is a terminal.
+/// Creates the progress bar, which is hidden unless standard error is a terminal.
 fn bar(lines: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {msg}  {elapsed}");
     let bar = ProgressBar::new(lines as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -255,7 +256,7 @@ fn table(lines: &[Line]) -> Table {
     table
 }
 
-/// Formats a number with about three digits.
+/// Formats a number with about three significant digits.
 fn digits(x: f64) -> String {
     match x.abs() {
         0.0..1.0 => format!("{x:.3}"),

@@ -1,4 +1,5 @@
-//! Workloads of `wgrad bench`: training steps of small models, matrix products, and memory-bound kernels.
+//! Workloads of `wgrad bench`: training steps of small models, matrix products, and kernels limited by memory
+//! bandwidth.
 
 use wgrad_core::{Array, DType, Graph, Init, Kind, Params, Stream, Tensor, Variable, vjp};
 use wgrad_nn::layers::{BatchNorm1d, BatchNorm2d, Conv2d, Conv2dOptions, Flatten, Linear, MaxPool2d, Relu};
@@ -6,14 +7,14 @@ use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Loss as _};
 use wgrad_nn::optim::{Adam, AdamW, Optimizer, Sgd};
 use wgrad_nn::{Module, Sequential};
 
-/// Workload that can be measured.
+/// Named computation that `wgrad bench` can measure.
 #[derive(Clone, Copy, Debug)]
 pub struct Workload {
     pub name: &'static str,
     pub about: &'static str,
-    /// `true` if it runs when no workload is named.
+    /// `true` if `wgrad bench` runs this workload when the user names no workload.
     pub usual: bool,
-    /// Traces the workload, with the same numbers every time.
+    /// Traces the workload. Inputs and initial weights are the same at every call.
     pub trace: fn(&Params, &Graph) -> Traced,
 }
 
@@ -58,25 +59,26 @@ pub const WORKLOADS: &[Workload] = &[
     usual("sum-columns", "the sum of each column", |p, g| sum(p, g, &[0])),
 ];
 
-/// A traced workload.
+/// A workload after tracing, with its inputs and outputs.
 pub struct Traced {
     pub feeds: Vec<(Tensor, Array)>,
-    /// Loss of a training step.
+    /// Loss of the training step, for a training workload.
     pub loss: Option<Tensor>,
-    /// Variables that receive the kernels' results.
+    /// Variables in which a kernel workload stores its results.
     pub results: Vec<Variable>,
     pub work: Work,
 }
 
-/// Amount of work in a run, for throughput.
+/// Amount of work in one step, from which the throughput is computed.
 #[derive(Clone, Copy, Debug)]
 pub enum Work {
-    /// A training step. `flop` counts the matrix products, forward and both gradients (the model's input needs none).
-    /// `activations` counts the elements that the forward pass keeps for the backward pass, without the input.
+    /// A training step. `flop` is the number of operations in the matrix products of the forward pass and of both
+    /// gradients (without the gradient of the model's input, which is not computed). `activations` is the number
+    /// of elements that the forward pass keeps for the backward pass, without the input.
     Training { flop: usize, activations: usize },
-    /// A matrix product with this number of operations.
+    /// A matrix product with this number of floating-point operations.
     Product { flop: usize },
-    /// A memory-bound kernel: bytes read and written, each counted once.
+    /// A kernel limited by memory bandwidth, with the number of bytes that it reads and writes, each counted once.
     Memory { bytes: usize },
 }
 
@@ -89,8 +91,8 @@ fn noise(name: &str, shape: &[usize]) -> Array {
     Array::new(shape, values).expect(FITS)
 }
 
-/// Traces a training step on one batch. The target is one class per row or, for a model with one output, whether the
-/// first feature is positive.
+/// Traces a training step on one batch. The target is one class per row or, for a model with one output, 1 if the
+/// row's first feature is positive and 0 otherwise.
 fn training(
     graph: &Graph,
     input: &[usize],
@@ -118,7 +120,7 @@ fn training(
     Traced { feeds: vec![(x, xs), (y, ys)], loss: Some(loss), results: vec![], work }
 }
 
-/// Traces a multilayer perceptron: linear, batch norm and ReLU per hidden layer, then linear.
+/// Traces a multilayer perceptron: linear, batch norm and ReLU for each hidden layer, then an output layer.
 fn mlp(params: &Params, graph: &Graph, rows: usize, sizes: &[usize], optimizer: &dyn Optimizer) -> Traced {
     let [features, hidden @ .., outputs] = sizes else { unreachable!("a perceptron has inputs and outputs") };
     let mut model = Sequential::new(params);
@@ -130,12 +132,12 @@ fn mlp(params: &Params, graph: &Graph, rows: usize, sizes: &[usize], optimizer: 
     }
     let products = |i: usize| if i == 0 { 2 } else { 3 };
     let flop = sizes.windows(2).enumerate().map(|(i, size)| products(i) * 2 * rows * size[0] * size[1]).sum();
-    // The inputs of batch norm and of the next layer, and the logits.
+    // The count includes the inputs of each batch norm and of the next layer, and the logits.
     let activations = rows * (2 * hidden.iter().sum::<usize>() + outputs);
     training(graph, &[rows, *features], *outputs, &model, optimizer, Work::Training { flop, activations })
 }
 
-/// Traces a CNN: twice convolution, batch norm, ReLU and max pooling, then two linear layers.
+/// Traces a CNN: two blocks of convolution, batch norm, ReLU and max pooling, then two linear layers.
 fn cnn(params: &Params, graph: &Graph) -> Traced {
     const ROWS: usize = 64;
     let same = Conv2dOptions::new().padding(1);
@@ -156,17 +158,17 @@ fn cnn(params: &Params, graph: &Graph) -> Traced {
     let linear = |from: usize, to: usize| 2 * ROWS * from * to;
     let (first, second) = (conv(28 * 28, 1, 32), conv(14 * 14, 32, 64));
     let flop = 2 * first + 3 * (second + linear(64 * 49, 128) + linear(128, 10));
-    // The inputs of batch norm, pooling and the next layer, and the logits.
+    // The count includes the inputs of batch norm, of pooling and of the layers after them, and the logits.
     let activations = ROWS * (2 * 32 * 784 + 32 * 196 + 2 * 64 * 196 + 64 * 49 + 128 + 10);
     training(graph, &[ROWS, 1, 28, 28], 10, &model, &Adam::new(1e-3), Work::Training { flop, activations })
 }
 
-/// Creates a variable of random numbers.
+/// Creates a variable with uniform random numbers from `low` to 1, and returns its tensor.
 fn given(params: &Params, graph: &Graph, name: &str, shape: [usize; 2], low: f64) -> Tensor {
     graph.variable(&params.variable(name, shape, Kind::Buffer, Init::Uniform(low, 1.0)))
 }
 
-/// Traces kernels on variables of the device. Their results stay on the device.
+/// Traces assignments of the named results to variables, so that the results stay on the device.
 fn kernels(params: &Params, graph: &Graph, results: &[(&str, &Tensor)], work: Work) -> Traced {
     let keep = |(name, tensor): &(&str, &Tensor)| {
         let variable = params.variable(name, tensor.shape(), Kind::State, Init::Constant(0.0));
@@ -177,7 +179,7 @@ fn kernels(params: &Params, graph: &Graph, results: &[(&str, &Tensor)], work: Wo
     Traced { feeds: vec![], loss: None, results, work }
 }
 
-/// Returns the work of a kernel that reads and writes `values` values.
+/// Returns the work of a kernel that reads and writes a total of `values` values.
 fn bytes(values: usize) -> Work {
     Work::Memory { bytes: values * DType::F32.size() }
 }

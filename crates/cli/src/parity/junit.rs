@@ -1,4 +1,4 @@
-//! Report as `JUnit` XML: a suite per device, a test per case.
+//! Report as `JUnit` XML, with a test suite for each device and a test for each case.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! `wgrad parity`: compares this machine's devices with the reference.
+//! `wgrad parity`: compares the results of this machine's devices with the reference.
 
 mod junit;
 mod options;
@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         format!(", {} of the matrix product", count(variants.len(), "variant"))
     };
     let head = format!("{some}{variants} on{}", places.collect::<String>());
-    // Goes where the table goes: its column `on` has the numbers of the settings.
+    // The head goes to the stream to which the table goes, because the table's column `on` refers to its numbers.
     if args.json {
         note(&head);
     } else {
@@ -92,7 +92,7 @@ fn run_checks(args: &Args, checks: Vec<Check>, settings: &[DeviceSetting]) -> Pa
         }
         let limit = Duration::from_secs(args.seconds? as u64);
         let until = *until.get_or_insert_with(|| Instant::now() + limit);
-        // A filter that matches no random case must not run forever.
+        // If the filter matches no random case, this loop must still end.
         while Instant::now() < until {
             number += 1;
             let case = fuzz(args.seed, number);
@@ -128,7 +128,7 @@ impl Progress {
         Self { bar, lines: !stderr().is_terminal(), last_line: Instant::now().into(), cases }
     }
 
-    /// Shows the progress. Always returns `true`, to continue.
+    /// Shows the progress. Always returns `true`, which continues the run.
     fn update(&self, so_far: &ParityReport, case: &str) -> bool {
         const EVERY: Duration = Duration::from_secs(10);
         let failed = match so_far.failures.len() {
@@ -150,7 +150,7 @@ impl Progress {
     }
 }
 
-/// Writes a file completely or not at all.
+/// Writes a file. The file appears only when it is complete.
 fn save(path: &Path, text: &str, option: &'static str) -> Result<()> {
     let (folder, name) = split(path, option)?;
     let mut files = Files::new(&folder, option)?;

@@ -60,7 +60,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// Returns whether the case of this name is requested.
+    /// Returns whether a case with this name is requested.
     pub fn fits(&self, name: &str) -> bool {
         self.filter.as_ref().is_none_or(|text| name.to_lowercase().contains(&text.to_lowercase()))
     }
@@ -69,7 +69,7 @@ impl Args {
     /// Returns the settings of the requested devices.
     ///
     /// # Errors
-    /// If there is no such device.
+    /// If there is no device with a requested name.
     pub fn settings(&self) -> Result<Vec<DeviceSetting>> {
         DeviceSetting::all(&self.device)
     }
@@ -78,7 +78,7 @@ impl Args {
     /// Returns the settings of the requested devices.
     ///
     /// # Errors
-    /// If there is no such device.
+    /// If there is no device with a requested name.
     pub fn settings(&self) -> Result<Vec<DeviceSetting>> {
         use wgrad_kernels::testing::DeviceHooks;
         let settings = DeviceSetting::all(&self.device)?;

@@ -1,4 +1,4 @@
-//! Report as an HTML page.
+//! Parity report as an HTML page.
 
 #![allow(
     clippy::format_collect,
@@ -15,7 +15,7 @@ use wgrad_train::report::{date, document, escape};
 use super::record::Record;
 use super::table::{self, grouped, lines, short, text};
 
-/// Formats the report as an HTML page.
+/// Formats the parity report as an HTML page.
 pub fn html(record: &Record<'_>) -> String {
     let all = record.report;
     let mut body = format!(
@@ -31,7 +31,7 @@ pub fn html(record: &Record<'_>) -> String {
     document("wgrad parity", &body, "")
 }
 
-/// Keeps kernel names on one line, and lets the cause of an error take several lines.
+/// Extra style rules: kernel names stay on one line, and the cause of an error may take several lines.
 const STYLE: &str = "<style>
 .kernels th:first-child { min-width: 11em; overflow-wrap: normal; } .kernels td { white-space: nowrap; }
 .kernels .whisker { width: 16%; } .kernels .case { text-align: left; } .kernels td.case, .kernels .case small { white-space: normal; }
@@ -77,7 +77,7 @@ fn failures(all: &ParityReport) -> String {
     section("failures", "Failures", why, &format!("<div class=\"grid2\">\n{cards}</div>\n"))
 }
 
-/// Draws an error as a bar; its full width is the bound.
+/// Draws an error as a bar; a bar of full width is an error as large as its bound.
 fn bar(share: f64) -> String {
     let percent = (100.0 * share).clamp(0.0, 100.0);
     format!("<span class=\"track\"><i style=\"left:0;width:{percent:.1}%\"></i></span>")
@@ -159,7 +159,7 @@ fn fact(name: &str, value: &str) -> String {
     format!("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escape(name), escape(value))
 }
 
-/// Lists the limits and features that the driver reports.
+/// Formats the limits and features that the adapter's driver reports as HTML.
 fn limits(adapter: &Adapter) -> String {
     let text = format!("{:?}", adapter.limits());
     let inside = text.split_once('{').map_or("", |(_, rest)| rest).trim_end_matches(['}', ' ']);

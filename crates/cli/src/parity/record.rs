@@ -1,4 +1,4 @@
-//! Report as text and as JSON.
+//! Parity report as text and as JSON.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ use super::options::Args;
 use super::table;
 use crate::output::{count, note, print};
 
-/// A finished run, as its reports need it.
+/// A finished parity run, with everything that its reports show.
 pub struct Record<'a> {
     pub args: &'a Args,
     pub settings: &'a [DeviceSetting],
@@ -36,7 +36,7 @@ impl Record<'_> {
         print(&format!("{}\n", self.summary()))
     }
 
-    /// Returns the result as one sentence.
+    /// Describes the result in one sentence.
     pub fn summary(&self) -> String {
         let all = self.report;
         let wrong =
@@ -94,7 +94,7 @@ impl Record<'_> {
     }
 }
 
-/// Converts a number to JSON, which has no infinity and no NaN: those become text.
+/// Converts a number to JSON. Infinity and NaN become text, because JSON has no such numbers.
 fn number(x: f64) -> Value {
     if x.is_finite() { x.into() } else { x.to_string().into() }
 }

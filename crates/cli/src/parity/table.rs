@@ -1,4 +1,4 @@
-//! Report by kernel, as a table for a terminal.
+//! Parity report as a table for a terminal, with a line for each kernel or group of kernels.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use wgrad_parity::{DeviceSetting, Failure, ParityReport, Tally, family};
 
 use crate::output::count;
 
-/// Returns the table line that a passing kernel belongs to, and the noun for its members. Pointwise ops share one
-/// line, as do the CPU's ops; other kernels are grouped by shader.
+/// Returns the name of the table line to which a passing kernel belongs, and the noun for the kernels that share
+/// the line. Pointwise ops share one line, as do the CPU's ops; other kernels are grouped by shader.
 fn group(kernel: &str) -> (String, &'static str) {
     if kernel.starts_with("pointwise ") {
         ("pointwise op".into(), "op")
@@ -19,7 +19,8 @@ fn group(kernel: &str) -> (String, &'static str) {
     }
 }
 
-/// Returns the lines of the table: each failed kernel, then a line per group of kernels that passed.
+/// Returns the lines of the table: one for each kernel that failed, then one for each group of kernels that
+/// passed.
 pub fn lines(all: &ParityReport) -> Vec<(String, Tally)> {
     let mut failed = vec![];
     let mut groups: BTreeMap<(String, &str), (usize, Tally)> = BTreeMap::new();
@@ -44,7 +45,8 @@ pub fn lines(all: &ParityReport) -> Vec<(String, Tally)> {
     failed.into_iter().chain(groups.into_iter().map(named)).collect()
 }
 
-/// Returns the failures, each with the other settings on which the same case fails in the same kernels.
+/// Returns the failures, each with the names of the other device settings on which the same case fails in the same
+/// kernels.
 pub fn failures(all: &ParityReport) -> Vec<(&Failure, Vec<&str>)> {
     let mut found: Vec<(&Failure, Vec<&str>)> = vec![];
     for failure in &all.failures {
@@ -56,13 +58,13 @@ pub fn failures(all: &ParityReport) -> Vec<(&Failure, Vec<&str>)> {
     found
 }
 
-/// Formats a failure and the other settings it occurs on.
+/// Formats a failure and the names of the other device settings on which it occurs.
 pub fn text(failure: &Failure, others: &[&str]) -> String {
     let also = if others.is_empty() { String::new() } else { format!("\n  also on {}", others.join(", ")) };
     format!("{failure}{also}")
 }
 
-/// Returns the table. A setting is identified by its number in `settings`.
+/// Returns the table. In it, a device setting is identified by its number in `settings`.
 pub fn by_kernel(all: &ParityReport, settings: &[DeviceSetting]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
@@ -90,7 +92,7 @@ pub fn by_kernel(all: &ParityReport, settings: &[DeviceSetting]) -> Table {
     table
 }
 
-/// Formats a number with about two digits.
+/// Formats a number with about two significant digits.
 pub fn short(x: f64) -> String {
     match x {
         0.0 => "0".into(),
@@ -102,7 +104,7 @@ pub fn short(x: f64) -> String {
     }
 }
 
-/// Formats a number with separators: `12,345,678`.
+/// Formats a number with thousands separators, as in `12,345,678`.
 pub fn grouped(n: usize) -> String {
     let digits = n.to_string();
     let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());

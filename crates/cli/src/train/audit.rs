@@ -1,4 +1,5 @@
-//! `wgrad train --audit`: compares gradients with finite differences after a few steps, instead of a whole training.
+//! `wgrad train --audit`: compares gradients with finite differences after a few steps, in place of a full
+//! training.
 
 use std::process::ExitCode;
 
@@ -8,7 +9,8 @@ use wgrad_core::{Audit, Result};
 use crate::output::verdict;
 use crate::train::lockstep::location;
 
-/// Prints the audit and returns the exit code: 1 if a gradient is wrong or a value is not finite.
+/// Prints the result of the audit (the comparison of gradients with finite differences). Returns the exit code,
+/// which is 1 if a gradient is wrong or a value is not finite.
 ///
 /// # Errors
 /// If standard output cannot be written.

@@ -12,7 +12,7 @@ use wgrad_train::prior::{Prior, PriorShift};
 use crate::error::CommandError;
 use crate::model::Loss;
 
-/// Fraction of the rows below which a class is rare.
+/// Class frequency below which a class is called rare.
 const RARE: f64 = 0.1;
 
 /// Options for imbalanced classes.
@@ -65,24 +65,24 @@ impl FromStr for PosWeight {
     }
 }
 
-/// Effect of the options on some training rows.
+/// Effect of the class options on a set of training rows.
 #[derive(Clone, Debug)]
 pub struct Balance {
-    /// Weight of positive rows.
+    /// Weight of the positive rows in the loss.
     pub pos_weight: Option<f64>,
-    /// Sampler of an epoch's rows, unless each row is used once.
+    /// Sampler that draws the rows of an epoch; `None` if each row is used once.
     pub sampler: Option<Sampler>,
-    /// Class priors; `None` if a class has no row.
+    /// Class priors; `None` if a class has no rows.
     priors: Option<Priors>,
     start: Start,
 }
 
-/// Class priors before and after weighting.
+/// Class priors (the frequency of each class) before and after weighting.
 #[derive(Clone, Debug)]
 struct Priors {
-    /// Prior of the training rows.
+    /// Class frequencies in the training rows.
     rows: Prior,
-    /// Prior that the weighted or resampled loss sees.
+    /// Class frequencies in the loss, after weighting or resampling.
     in_loss: Prior,
 }
 
@@ -117,8 +117,8 @@ impl ClassArgs {
         Ok(Balance { pos_weight, sampler, priors, start: self.start })
     }
 
-    /// Returns the options that change the model and differ from their defaults, by name. `--pos-weight` has a field
-    /// of its own in the model's description.
+    /// Returns the options that affect the model and differ from their defaults, by name. `--pos-weight` is not
+    /// among them, because it has its own field in `model.json`.
     pub fn settings(&self) -> BTreeMap<String, String> {
         let all = [
             ("sampler", (self.sampler == Sampling::Balanced).then_some("balanced")),
@@ -129,10 +129,10 @@ impl ClassArgs {
 }
 
 impl Balance {
-    /// Initializes the model's output layer as the options say.
+    /// Initializes the model's output layer with the class priors or at random, as `--start` requests.
     ///
     /// # Errors
-    /// Those of [`Prior::initialize`].
+    /// If [`Prior::initialize`] returns an error.
     pub fn start(&self, head: &Linear) -> Result<()> {
         match &self.priors {
             Some(Priors { in_loss, .. }) if self.start == Start::Prior => in_loss.initialize(head),
@@ -140,23 +140,23 @@ impl Balance {
         }
     }
 
-    /// Returns whether the loss sees other class frequencies than the rows have.
+    /// Returns whether weights or resampling change the class frequencies that the loss sees.
     pub fn is_weighted(&self) -> bool {
         self.pos_weight.is_some() || self.sampler.is_some()
     }
 
-    /// Returns the shift that removes the effect of weights and resampling from the logits, if there is one.
+    /// Returns the shift of the logits that removes the effect of weights and resampling, if there are any.
     pub fn shift(&self) -> Option<PriorShift> {
         let Priors { rows, in_loss } = self.priors.as_ref().filter(|_| self.is_weighted())?;
         rows.shift_from(in_loss).ok()
     }
 
-    /// Returns the class frequencies that the loss sees, if they differ from those of the rows.
+    /// Returns the class frequencies that the loss sees, or `None` if they are those of the rows.
     pub fn prior_in_loss(&self) -> Option<&Prior> {
         self.priors.as_ref().filter(|_| self.is_weighted()).map(|priors| &priors.in_loss)
     }
 
-    /// Returns notes for the user about the classes; `chosen` is `true` if `--threshold` is given.
+    /// Returns notes for the user about the classes. `chosen` is `true` if `--threshold` is given.
     pub fn notes(&self, train: &Dataset, chosen: bool) -> Vec<String> {
         let Some(Priors { rows: prior, in_loss }) = &self.priors else { return vec![] };
         let mut notes = vec![];

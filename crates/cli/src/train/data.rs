@@ -61,14 +61,14 @@ fn missing() -> impl TypedValueParser<Value = Missing> {
 }
 
 impl DataArgs {
-    /// Returns the options that determine the split and have no field in the model's description, by name.
+    /// Returns the options that determine the split, by name, except those with their own field in `model.json`.
     pub fn settings(&self) -> BTreeMap<String, String> {
         let all = [("group_by", self.group_by.clone()), ("time", self.time.clone())];
         all.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?))).collect()
     }
 
-    /// Reads the file and splits its rows, with a fraction `validation` of them to validate on. The file's own cells
-    /// are not kept.
+    /// Reads the file and splits its rows into training, validation and test sets. `validation` is the fraction of
+    /// validation rows. The cells of the file are not kept.
     ///
     /// # Errors
     /// If the file or its rows cannot be used.

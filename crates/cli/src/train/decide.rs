@@ -1,4 +1,5 @@
-//! Options for the step from probabilities to labels, and its fallback if the validation rows do not allow it.
+//! Options for the step from logits to probabilities and labels, and defaults if the validation rows are not
+//! sufficient.
 
 use wgrad_core::{Error, Result};
 use wgrad_metrics::{Calibrate, Decision, Rule};
@@ -33,10 +34,10 @@ fn rule(word: &str) -> Result<Rule, String> {
 }
 
 impl DecisionArgs {
-    /// Returns the fraction of validation rows; `given` is the value of `--validation`.
+    /// Returns the fraction of validation rows. `given` is the value of `--validation`, if it is given.
     ///
     /// # Errors
-    /// If it is 0 although validation rows are needed.
+    /// If `given` is 0 although validation rows are needed.
     pub fn validation(&self, given: Option<f64>) -> Result<f64> {
         let chosen = self.threshold.is_some_and(|rule| !matches!(rule, Rule::Fixed(_)));
         let needed = chosen || self.calibrate.is_some_and(|method| method != Calibrate::None);
@@ -50,7 +51,7 @@ impl DecisionArgs {
     /// Checks that the options fit the number of classes.
     ///
     /// # Errors
-    /// If an option is for two classes, and there are more.
+    /// If an option is only for two classes, and there are more.
     pub fn check(&self, classes: usize) -> Result<()> {
         if classes == 2 {
             return Ok(());
@@ -64,14 +65,15 @@ impl DecisionArgs {
         Ok(())
     }
 
-    /// Fits the decision to the validation rows. Returns it with warnings.
+    /// Fits the decision (the step from logits to probabilities and labels) to the validation rows. Returns it
+    /// with warnings.
     ///
-    /// If the rows do not allow the requested decision, it is the default, with a warning: hours of training must not
-    /// be lost for it.
+    /// If the requested decision is not possible on the validation rows, the function returns the default decision
+    /// with a warning instead of an error, so that hours of training are not lost.
     ///
-    /// `shift` removes the effect of weights and resampling from the logits. The probabilities are then calibrated,
-    /// and the purpose of the weights moves into the threshold: the probability that the weighted loss turns into one
-    /// half.
+    /// `shift` removes the effect of weights and resampling from the logits, so that the probabilities are
+    /// calibrated. The default threshold then keeps the purpose of the weights: it is the probability that the
+    /// weighted loss would turn into 0.5.
     pub fn decide(&self, validation: Option<&Scores>, shift: Option<&PriorShift>) -> (Decision, Vec<String>) {
         let removed = shift.and_then(PriorShift::calibration);
         let weighted = shift.filter(|_| removed.is_some() && self.calibrate != Some(Calibrate::None));
@@ -106,7 +108,7 @@ fn multiclass(scores: &Scores, calibrated: bool, method: Calibrate) -> Decision 
     scores.decide(method, Rule::default()).unwrap_or_default()
 }
 
-/// Returns the first line of an error; its fixes are in the lines after it.
+/// Returns the first line of an error's message. The lines after it suggest fixes.
 fn first_line(error: &Error) -> String {
     error.to_string().lines().next().unwrap_or_default().into()
 }

@@ -1,4 +1,4 @@
-//! Training run of `wgrad train`, from the layers to the evaluation.
+//! The training run of `wgrad train`, from building the layers to the evaluation.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,25 +25,25 @@ use crate::train::{audit, lockstep};
 /// Result of a complete training run.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The epochs, and the reason why they ended.
+    /// Losses and metrics of each epoch, and the reason why the training ended.
     pub history: History,
     /// Evaluation of the model on the validation and test rows.
     pub evaluation: Evaluation,
-    /// Kernel variants that ran.
+    /// Kernel variants that were used.
     pub variants: TuningChoices,
 }
 
-/// End of a training run.
+/// Outcome of a training run.
 pub enum Fitted {
     Done(Box<Outcome>),
-    /// There is no model, but a checkpoint or a table was written.
+    /// The run ended without a model, for example after Ctrl-C or with `--find-lr`.
     Ended(ExitCode),
 }
 
 /// Inputs of a training run.
 pub struct Task<'a> {
     pub args: &'a Args,
-    /// Folder of the model.
+    /// Folder in which the model is saved.
     pub folder: &'a Path,
     pub params: &'a Params,
     pub architecture: &'a Architecture,
@@ -114,7 +114,7 @@ pub fn fit(task: &Task<'_>, device: Device) -> Result<Fitted> {
         Some(TrainError::LossNotFinite(loss)) => not_finite(loss, lr).into(),
         _ => error,
     });
-    // Damaged checkpoints are reported even with `--quiet`; without it, the trainer has reported them.
+    // Without `--quiet`, the trainer has already reported damaged checkpoints; with it, they are reported here.
     let resumed = trainer.resumed().filter(|_| args.quiet);
     resumed.iter().flat_map(|resumed| &resumed.passed_over).for_each(|why| note(&format!("warning: {why}")));
     let history = history?;
@@ -135,7 +135,7 @@ pub fn fit(task: &Task<'_>, device: Device) -> Result<Fitted> {
     Ok(Fitted::Done(Box::new(Outcome { history, evaluation, variants })))
 }
 
-/// Returns the error for a loss that is infinite or NaN, after a training with learning rate `lr`.
+/// Creates the error for an infinite or NaN loss in a training with learning rate `lr`.
 fn not_finite(NonFiniteLoss { loss, epoch, step, origin }: &NonFiniteLoss, lr: f64) -> CommandError {
     let node = match origin {
         NonFiniteOrigin::Step { node: Some(node), .. } => Some(node.to_string()),

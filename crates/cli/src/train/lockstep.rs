@@ -1,4 +1,5 @@
-//! `wgrad train --lockstep`: compares the first training steps with the reference, instead of a whole training.
+//! `wgrad train --lockstep`: runs the first training steps on a device and on the reference, and compares every
+//! node.
 
 use std::process::ExitCode;
 
@@ -8,7 +9,8 @@ use wgrad_train::{Compared, Comparison};
 
 use crate::output::verdict;
 
-/// Result of the comparison with the reference, and of that with a recording.
+/// Results of comparing the first steps with the reference, and one step with a recording from PyTorch if
+/// requested.
 pub struct Comparisons {
     pub steps: Vec<Lockstep>,
     pub comparison: Option<Comparison>,
@@ -19,7 +21,7 @@ impl Comparisons {
         self.steps.iter().all(Lockstep::passes) && self.comparison.as_ref().is_none_or(Comparison::passes)
     }
 
-    /// Prints the verdict and returns the exit code: 1 if a comparison fails.
+    /// Prints the result and returns the exit code, which is 1 if a comparison fails.
     ///
     /// # Errors
     /// If standard output cannot be written.
@@ -29,7 +31,7 @@ impl Comparisons {
             text = format!("{comparison}\n\n");
         }
         for (i, step) in self.steps.iter().enumerate() {
-            // Steps stop at the first failure, so only the last one can have failed.
+            // The run stops at the first step that fails, so only the last step can have failed.
             if i + 1 == self.steps.len() {
                 text = format!("{text}step {}: {step}\n", i + 1);
             }

@@ -1,4 +1,4 @@
-//! `wgrad train`: from a CSV file to a saved model.
+//! `wgrad train`: trains a classifier on a CSV file and saves it.
 
 mod audit;
 mod classes;
@@ -28,7 +28,7 @@ use report::Run;
 
 pub use options::Args;
 
-/// Trains, tests and saves.
+/// Runs the command: trains a model, tests it and saves it.
 ///
 /// # Errors
 /// If the rows, the device or the output cannot be used, or the training fails.

@@ -1,4 +1,5 @@
-//! The report of a training run: evaluation on held-out rows, and the files beside the model.
+//! The report of a training run: the evaluation on held-out rows, and the files that are written next to the
+//! model.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -12,7 +13,8 @@ use wgrad_train::{History, Trainer};
 
 use crate::error::message;
 use crate::model::{Loss, Model, Network};
-use crate::output::{note, shell_word};
+use crate::output::note;
+use crate::shell::shell_word;
 use crate::train::classes::Balance;
 
 /// Evaluation of a trained model on the rows that it was not trained on.
@@ -43,7 +45,7 @@ impl HeldOut<'_> {
         Ok(Evaluation { validation, test, importance: vec![], plan: String::new(), notes: vec![] })
     }
 
-    /// Adds the importance of each column, which only the report shows.
+    /// Measures the importance of each column and adds it to the evaluation. Only the report shows it.
     pub fn add_importance(self, seed: u64, evaluation: &mut Evaluation, trainer: &mut Trainer<'_>, layers: &Network) {
         let measured = permutation_importance(self.test, Seed(seed), |x| {
             Ok(trainer.predict_logits_rows(x, |x| layers.forward(x))?.to_f64())
@@ -55,7 +57,7 @@ impl HeldOut<'_> {
     }
 }
 
-/// Shape of a training batch, and the loss that determines the type of its labels.
+/// Shape of a training batch, and the loss, which determines the type of the labels.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch {
     pub rows: usize,
@@ -63,10 +65,10 @@ pub struct Batch {
     pub loss: Loss,
 }
 
-/// Returns the plan of a training step on such a batch, as text.
+/// Returns the plan of a training step on a batch of this shape, as text.
 ///
 /// # Errors
-/// Those of the graph.
+/// If the graph of the training step contains an error.
 pub fn plan(
     trainer: &mut Trainer<'_>,
     optimizer: &dyn Optimizer,
@@ -84,7 +86,7 @@ pub fn plan(
     Ok(trainer.session()?.compile(&graph, &[&loss])?.to_string())
 }
 
-/// A finished training run, as its report needs it.
+/// A finished training run, with everything that its report shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
     pub begun: SystemTime,
@@ -92,12 +94,12 @@ pub struct Run<'a> {
     pub info: &'a DeviceInfo,
     pub train: &'a Dataset,
     pub balance: &'a Balance,
-    /// Notes about the decision.
+    /// Notes about how the threshold and the calibration were chosen.
     pub notes: &'a [String],
 }
 
 impl Run<'_> {
-    /// Writes the report beside a saved model. A failure is only a warning, because the model is saved.
+    /// Writes the report next to a saved model. Only warns if that fails, because the model is already saved.
     pub fn write(&self, folder: &Path, model: &Model, evaluation: Evaluation) {
         let Self { begun, history, info, train, balance, notes } = *self;
         let training = &model.training;
@@ -143,7 +145,7 @@ impl Run<'_> {
     }
 }
 
-/// Returns this command line, quoted for a shell.
+/// Returns the command line of this process, quoted for a shell.
 fn command() -> String {
     let mut words = std::env::args_os().map(|word| shell_word(&word.to_string_lossy()));
     let name = words.next().unwrap_or_default();

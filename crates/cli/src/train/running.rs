@@ -1,4 +1,4 @@
-//! Options of `wgrad train` for the run: schedule, early stopping, checkpoints, and the reaction to Ctrl-C.
+//! Options of `wgrad train` for the schedule, early stopping and checkpoints, and the handling of Ctrl-C.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,8 @@ use wgrad_nn::optim::schedule::{CosineAnnealingLr, OneCycleLr, ReduceLrOnPlateau
 use wgrad_train::{Checkpoints, EarlyStopping, LrCurve, LrPoint, Trainer, checkpoints};
 
 use crate::args::{number, whole};
-use crate::output::{note, print, shell_word};
+use crate::output::{note, print};
+use crate::shell::shell_word;
 
 /// Schedule of the learning rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -63,7 +64,7 @@ pub struct RunArgs {
     pub find_lr: bool,
 }
 
-/// Length of a training run and its learning rate, for schedules.
+/// Length and learning rate of a training run, from which schedules are built.
 #[derive(Clone, Copy, Debug)]
 pub struct ScheduleLength {
     pub epochs: usize,
@@ -72,19 +73,19 @@ pub struct ScheduleLength {
     pub lr: f64,
 }
 
-/// Flag that stops a training run.
+/// Flag with which a training run is stopped.
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag {
     pub flag: Arc<AtomicBool>,
 }
 
 impl RunArgs {
-    /// Returns the default fraction of validation rows, if the options need any.
+    /// Returns the default fraction of validation rows; `None` if no option needs them.
     pub fn validation(&self) -> Option<f64> {
         self.patience.map(|_| 0.1)
     }
 
-    /// Returns the options that change the model and differ from their defaults, by name.
+    /// Returns the options that affect the model and differ from their defaults, by name.
     pub fn settings(&self) -> BTreeMap<String, String> {
         let schedule = self.schedule.to_possible_value().map(|value| value.get_name().to_string());
         let all = [
@@ -104,17 +105,17 @@ impl RunArgs {
         }
     }
 
-    /// Returns the folder of a model's checkpoints.
+    /// Returns the folder in which a model's checkpoints are saved.
     pub fn checkpoint_folder(model: &Path) -> PathBuf {
         model.join("checkpoints")
     }
 
-    /// Removes the checkpoints that were only needed to resume, after the model is saved.
+    /// Removes the checkpoints, which are not needed once the model is saved.
     pub fn remove_checkpoints(&self, model: &Path) {
         let folder = Self::checkpoint_folder(model);
         if self.checkpoint_every.is_none() {
             checkpoints(&folder).unwrap_or_default().iter().for_each(|path| drop(std::fs::remove_file(path)));
-            // The folder stays if it contains anything else.
+            // `remove_dir` fails if the folder contains other files, and the folder stays.
             let _ = std::fs::remove_dir(folder);
         }
     }
@@ -122,7 +123,7 @@ impl RunArgs {
     /// Applies the options to a trainer.
     ///
     /// # Errors
-    /// If the folder of the checkpoints cannot be read.
+    /// If the checkpoint folder cannot be read.
     pub fn apply<'a>(
         &self,
         trainer: Trainer<'a>,
@@ -162,11 +163,11 @@ impl RunArgs {
     }
 }
 
-/// Installs a Ctrl-C handler: the first Ctrl-C (or request to terminate) stops the training after the current steps,
-/// the second ends the process.
+/// Installs a Ctrl-C handler. The first Ctrl-C (or termination signal) stops the training after the steps that are
+/// running; the second ends the process.
 pub fn watch_for_ctrl_c(stop: &StopFlag) {
     let flag = stop.flag.clone();
-    // A process can have only one handler. If this fails, it is set already.
+    // A process can have only one handler; if this call fails, the handler is installed already.
     let _ = ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::SeqCst) {
             std::process::exit(i32::from(INTERRUPTED));
@@ -175,7 +176,7 @@ pub fn watch_for_ctrl_c(stop: &StopFlag) {
     });
 }
 
-/// Prints the result of a search for a learning rate.
+/// Prints the result of the search for a learning rate, and returns the exit code.
 ///
 /// # Errors
 /// If standard output cannot be written.
@@ -195,10 +196,10 @@ pub fn show(curve: &LrCurve, json: bool) -> Result<ExitCode> {
     print(&format!("{line}\n")).map(|()| ExitCode::SUCCESS)
 }
 
-/// Exit code that shells use for a command ended by Ctrl-C.
+/// Exit code that shells use for a process ended by Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
-/// Prints how to resume, and returns the exit code.
+/// Prints how to resume a stopped training run, and returns the exit code.
 pub fn stopped(trainer: &Trainer<'_>, quiet: bool) -> ExitCode {
     let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let kept = words.iter().filter(|word| !matches!(word.as_str(), "--resume" | "--overwrite"));

@@ -1,4 +1,4 @@
-//! Messages of `wgrad train`: about the rows before the training, and about the model after it.
+//! Messages of `wgrad train` about the rows before the training, and about the model after it.
 
 use std::path::Path;
 
@@ -8,7 +8,8 @@ use wgrad_data::{Dataset, Parts};
 use wgrad_train::History;
 
 use crate::model::Model;
-use crate::output::{count, list, note, print, shell_word};
+use crate::output::{count, list, note, print};
+use crate::shell::shell_word;
 use crate::train::classes::Balance;
 use crate::train::options::Args;
 
@@ -49,7 +50,7 @@ pub fn print_data(args: &Args, Parts { train, validation, test }: &Parts, info: 
     }
 }
 
-/// Prints the result.
+/// Prints the metrics of the trained model.
 ///
 /// # Errors
 /// If standard output cannot be written.
@@ -79,7 +80,8 @@ pub fn print_result(args: &Args, folder: &Path, info: &DeviceInfo, history: &His
     if !args.quiet {
         note(&format!("\n{report}\n\n{saved}"));
     }
-    // The values of the saved weights, which early stopping may take from an earlier epoch.
+    // The losses of the epoch whose weights are saved; with early stopping, it can be an earlier epoch than the
+    // last.
     let kept = history.restored.and_then(|best| history.epochs.iter().find(|epoch| epoch.epoch == best));
     let line = json!({
         "loss": report.loss,

@@ -1,4 +1,4 @@
-//! A temporary folder per test, and runs of the command in it.
+//! A temporary folder for each test, and functions that run `wgrad` in it.
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Result of a finished command.
+/// Output and exit code of a finished `wgrad` process.
 pub struct Run {
     pub code: Option<i32>,
     pub out: String,
@@ -21,21 +21,21 @@ impl Run {
         serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}\n{}", self.err))
     }
 
-    /// Asserts that the command succeeded.
+    /// Asserts that the process succeeded.
     #[track_caller]
     pub fn good(self) -> Self {
         assert_eq!(self.code, Some(0), "{}", self.err);
         self
     }
 
-    /// Asserts that it exited with this code.
+    /// Asserts that the process exited with this code.
     #[track_caller]
     pub fn bad_code(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}{}", self.out, self.err);
         self
     }
 
-    /// Asserts that it exited with this code and printed all of these words in a single `error:`.
+    /// Asserts that the process exited with this code and printed one `error:`, with all of these words.
     #[track_caller]
     pub fn bad(self, code: i32, words: &[&str]) -> Self {
         assert_eq!(self.code, Some(code), "{}{}", self.out, self.err);
@@ -47,7 +47,7 @@ impl Run {
     }
 }
 
-/// Temporary folder of a test, and one for the command's caches. Both are removed on drop.
+/// Temporary folders of a test: one for its files, and one for the command's caches. Both are removed on drop.
 pub struct Place(tempfile::TempDir, tempfile::TempDir);
 
 impl Place {
@@ -72,7 +72,7 @@ impl Place {
         String::from_utf8(self.read(name)).expect("UTF-8")
     }
 
-    /// Returns the names of the files in the folder, sorted.
+    /// Returns the sorted names of the files in the folder.
     pub fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.0.path()).expect("the temporary folder");
         let mut names: Vec<_> =
@@ -81,14 +81,14 @@ impl Place {
         names
     }
 
-    /// Runs `wgrad` in the folder, with arguments that contain no spaces.
+    /// Runs `wgrad` in the folder. `line` contains its arguments, separated by spaces.
     pub fn wgrad(&self, line: &str) -> Run {
         self.run(&line.split_whitespace().collect::<Vec<_>>())
     }
 
     pub fn run(&self, args: &[&str]) -> Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
-        // No runtime folder, as in a container, where drivers print warnings.
+        // There is no runtime folder, as in a container, where drivers may print warnings.
         command.args(args).current_dir(self.0.path()).env_remove("XDG_RUNTIME_DIR").env_remove("WAYLAND_DISPLAY");
         for caches in ["XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"] {
             command.env(caches, self.1.path());
@@ -99,19 +99,19 @@ impl Place {
     }
 }
 
-/// Returns the path of a file of the examples.
+/// Returns the path of a data file in `examples/data`.
 pub fn example(name: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/data");
     root.join(name).to_str().expect("UTF-8").into()
 }
 
-/// Returns a CSV file of `n` rows.
+/// Returns a CSV file of `n` rows; `row` formats the row with the given index.
 pub fn csv(header: &str, n: u32, row: impl Fn(u32) -> String) -> String {
     let rows: Vec<String> = (0..n).map(row).collect();
     format!("{header}\n{}\n", rows.join("\n"))
 }
 
-/// Returns a small data set: `a` determines the class, `b` is noise.
+/// Returns a small data set in which column `a` determines the class and column `b` is noise.
 pub fn two_classes() -> String {
     csv("a,b,sick", 60, |i| {
         let (class, noise) = (i % 2, f64::from(i * 37 % 41) / 41.0);

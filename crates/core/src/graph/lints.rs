@@ -1,5 +1,5 @@
-//! Lints: likely mistakes that fit all shapes and types. A graph collects them while it is traced, `compile` reports
-//! them.
+//! Lints: likely mistakes that shape and type checks do not find. A graph collects them while it is traced, and
+//! `compile` reports them.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use crate::{GraphError, InvalidArgument, Site};
 
-/// Kind of likely mistake in a graph whose shapes and types all fit.
+/// Kind of likely mistake that shape and type checks do not find.
 ///
-/// A lint of level error can only be a mistake, and `compile` returns it; the others are warnings.
-/// [`Graph::allow`](crate::Graph::allow) permits a lint in a graph. User-defined ops and layers may declare more:
+/// A lint has one of two levels. For a lint of level error, `compile` returns an error; other lints are only
+/// warnings. [`Graph::allow`](crate::Graph::allow) switches a lint off for a graph. User-defined ops and layers
+/// may declare further lints:
 ///
 /// ```
 /// use wgrad_core::{Lint, DType, Graph, InvalidArgument, Mode};
@@ -30,34 +31,36 @@ pub struct Lint {
 }
 
 impl Lint {
-    /// Declares a lint that is only reported, under the name of its constant.
+    /// Declares a lint that is reported as a warning. `name` must be the name of the constant that stores the
+    /// lint.
     pub const fn warning(name: &'static str) -> Self {
         Self { name, error: false }
     }
 
-    /// Declares a lint for which `compile` refuses the graph, under the name of its constant.
+    /// Declares a lint for which `compile` returns an error. `name` must be the name of the constant that stores
+    /// the lint.
     pub const fn error(name: &'static str) -> Self {
         Self { name, error: true }
     }
 
-    /// Returns the name of the constant.
+    /// Returns the name of the constant that stores the lint.
     pub const fn name(&self) -> &'static str {
         self.name
     }
 }
 
-/// Parameter to be trained that has no update.
+/// Lint: a trainable parameter is not updated by the graph.
 pub static PARAMETER_WITHOUT_GRADIENT: Lint = Lint::warning("PARAMETER_WITHOUT_GRADIENT");
 
-/// Graph in training mode that trains nothing, but updates running statistics or applies dropout.
+/// Lint: a graph in training mode updates running statistics or applies dropout, but trains nothing.
 pub static EVALUATION_IN_TRAINING_MODE: Lint = Lint::warning("EVALUATION_IN_TRAINING_MODE");
 
-/// Lint found at a line of a program.
+/// Lint that was found, with the place in the program.
 #[derive(Clone, Debug)]
 pub struct Warning {
     /// The kind of mistake.
     pub lint: &'static Lint,
-    /// The problem, its place and its fixes; the last fix is to allow the lint.
+    /// The problem, the place and possible fixes, of which the last is to allow the lint.
     pub what: GraphError,
 }
 
@@ -84,10 +87,10 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Callback that receives a session's warnings. Called from the thread that compiles.
+/// Callback that receives a session's warnings. It is called on the thread that calls `compile`.
 pub type OnWarning = Arc<dyn Fn(&Warning) + Send + Sync>;
 
-/// Lints found in a graph, and those that are allowed.
+/// Lints found in a graph, and the names of the lints that are allowed.
 #[derive(Default)]
 pub(crate) struct Lints {
     warnings: Vec<Warning>,
@@ -95,35 +98,35 @@ pub(crate) struct Lints {
 }
 
 impl Lints {
-    /// Returns the lints of a level that are not allowed.
+    /// Returns the lints found at one level (error or warning), without allowed lints.
     fn of_level(&self, error: bool) -> impl Iterator<Item = &Warning> {
         self.warnings.iter().filter(move |w| w.lint.error == error && !self.allowed.contains(w.lint.name))
     }
 
-    /// Returns the first lint for which `compile` refuses the graph.
+    /// Returns the first lint of level error that is not allowed.
     pub fn error(&self) -> Option<&GraphError> {
         self.of_level(true).map(|warning| &warning.what).next()
     }
 
-    /// Returns the warnings that are not allowed.
+    /// Returns all lints of level warning that are not allowed.
     pub fn warnings(&self) -> Vec<Warning> {
         self.of_level(false).cloned().collect()
     }
 
-    /// Adds a warning, unless its line and scope have the same one.
+    /// Adds a warning, unless the same lint was already found at the same line and scope.
     pub fn add(&mut self, warning: Warning) {
         if self.warnings.iter().all(|known| known.place() != warning.place()) {
             self.warnings.push(warning);
         }
     }
 
-    /// Replaces the warnings with the same lint.
+    /// Adds a warning and removes earlier warnings with the same lint.
     pub fn replace(&mut self, warning: Warning) {
         self.warnings.retain(|known| known.lint != warning.lint);
         self.warnings.push(warning);
     }
 
-    /// Allows a lint.
+    /// Allows a lint, so that it is no longer reported.
     pub fn allow(&mut self, lint: &'static Lint) {
         self.allowed.insert(lint.name);
     }

@@ -1,4 +1,4 @@
-//! Graphs: steps of a program, traced node by node.
+//! Graphs: training and evaluation steps, traced from the user's program.
 
 pub mod lints;
 pub(crate) mod node;
@@ -19,19 +19,20 @@ use crate::graph::node::{Call, GraphData, Node, NodeKind, Scheduled, Update, Val
 use crate::graph::params::{Counter, Variable};
 use crate::{Array, DType, Error, InvalidArgument, Result, Shape, Spec, Tensor};
 
-/// Mode of a graph, which batch norm and dropout depend on.
+/// Mode of a graph: training or evaluation. Batch norm and dropout depend on the mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// Batch statistics, active dropout, and updates.
+    /// Training: batch norm uses batch statistics, dropout is active, and variables may be updated.
     Train,
-    /// Running statistics, no dropout; nothing may be updated.
+    /// Evaluation: batch norm uses running statistics, dropout does nothing, and variables must not be updated.
     Evaluate,
 }
 
-/// Training or evaluation step, as traced from the user's program.
+/// Training or evaluation step, traced from the user's program.
 ///
-/// A graph only grows. An op that does not fit its inputs returns an invalid tensor; the first such error is kept, and
-/// [`Session::compile`](crate::Session::compile) returns it.
+/// Nodes can only be added to a graph. An op that cannot take its inputs does not fail: it returns an invalid
+/// tensor and records an error in the graph. [`Session::compile`](crate::Session::compile) returns the first
+/// recorded error.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -53,7 +54,7 @@ impl fmt::Debug for Graph {
 }
 
 impl Graph {
-    /// Makes an empty graph.
+    /// Creates an empty graph.
     pub fn new(mode: Mode) -> Self {
         Self { mode, data: Arc::default() }
     }
@@ -63,7 +64,7 @@ impl Graph {
         self.mode
     }
 
-    /// Returns the number of [`Self::scheduled`] numbers with this name.
+    /// Returns how many numbers with this name were added with [`Self::scheduled`].
     pub fn scheduled_as(&self, name: &str) -> usize {
         self.data().schedule.iter().filter(|entry| entry.name == name).count()
     }
@@ -81,14 +82,15 @@ impl Graph {
         Self { mode: Mode::Evaluate, data: Arc::new(Mutex::new(copy)) }
     }
 
-    /// Locks the nodes and updates. Methods of the graph and of its tensors lock them, too, so drop the guard before
-    /// calling any of them.
+    /// Locks the graph's data. Methods of the graph and of its tensors also lock it, so the guard must be dropped
+    /// before any of them is called.
     pub(crate) fn data(&self) -> MutexGuard<'_, GraphData> {
         self.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the nodes traced so far, each after its inputs: a snapshot that later ops do not change, which shares
-    /// the nodes. [`NodeId`](crate::NodeId) is the position of a node in it.
+    /// Returns the nodes traced so far, each after its inputs. A [`NodeId`](crate::NodeId) is the position of a
+    /// node in this list. The list is a snapshot, which later ops do not change; the nodes themselves are not
+    /// copied.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode};
@@ -101,13 +103,14 @@ impl Graph {
         self.data().nodes.clone()
     }
 
-    /// Returns the updates traced so far, in the order of declaration: a snapshot, as [`Self::nodes`].
+    /// Returns the updates traced so far, in the order of declaration. The list is a snapshot, like
+    /// [`Self::nodes`].
     pub fn updates(&self) -> Vec<Update> {
         self.data().updates.clone()
     }
 
-    /// Returns the numbers traced so far that the host computes before each run: a snapshot, as [`Self::nodes`].
-    /// [`NodeKind::Scheduled`] has the position of a number in it.
+    /// Returns the numbers traced so far that the host computes before each run. [`NodeKind::Scheduled`] contains
+    /// the position of a number in this list. The list is a snapshot, like [`Self::nodes`].
     pub fn schedule(&self) -> Vec<Scheduled> {
         self.data().schedule.clone()
     }
@@ -116,13 +119,14 @@ impl Graph {
         Arc::ptr_eq(&self.data, &other.data)
     }
 
-    /// Returns the tensor of a value, for code that visits the nodes of a graph; none if the graph has no such value.
+    /// Returns the tensor of a value, for code that visits the nodes of a graph. `None` if the graph has no such
+    /// value.
     pub fn tensor(&self, value: ValueId) -> Option<Tensor> {
         let known = self.data().nodes.get(value.node.0).is_some_and(|node| value.output < node.outputs.len());
         known.then(|| Tensor::new(self.clone(), value))
     }
 
-    /// Returns a graph with the same nodes, updates and numbers, to which more can be added.
+    /// Returns a copy of the graph. Nodes added to the copy do not change the original.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn copy(&self) -> Self {
         let copy = Self::new(self.mode);
@@ -137,18 +141,18 @@ impl Graph {
         copy
     }
 
-    /// Checks the graph.
+    /// Checks that no error was recorded while the graph was traced.
     ///
     /// # Errors
-    /// The error of the first op that did not fit its inputs, else the first lint of level error that is not allowed
-    /// ([`Self::allow`]).
+    /// Returns the error of the first op that could not take its inputs, else the first lint of level error that
+    /// is not allowed ([`Self::allow`]).
     pub fn check(&self) -> Result<()> {
         let data = self.data();
         let error = data.error.as_ref().or_else(|| data.lints.error());
         error.map_or(Ok(()), |error| Err(Error::Graph(Box::new(error.clone()))))
     }
 
-    /// Declares an input, an array that is fed at every run; errors use its name.
+    /// Declares an input: an array that must be fed at every run. Error messages print `name`.
     #[track_caller]
     pub fn input(&self, name: impl Into<String>, shape: impl Into<Shape>, dtype: DType) -> Tensor {
         let spec = Spec::new(shape, dtype);
@@ -160,11 +164,13 @@ impl Graph {
         self.push(NodeKind::Input(name.into()), vec![], vec![spec])
     }
 
-    /// Adds a number, as a tensor without axes. NaN is an error. On a GPU, infinity becomes the largest finite number.
+    /// Adds a number, as a tensor without axes. On a GPU, infinity becomes the largest finite number.
+    ///
+    /// NaN records an error in the graph, which `compile` reports.
     #[track_caller]
     pub fn constant(&self, value: f64) -> Tensor {
         if value.is_nan() {
-            // WGSL has no literal for NaN, and no graph needs one.
+            // WGSL has no literal for NaN, and no graph needs a NaN constant.
             let invalid = InvalidArgument::new("the number is NaN")
                 .fix("a NaN on the host comes from 0/0, ∞ − ∞ or the root or logarithm of a negative number");
             return self.fail("constant", &[], invalid);
@@ -180,7 +186,7 @@ impl Graph {
 
     /// Adds a host array as a constant.
     ///
-    /// Graphs with clones of one [`Arc`] share one copy of the array on the device of a session.
+    /// Graphs that receive clones of the same [`Arc`] share one copy of the array on the device of a session.
     #[track_caller]
     pub fn array(&self, array: impl Into<Arc<Array>>) -> Tensor {
         let array = array.into();
@@ -189,13 +195,14 @@ impl Graph {
         self.push(NodeKind::Array(array), vec![], vec![spec])
     }
 
-    /// Returns a tensor of the linear indices of its elements, row-major, as `u32`.
+    /// Returns a `u32` tensor in which each element is the element's row-major position: 0, 1, 2, ….
     #[track_caller]
     pub fn iota(&self, shape: impl Into<Shape>) -> Tensor {
         self.push(NodeKind::Iota, vec![], vec![Spec::u32(shape)])
     }
 
-    /// Returns a variable's value at the beginning of a run. Each variable has one node, however often it is read.
+    /// Returns a variable's value at the beginning of a run. A variable has only one node in a graph, however
+    /// often it is read.
     #[track_caller]
     pub fn variable(&self, variable: &Variable) -> Tensor {
         if let Some(value) = self.replacement(variable) {
@@ -222,12 +229,12 @@ impl Graph {
         self.data().replacements.iter().find(|(known, _)| is(known)).map(|&(_, value)| value)
     }
 
-    /// Makes this graph read `tensor` instead of `variable`, which it must not have read before: layers traced from
-    /// then on compute with other weights, and gradients flow to the tensor.
+    /// Replaces `variable` with `tensor` in this graph, which must not have read the variable before. Layers
+    /// traced after this call compute with the tensor, and gradients flow to the tensor.
     ///
-    /// For weights that are computed (normalised, averaged, or the output of another network) and for derivatives with
-    /// respect to fed weights. Optimizers do not see such a variable, and it cannot be updated. Source:
-    /// `torch.func.functional_call`.
+    /// This is useful for weights that are computed (normalised, averaged, or the output of another network) and
+    /// for derivatives with respect to weights that are fed. Optimizers ignore a replaced variable, and it cannot
+    /// be updated. Source: `torch.func.functional_call`.
     ///
     /// ```
     /// use wgrad_core::{Array, CpuBackend, DType, Graph, Init, Kind, Mode, Params, Session};
@@ -262,8 +269,8 @@ impl Graph {
         let _ = self.fail("replace", &[tensor.spec()], invalid);
     }
 
-    /// Returns the values that were traced in the scope `path`, without those of scopes inside it, in order: one list
-    /// for each time that the scope was open, which is for each call of a layer.
+    /// Returns the values that were traced in the scope `path`, in order, without those of nested scopes. There is
+    /// one list for each time that the scope was opened, which means for each call of a layer.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode};
@@ -298,8 +305,8 @@ impl Graph {
         self.data().nodes.iter().filter_map(variable).collect()
     }
 
-    /// Tracks a value under a name, such as a metric: a trainer fetches it with the loss and averages it over the
-    /// rows of an epoch. It replaces an earlier value of the same name.
+    /// Tracks a value, such as a metric, under a name. A trainer fetches the value together with the loss and
+    /// averages it over the rows of an epoch. An earlier value of the same name is replaced.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode};
@@ -309,7 +316,7 @@ impl Graph {
     /// assert_eq!(graph.tracked()[0].0, "doubled");
     /// ```
     pub fn track(&self, name: impl Into<String>, value: &Tensor) {
-        // The error is recorded already.
+        // The op that returned the invalid tensor has already recorded an error.
         if !value.is_valid() {
             return;
         }
@@ -318,13 +325,13 @@ impl Graph {
         data.tracked.push((name, value.id()));
     }
 
-    /// Returns the tracked values with their names, in the order of [`Self::track`].
+    /// Returns the tracked values with their names, in the order in which they were tracked.
     pub fn tracked(&self) -> Vec<(String, Tensor)> {
         let all = self.data().tracked.clone();
         all.into_iter().map(|(name, value)| (name, Tensor::new(self.clone(), value))).collect()
     }
 
-    /// Returns a number, as a tensor without axes, that `value` computes on the host before each run, in `f64`.
+    /// Adds a number that the host computes before each run by calling `value`, as a tensor without axes.
     #[track_caller]
     pub fn scheduled(
         &self,
@@ -340,25 +347,26 @@ impl Graph {
         self.push(NodeKind::Scheduled(index), vec![], vec![Spec::new(Shape::scalar(), dtype)])
     }
 
-    /// Makes a counter go up by one after each run of this graph, even if this is called repeatedly.
+    /// Declares that a counter increases by one after each run of this graph. Repeated calls have no further
+    /// effect.
     pub fn advance(&self, counter: &Counter) {
         if self.advances(counter) == 0 {
             self.advance_again(counter);
         }
     }
 
-    /// Makes a counter go up by one more after each run of this graph.
+    /// Declares that a counter increases by one more after each run of this graph.
     pub fn advance_again(&self, counter: &Counter) {
         self.data().counters.push(counter.clone());
     }
 
-    /// Returns by how much a counter goes up after each run of the graph as traced so far.
+    /// Returns by how much a counter increases after each run of the graph as traced so far.
     pub fn advances(&self, counter: &Counter) -> usize {
         self.data().counters.iter().filter(|known| known.is(counter)).count()
     }
 
-    /// Returns the value that a variable has after a run of the graph as traced so far: that of its update, or the
-    /// one that it has before the run.
+    /// Returns the value that a variable will have after a run of the graph as traced so far: the new value if the
+    /// graph updates the variable, else the value before the run.
     #[track_caller]
     pub fn latest(&self, variable: &Variable) -> Tensor {
         match self.pending(variable) {
@@ -371,10 +379,10 @@ impl Graph {
         self.data().updates.iter().find(|update| update.variable.id() == variable.id()).map(|update| update.value)
     }
 
-    /// Sets a variable to `value` at the end of each run, after everything that reads the old value. Only in
-    /// [`Mode::Train`].
+    /// Sets a variable to `value` at the end of each run, after everything that reads the old value.
     ///
-    /// A second update of the same variable replaces the first, and must be computed from [`Self::latest`].
+    /// A second update of a variable replaces the first, and must be computed from [`Self::latest`]. An update in
+    /// [`Mode::Evaluate`] records an error in the graph, which `compile` reports.
     #[track_caller]
     pub fn update(&self, variable: &Variable, value: &Tensor) {
         if !value.is_valid() {

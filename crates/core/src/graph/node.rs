@@ -1,4 +1,4 @@
-//! Nodes of graphs, as plain data.
+//! Nodes of a graph, as plain data.
 
 use std::collections::HashMap;
 use std::panic::Location;
@@ -17,13 +17,13 @@ position! {
 }
 
 impl NodeId {
-    /// Returns the id of one of the node's outputs.
+    /// Returns the id of the node's output number `output`.
     pub const fn output(self, output: usize) -> ValueId {
         ValueId { node: self, output }
     }
 }
 
-/// Id of a value of a graph: an output of a node.
+/// Id of a value of a graph, which is an output of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ValueId {
     /// The node.
@@ -35,25 +35,26 @@ pub struct ValueId {
 /// Operation of a node.
 #[derive(Clone)]
 pub enum NodeKind {
-    /// Array that is fed at every run, with its name.
+    /// Input with this name: an array that is fed at every run.
     Input(String),
-    /// Named variable, before the updates of the run.
+    /// Value of a variable at the beginning of a run.
     Variable(Variable),
     /// Number that is known when the graph is traced.
     Constant(f64),
     /// Array that is known when the graph is traced.
     Array(Arc<Array>),
-    /// Linear index of each element.
+    /// Row-major position of each element.
     Iota,
-    /// Number that the host computes before each run: position in [`Graph::schedule`](crate::Graph::schedule).
+    /// Number that the host computes before each run. The field is the number's position in
+    /// [`Graph::schedule`](crate::Graph::schedule).
     Scheduled(usize),
-    /// Pointwise op with its attributes.
+    /// Pointwise op, and the values of its attributes.
     Pointwise(&'static Pointwise, Vec<f64>),
-    /// Structured op or view.
+    /// Op other than a pointwise op: a structured op or a view.
     Op(Arc<dyn Op>),
     /// Identity through which no gradient flows.
     Detach,
-    /// Result of an op that did not fit its inputs.
+    /// Result of an op that could not take its inputs.
     Invalid,
 }
 
@@ -62,16 +63,16 @@ pub enum NodeKind {
 pub struct Node {
     /// The operation.
     pub kind: NodeKind,
-    /// The values that it reads.
+    /// The values that the node reads.
     pub inputs: Vec<ValueId>,
-    /// The shapes and types of its outputs.
+    /// The shapes and types of the outputs.
     pub outputs: Vec<Spec>,
-    /// The place in the user's program.
+    /// The place in the user's program where the node was traced.
     pub site: Site,
 }
 
 impl Node {
-    /// Returns the name that errors and plans use.
+    /// Returns the name that errors and plans print.
     pub fn name(&self) -> &str {
         match &self.kind {
             NodeKind::Input(name) => name,
@@ -87,7 +88,8 @@ impl Node {
         }
     }
 
-    /// Returns whether the gradient rule is by design not the derivative: [`Pointwise::estimated`], [`Op::estimated`].
+    /// Returns whether the gradient rule deliberately differs from the derivative: see [`Pointwise::estimated`]
+    /// and [`Op::estimated`].
     pub fn is_estimated(&self) -> bool {
         match &self.kind {
             NodeKind::Pointwise(op, _) => op.estimated,
@@ -100,7 +102,7 @@ impl Node {
 /// Number that the host computes before each run.
 #[derive(Clone)]
 pub struct Scheduled {
-    /// The name, as plans print it.
+    /// The name that plans print.
     pub name: String,
     /// The element type.
     pub dtype: DType,
@@ -120,7 +122,7 @@ pub struct Update {
 /// Scope that is open while ops are traced.
 pub(crate) struct Scope {
     pub path: String,
-    /// The call that is reported instead of lines of the library: see
+    /// The call to report instead of source lines of the library: see
     /// [`Graph::scope_of_library`](crate::Graph::scope_of_library).
     pub caller: Option<LibraryCall>,
 }
@@ -128,13 +130,13 @@ pub(crate) struct Scope {
 /// Call into a library.
 #[derive(Clone, Copy)]
 pub(crate) struct LibraryCall {
-    /// The line of the caller.
+    /// The source line of the caller.
     pub line: &'static Location<'static>,
     /// The folder of the library's source files.
     pub library: &'static str,
 }
 
-/// Call of a layer: a scope with the range of nodes that were traced while it was open.
+/// Layer call: a scope that was opened, and the range of nodes that were traced while it was open.
 pub(crate) struct Call {
     pub path: String,
     pub nodes: std::ops::Range<usize>,
@@ -147,18 +149,18 @@ pub(crate) struct GraphData {
     pub nodes: Vec<Arc<Node>>,
     /// The updates, in order of declaration.
     pub updates: Vec<Update>,
-    /// Numbers computed by the host before each run.
+    /// The numbers that the host computes before each run.
     pub schedule: Vec<Scheduled>,
-    /// Counters that go up by one with each run.
+    /// The counters that increase by one after each run; a counter may be listed repeatedly.
     pub counters: Vec<Counter>,
-    /// Values that are fetched beside the loss, by name.
+    /// The values that a trainer fetches together with the loss, with their names.
     pub(crate) tracked: Vec<(String, ValueId)>,
     /// The node of each variable, by the variable's id.
     pub(crate) variables: HashMap<usize, NodeId>,
-    /// Values that are read instead of variables.
+    /// The replaced variables, with the values that are read instead.
     pub(crate) replacements: Vec<(Variable, ValueId)>,
     pub(crate) scopes: Vec<Scope>,
-    /// The scopes that were opened, in order, without those inside a scope of the same path.
+    /// The scopes that were opened, in order, except scopes nested in a scope of the same path.
     pub(crate) calls: Vec<Call>,
     /// The call site of the node whose gradient rule is being traced.
     pub(crate) rewriting: Option<Site>,
@@ -166,9 +168,9 @@ pub(crate) struct GraphData {
     pub(crate) lints: Lints,
     /// The parameters that the graph trains.
     pub(crate) trained: Trained,
-    /// The owners of the state that the graph changes.
+    /// The owners of the optimizer state that the graph updates.
     pub(crate) owners: Vec<Owner>,
-    /// True if a gradient was traced.
+    /// True if gradients were traced.
     pub(crate) differentiated: bool,
 }
 
@@ -219,7 +221,7 @@ impl GraphData {
             if value == from {
                 return true;
             }
-            // Nodes only read earlier nodes.
+            // Nodes at or before `from` cannot depend on it, because nodes only read earlier nodes.
             if value.node > from.node && !std::mem::replace(&mut seen[value.node], true) {
                 stack.extend(&self.nodes[value.node].inputs);
             }

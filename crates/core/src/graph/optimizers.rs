@@ -1,21 +1,22 @@
-//! Optimizers of a graph: the parameters that they train, and the scopes of their state.
+//! What a graph records about optimizers: the parameters that they train, and the scopes of their state.
 
 use crate::{Graph, Owner, Params, Variable};
 
 impl Graph {
-    /// Declares the parameters that an optimizer trains in this graph, before it updates them.
+    /// Declares the parameters that an optimizer trains in this graph. Called before the optimizer updates them.
     ///
-    /// `compile` reports those without an update:
-    /// [`lints::PARAMETER_WITHOUT_GRADIENT`](crate::lints::PARAMETER_WITHOUT_GRADIENT). Parameters that were
-    /// trainable when the optimizer was traced count, even if they are frozen later. Without a declaration, those
-    /// count that were trainable at the first update of a parameter.
+    /// `compile` warns about declared parameters that are never updated
+    /// ([`lints::PARAMETER_WITHOUT_GRADIENT`](crate::lints::PARAMETER_WITHOUT_GRADIENT)), even if they are frozen
+    /// after this call. In a graph without a declaration, it warns about the parameters that were trainable when a
+    /// parameter was first updated.
     pub fn declare_trained<'v>(&self, parameters: impl IntoIterator<Item = &'v Variable>) {
         let mut data = self.data();
         parameters.into_iter().for_each(|parameter| data.trained.declare(parameter.name()));
     }
 
-    /// Claims a scope for the state of `owner`, as long as the owner or this graph exists. Returns false if an owner
-    /// with other `settings`, compared as text, has claimed it. Owners with the same settings share a scope.
+    /// Claims a scope of variables for the state of `owner`, such as an optimizer, as long as the owner or this
+    /// graph exists. Returns false if an owner with different `settings` has already claimed the scope. Owners
+    /// with equal settings, compared as text, share a scope.
     ///
     /// ```
     /// use wgrad_core::{Graph, Mode, Owner, Params};

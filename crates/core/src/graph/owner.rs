@@ -1,24 +1,26 @@
-//! Owners of scopes, under which optimizers keep their state.
+//! Owners of the scopes in which optimizers keep their state.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-/// Identity of an owner of state in [`Params`](crate::Params), such as an optimizer. Clones are the same owner.
+/// Identity of an owner of state in [`Params`](crate::Params), such as an optimizer. A clone is the same owner as
+/// the original.
 #[derive(Clone, Debug, Default)]
 pub struct Owner(Arc<()>);
 
-/// Owners of scopes, by path.
+/// Map from the paths of scopes to the claims on them.
 #[derive(Default)]
 pub(crate) struct Claims(HashMap<String, Claim>);
 
 struct Claim {
-    /// Dead when neither the owner nor a graph that it is traced in exists; the scope is then free.
+    /// The owner. When neither the owner nor a graph that it was traced in exists any more, the scope is free.
     owner: Weak<()>,
     settings: String,
 }
 
 impl Claims {
-    /// Claims `scope` for `owner` and returns the scope's owner; none if one with other settings has claimed it.
+    /// Claims `scope` for `owner` and returns the scope's owner, which can be an earlier one with equal settings.
+    /// `None` if an owner with different settings has already claimed the scope.
     pub fn claim(&mut self, scope: &str, owner: &Owner, settings: &str) -> Option<Owner> {
         if let Some(known) = self.0.get(scope)
             && let Some(holder) = known.owner.upgrade()

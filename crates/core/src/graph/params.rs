@@ -1,4 +1,4 @@
-//! Named variables: parameters, buffers and optimizer state, under dotted paths.
+//! Named variables: parameters, buffers and optimizer state. Names are dotted paths.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,11 +13,11 @@ use crate::{Array, ParamsError, Result, Shape, Spec, TorchRandom};
 /// Purpose of a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Trained by the optimizer; part of the state dict.
+    /// Parameter that an optimizer trains; saved in the state dict.
     Parameter,
-    /// Updated by the forward pass, such as running statistics; part of the state dict.
+    /// Buffer that the forward pass updates, such as running statistics; saved in the state dict.
     Buffer,
-    /// Optimizer state and accumulators; part of checkpoints only.
+    /// Optimizer state or gradient accumulator; saved in checkpoints, but not in the state dict.
     State,
 }
 
@@ -26,17 +26,17 @@ struct Entry {
     kind: Kind,
     spec: Spec,
     value: Arc<Array>,
-    /// Counts changes of the host value, so that sessions know to upload it.
+    /// Number of changes of the host value, from which sessions see that they must upload it.
     version: u64,
     trainable: bool,
-    /// True if a session's device holds a newer value.
+    /// True if a session's device has a newer value than the host.
     ahead: bool,
 }
 
 #[derive(Default)]
 struct Store {
     seed: u64,
-    /// PyTorch's generator for all initial values, instead of a stream for each name.
+    /// PyTorch's random generator, if all initial values are drawn from it instead of from one stream per name.
     torch: Option<Box<TorchRandom>>,
     entries: Vec<Entry>,
     by_name: HashMap<Arc<str>, usize>,
@@ -56,7 +56,7 @@ impl Store {
     }
 }
 
-/// Number that the host increments after every training run; part of the state dict.
+/// Number that the host increments after every training run; saved in the state dict.
 #[derive(Clone, Debug, Default)]
 pub struct Counter(Arc<std::sync::atomic::AtomicU64>);
 
@@ -76,10 +76,11 @@ impl Counter {
     }
 }
 
-/// Variables of a model and its optimizers, viewed from one scope of the tree of names.
+/// Variables of a model and its optimizers. A `Params` value is a handle to one scope, a prefix of variable names.
 ///
-/// Clones and scopes share one store. Initial values depend on the seed and the full name only, so that a new layer
-/// does not change the initial values of others. Those of [`Params::torch_seed`] come from one generator in order.
+/// Clones and nested scopes share one store of variables. Initial values depend only on the seed and a variable's
+/// full name, so adding a layer does not change the initial values of other layers. With [`Params::torch_seed`],
+/// all initial values are instead drawn from one generator, in the order of declaration.
 ///
 /// ```
 /// use wgrad_core::{Init, Kind, Params};
@@ -102,18 +103,20 @@ impl fmt::Debug for Params {
 }
 
 impl Params {
-    /// Makes an empty store whose initial values are drawn from `seed`.
+    /// Creates an empty store, whose seed for initial values is `seed`.
     pub fn seeded(seed: u64) -> Self {
         let params = Self::default();
         params.lock().seed = seed;
         params
     }
 
-    /// Makes an empty store whose initial values are those of PyTorch after `torch.manual_seed(seed)`, bit for bit.
+    /// Creates an empty store whose initial values equal those of PyTorch after `torch.manual_seed(seed)`, bit for
+    /// bit.
     ///
-    /// All random values come from one generator, in the order in which layers are built: the same layers in the same
-    /// order have the same initial values as in PyTorch. A trainer also shuffles rows as a `DataLoader` does. The
-    /// bits are those of PyTorch on a CPU with AVX2; see [`TorchRandom`]. Dropout draws other numbers than PyTorch.
+    /// All initial values are drawn from one generator, in the order in which layers are built, so layers must be
+    /// built in the same order as in PyTorch. A trainer also shuffles rows as PyTorch's `DataLoader` does. The
+    /// bits are those of PyTorch on a CPU with AVX2; see [`TorchRandom`]. Dropout does not draw the same numbers
+    /// as in PyTorch.
     ///
     /// ```
     /// use wgrad_core::{Init, Kind, Params};
@@ -129,10 +132,10 @@ impl Params {
         params
     }
 
-    /// Draws from the generator of [`Params::torch_seed`], which advances it for the layers built later. `None` if
-    /// each name has a stream of its own.
+    /// Calls `draw` with the generator of [`Params::torch_seed`]. What it draws is missing for layers that are
+    /// built later. Returns `None` if this store has no such generator.
     ///
-    /// Layers call it to make the draws that PyTorch makes and discards.
+    /// Layers call this function where PyTorch draws numbers and discards them.
     pub fn with_torch_random<T>(&self, draw: impl FnOnce(&mut TorchRandom) -> T) -> Option<T> {
         self.lock().torch.as_deref_mut().map(draw)
     }
@@ -146,7 +149,7 @@ impl Params {
         self.lock().seed
     }
 
-    /// Returns the scope `scope` inside this one, of the same store.
+    /// Returns the scope `scope` nested in this scope, with the same store.
     pub fn at(&self, scope: impl fmt::Display) -> Self {
         Self { store: self.store.clone(), path: self.full(&scope.to_string()) }
     }
@@ -164,10 +167,10 @@ impl Params {
         }
     }
 
-    /// Declares a variable under `name` in this scope.
+    /// Declares the variable `name` in this scope.
     ///
-    /// Declaring a parameter or buffer twice is an error that `compile` reports. State may be declared again: a second
-    /// graph over the same model uses the state of the first.
+    /// Declaring a parameter or buffer twice records an error in the store, which `compile` reports. Optimizer
+    /// state may be declared again, so that a second graph of the same model uses the state of the first.
     #[track_caller]
     pub fn variable(&self, name: &str, shape: impl Into<Shape>, kind: Kind, init: Init) -> Variable {
         let name: Arc<str> = self.full(name).into();
@@ -202,7 +205,7 @@ impl Params {
         Variable { params, id, name: name.clone(), kind: *kind, spec: spec.clone() }
     }
 
-    /// Returns the counter under `name` in this scope, which is made on first use.
+    /// Returns the counter `name` in this scope, which is created on first use.
     pub fn counter(&self, name: &str) -> Counter {
         let name = self.full(name);
         let mut store = self.lock();
@@ -234,15 +237,15 @@ impl Params {
         ids.into_iter().map(|id| self.nth(id)).collect()
     }
 
-    /// Claims this scope for `owner`: see [`Graph::claim`](crate::Graph::claim).
+    /// Claims this scope for the state of `owner`: see [`Graph::claim`](crate::Graph::claim).
     pub(crate) fn claim(&self, owner: &Owner, settings: &str) -> Option<Owner> {
         self.lock().claims.claim(&self.path, owner, settings)
     }
 
-    /// Returns the variable under `name` in this scope.
+    /// Returns the variable `name` in this scope.
     ///
     /// # Errors
-    /// [`ParamsError::Unknown`], with the names of all variables.
+    /// Returns [`ParamsError::Unknown`], with the names of all variables, if there is no such variable.
     pub fn get(&self, name: &str) -> Result<Variable> {
         let name = self.full(name);
         let known = self.lock().by_name.get(name.as_str()).copied();
@@ -253,9 +256,9 @@ impl Params {
         })
     }
 
-    /// Excludes all parameters of this scope from training, or includes them again with `true`.
+    /// Sets whether the parameters of this scope are trained; `false` freezes them.
     ///
-    /// Optimizers in graphs traced from then on do not train them.
+    /// This affects only optimizers that are traced after the call.
     pub fn set_trainable(&self, trainable: bool) {
         let prefix = self.full("");
         let inside = |name: &str| {
@@ -268,16 +271,16 @@ impl Params {
         }
     }
 
-    /// Checks that no name is declared twice.
+    /// Checks that no parameter or buffer was declared twice.
     ///
     /// # Errors
-    /// [`ParamsError::Redeclared`].
+    /// Returns [`ParamsError::Redeclared`] if a parameter or buffer was declared twice.
     pub fn check(&self) -> Result<()> {
         self.lock().error.clone().map_or(Ok(()), |error| Err(error.into()))
     }
 }
 
-/// Named array that outlives a run: a parameter, a buffer, or optimizer state.
+/// Named array that persists between runs: a parameter, a buffer, or optimizer state.
 #[derive(Clone)]
 pub struct Variable {
     params: Params,
@@ -316,7 +319,7 @@ impl Variable {
         self.kind
     }
 
-    /// Returns shape and element type.
+    /// Returns the shape and element type.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
@@ -326,20 +329,20 @@ impl Variable {
         &self.spec.shape
     }
 
-    /// Returns the store that it belongs to, as its root scope.
+    /// Returns the root scope of the variable's store.
     pub fn params(&self) -> &Params {
         &self.params
     }
 
-    /// Returns whether optimizers train it.
+    /// Returns whether optimizers train this variable.
     pub fn is_trainable(&self) -> bool {
         self.params.lock().entries[self.id].trainable
     }
 
-    /// Returns the host's value.
+    /// Returns the value on the host.
     ///
     /// # Errors
-    /// When a session's device holds a newer one: call [`Session::sync`](crate::Session::sync) first.
+    /// When a session's device has a newer value: call [`Session::sync`](crate::Session::sync) first.
     pub fn value(&self) -> Result<Arc<Array>> {
         let store = self.params.lock();
         let entry = &store.entries[self.id];
@@ -349,10 +352,10 @@ impl Variable {
         Ok(entry.value.clone())
     }
 
-    /// Sets the host's value; sessions upload it before their next run.
+    /// Sets the value on the host, which sessions upload before their next run.
     ///
     /// # Errors
-    /// When shape or type differ.
+    /// When the shape or type of `value` differs from the variable's.
     pub fn set(&self, value: Array) -> Result<()> {
         if *value.shape() != self.spec.shape || !value.dtype().feeds(self.spec.dtype) {
             let (name, spec) = (self.name.to_string(), self.spec.clone());
@@ -366,7 +369,7 @@ impl Variable {
         Ok(())
     }
 
-    /// Draws a new initial value, as the functions of `torch.nn.init` do for an existing layer.
+    /// Draws a new initial value for this variable, as the functions of `torch.nn.init` do in PyTorch.
     ///
     /// ```
     /// use wgrad_core::{Init, Kind, Params};
@@ -385,7 +388,7 @@ impl Variable {
         entry.ahead = false;
     }
 
-    /// Returns the host's value and its version, even if a device holds a newer value.
+    /// Returns the value on the host and its version number, even if a device has a newer value.
     pub(crate) fn host(&self) -> (Arc<Array>, u64) {
         let store = self.params.lock();
         let entry = &store.entries[self.id];

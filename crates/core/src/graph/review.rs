@@ -1,4 +1,4 @@
-//! Lints of a graph, found while it is traced and in the whole graph.
+//! Lints of a graph: those recorded while the graph is traced, and those found in the complete graph.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use crate::graph::node::{GraphData, Node, NodeKind};
 use crate::{Graph, InvalidArgument, Kind, Mode, Site, Tensor};
 
 impl Graph {
-    /// Records a lint about `op` applied to `inputs`, at the caller's line. It is recorded once per line and scope.
+    /// Records a lint about `op` applied to `inputs`, at the caller's line. A lint is recorded only once per line
+    /// and scope.
     #[track_caller]
     pub fn lint(&self, lint: &'static Lint, op: &str, inputs: &[&Tensor], invalid: InvalidArgument) {
         let inputs = inputs.iter().map(|input| input.spec().to_string()).collect();
@@ -16,17 +17,17 @@ impl Graph {
         self.data().lints.add(warning);
     }
 
-    /// Allows a lint in all of this graph, before and after this call.
+    /// Allows a lint in this graph, which is then not reported. The call also applies to ops traced before it.
     pub fn allow(&self, lint: &'static Lint) {
         self.data().lints.allow(lint);
     }
 
-    /// Returns the warnings about the graph as traced so far. `compile` adds those about the whole graph.
+    /// Returns the warnings recorded so far. `compile` adds those that can only be found in the complete graph.
     pub fn warnings(&self) -> Vec<Warning> {
         self.data().lints.warnings()
     }
 
-    /// Checks the whole graph, and returns all warnings.
+    /// Checks the complete graph and returns all warnings.
     pub(crate) fn review(&self) -> Vec<Warning> {
         let mut data = self.data();
         if self.mode() == Mode::Train
@@ -38,7 +39,7 @@ impl Graph {
     }
 }
 
-/// Returns a warning about a whole training graph, if there is one.
+/// Returns the warning that concerns a complete training graph, if there is one.
 fn whole(data: &GraphData) -> Option<Warning> {
     let updates = |kind| data.updates.iter().filter(move |update| update.variable.kind() == kind);
     if let Some(update) = updates(Kind::Parameter).next() {
@@ -63,7 +64,7 @@ fn whole(data: &GraphData) -> Option<Warning> {
     Some(Warning::new(&EVALUATION_IN_TRAINING_MODE, "compile", vec![], invalid, site))
 }
 
-/// Returns the parameters to be trained that have no update.
+/// Returns the names of the trained parameters that the graph does not update.
 fn without_gradient(data: &GraphData) -> Vec<String> {
     let updated: HashSet<&str> = data.updates.iter().map(|update| update.variable.name()).collect();
     data.trained.names().iter().filter(|name| !updated.contains(name.as_str())).cloned().collect()

@@ -1,4 +1,4 @@
-//! Arguments that may be tensors or numbers.
+//! Function arguments that may be tensors or numbers.
 
 use crate::{DType, InvalidArgument, Tensor};
 
@@ -20,7 +20,7 @@ pub enum TensorOrScalar {
 }
 
 impl TensorOrScalar {
-    /// Returns the tensor, or the number as an `f32` tensor in the graph of `other`.
+    /// Returns the tensor, or the number as an `f32` constant in the graph of `other`.
     #[track_caller]
     pub(crate) fn on(self, other: &Tensor) -> Tensor {
         match self {
@@ -29,7 +29,7 @@ impl TensorOrScalar {
         }
     }
 
-    /// Returns the tensor, or the number as a tensor of the element type of `other`.
+    /// Returns the tensor, or the number as a constant with the element type of `other`.
     #[track_caller]
     pub(crate) fn beside(self, other: &Tensor) -> Tensor {
         match self {

@@ -1,4 +1,4 @@
-//! Tensors: handles of values of a graph.
+//! Tensors: handles to values of a graph.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,10 +7,11 @@ use crate::graph::Graph;
 use crate::graph::node::{Node, NodeKind, ValueId};
 use crate::{DType, InvalidArgument, Pointwise, Shape, Spec};
 
-/// Handle of a value of a [`Graph`]: cheap to clone, without data.
+/// Handle to a value of a [`Graph`]. It contains no data and is cheap to clone.
 ///
-/// Operators broadcast and take an `f64` on either side. An op whose inputs do not fit returns an invalid tensor, which
-/// passes silently through further ops; `compile` returns the first error.
+/// Operators such as `+` broadcast, and either operand may be an `f64`. An op that cannot take its inputs records
+/// an error in the graph and returns an invalid tensor; ops applied to an invalid tensor return it unchanged.
+/// `compile` returns the first recorded error.
 #[derive(Clone)]
 #[must_use]
 pub struct Tensor {
@@ -40,17 +41,17 @@ impl Tensor {
         self.id
     }
 
-    /// Returns the node of this value, as it is now.
+    /// Returns the node of this value.
     pub fn node(&self) -> Arc<Node> {
         self.graph.data().nodes[self.id.node].clone()
     }
 
-    /// Returns shape and element type.
+    /// Returns the shape and element type.
     pub fn spec(&self) -> Spec {
         self.graph.data().spec(self.id).clone()
     }
 
-    /// Returns the shape; without axes if the tensor is invalid.
+    /// Returns the shape. An invalid tensor has a shape without axes.
     pub fn shape(&self) -> Shape {
         self.spec().shape
     }
@@ -60,7 +61,8 @@ impl Tensor {
         self.spec().dtype
     }
 
-    /// Returns whether all ops that compute this tensor fit their inputs.
+    /// Returns false if this tensor is the result of an op that could not take its inputs, or depends on such a
+    /// result.
     pub fn is_valid(&self) -> bool {
         !matches!(self.graph.data().nodes[self.id.node].kind, NodeKind::Invalid)
     }
@@ -74,7 +76,7 @@ impl Tensor {
         self.graph.push(NodeKind::Detach, vec![self.id], vec![self.spec()])
     }
 
-    /// Applies a pointwise op to this tensor and others, broadcast to a common shape.
+    /// Applies a pointwise op to this tensor and `others`, which are broadcast to a common shape.
     #[track_caller]
     pub fn pointwise(&self, op: &'static Pointwise, others: &[&Self], attributes: &[f64]) -> Self {
         let mut args = vec![self];
@@ -88,7 +90,7 @@ impl Tensor {
         self.graph.constant(value)
     }
 
-    /// Records that `op` cannot take these tensors, and returns its invalid result.
+    /// Records in the graph that `op` cannot take these tensors, and returns an invalid tensor as its result.
     #[track_caller]
     pub fn invalid(&self, op: &str, others: &[&Self], invalid: InvalidArgument) -> Self {
         if let Some(invalid) = std::iter::once(&self).chain(others).find(|t| !t.is_valid()) {

@@ -1,4 +1,4 @@
-//! Text of a graph, for comparing two graphs.
+//! Graphs as text, to compare two graphs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::{Graph, NodeKind};
 
 impl Graph {
-    /// Returns the number of nodes of each op, by name: `2 add, 1 matmul`.
+    /// Returns how many nodes of each op the graph contains: `2 add, 1 matmul`.
     pub fn op_counts(&self) -> String {
         let data = self.data();
         let mut counts = BTreeMap::<&str, usize>::new();
@@ -18,9 +18,9 @@ impl Graph {
         counts.into_iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// Returns the structure of the graph, a line per node and update: ops with their attributes, sizes, inputs and
-    /// scopes, but neither source lines nor the values of arrays and of numbers that the host computes. A program has
-    /// the same text in each run.
+    /// Returns the structure of the graph as text, with one line per node and update. A line contains the op with
+    /// its attributes, sizes, inputs and scope. Source lines, the values of arrays and the numbers that the host
+    /// computes are omitted, so that a program always yields the same text.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode};

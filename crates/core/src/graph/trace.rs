@@ -1,5 +1,5 @@
-//! Tracing: ops become nodes with their place in the user's program, or invalid tensors if they do not fit their
-//! inputs.
+//! Tracing: adds a node to the graph for each op, together with the op's place in the user's program. For an op
+//! that cannot take its inputs, records an error and returns an invalid tensor.
 
 use std::panic::Location;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::op::reference::{Slice, SliceMut};
 use crate::{DType, Graph, GraphError, InvalidArgument, Op, Pointwise, Shape, Site, Spec, Tensor};
 
 impl Graph {
-    /// Opens a scope: ops traced until the guard drops are reported as in `path`.
+    /// Opens a scope: messages about ops that are traced until the guard is dropped name the scope `path`.
     #[must_use = "the scope ends when the guard is dropped"]
     pub fn scope(&self, path: impl Into<String>) -> ScopeGuard {
         let mut data = self.data();
@@ -20,9 +20,9 @@ impl Graph {
         ScopeGuard(self.clone())
     }
 
-    /// Opens a scope in which ops traced by source files below the folder `library` are reported at `caller`, for
-    /// library functions that cannot track their caller, such as those called through `dyn`. An empty path stays in
-    /// the open scope.
+    /// Opens a scope in which messages about ops name the line `caller` if the op was traced by a source file in
+    /// the folder `library`. It is for library functions that cannot track their caller, such as those called
+    /// through `dyn`. If `path` is empty, the scope that is already open stays open.
     #[must_use = "the scope ends when the guard is dropped"]
     pub fn scope_of_library(
         &self,
@@ -33,8 +33,8 @@ impl Graph {
         self.called(path.into(), caller, library)
     }
 
-    /// Reports everything that is traced until the guard drops at the caller of the calling function, also ops of its
-    /// closures, which cannot track their caller.
+    /// Makes messages about ops that are traced until the guard is dropped name the line that called the current
+    /// function. This includes ops in closures, which cannot track their caller.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode, Tensor};
@@ -61,7 +61,7 @@ impl Graph {
             if path.is_empty() {
                 path.clone_from(&open.path);
             }
-            // The library calls itself: the caller of the outer call is reported.
+            // If the library calls itself, the caller of the outer call is reported.
             let outer = open.caller.filter(|outer| caller.file().starts_with(outer.library));
             call.line = outer.map_or(caller, |outer| outer.line);
         }
@@ -70,7 +70,7 @@ impl Graph {
         ScopeGuard(self.clone())
     }
 
-    /// Applies a structured op.
+    /// Applies a structured op or a view to `inputs`.
     #[track_caller]
     pub fn apply(&self, op: impl Op, inputs: &[&Tensor]) -> Applied {
         let op: Arc<dyn Op> = Arc::new(op);
@@ -88,7 +88,8 @@ impl Graph {
         }
     }
 
-    /// Replaces a node's op by one with more outputs; readers of the node keep reading the same outputs.
+    /// Replaces a node's op with one that has additional outputs. The existing outputs stay the same, so their
+    /// readers do not change.
     pub(crate) fn widen(&self, node: NodeId, op: Arc<dyn Op>) -> Applied {
         let mut data = self.data();
         let inputs: Vec<_> = data.nodes[node].inputs.iter().map(|&input| data.spec(input).clone()).collect();
@@ -100,7 +101,7 @@ impl Graph {
         Applied { graph: self.clone(), node, valid: true }
     }
 
-    /// Applies a pointwise op; arguments are broadcast to their common shape.
+    /// Applies a pointwise op to arguments, which are broadcast to their common shape.
     #[track_caller]
     pub fn pointwise(&self, op: &'static Pointwise, args: &[&Tensor], attributes: &[f64]) -> Tensor {
         if let Some(applied) = self.refuse(op.name, args) {
@@ -131,7 +132,7 @@ impl Graph {
         if let Some(number) = self.fold(op, args, attributes) {
             return number;
         }
-        // No closure, because it could not track the caller.
+        // A closure could not track the caller, so this is a loop.
         let mut ids = Vec::with_capacity(args.len());
         for arg in args {
             ids.push(arg.expand(&shape).id());
@@ -139,9 +140,11 @@ impl Graph {
         self.push(NodeKind::Pointwise(op, attributes.to_vec()), ids, vec![Spec::new(shape, op.out)])
     }
 
-    /// Folds a pointwise op whose arguments are constants, such as a cotangent of 1 divided by a count.
+    /// Computes a pointwise op whose arguments are all constants while the graph is traced, and returns the result
+    /// as a constant. An example is a gradient of 1 divided by a count.
     ///
-    /// Only in gradient rules: the user's numbers stay nodes, because a gradient with respect to them may be needed.
+    /// This happens only in gradient rules. The user's constants remain nodes, because gradients with respect to
+    /// them may be needed.
     #[track_caller]
     fn fold(&self, op: &'static Pointwise, args: &[&Tensor], attributes: &[f64]) -> Option<Tensor> {
         self.data().rewriting.as_ref()?;
@@ -163,7 +166,8 @@ impl Graph {
         result[0].is_finite().then(|| self.constant(result[0]))
     }
 
-    /// Records that an op does not fit its inputs, and returns an invalid tensor.
+    /// Records an error, that `op` cannot take its inputs, and returns an invalid tensor. Only the first error of
+    /// a graph is kept.
     #[track_caller]
     pub fn fail(&self, op: &str, inputs: &[Spec], invalid: InvalidArgument) -> Tensor {
         let site = self.site();
@@ -176,7 +180,7 @@ impl Graph {
         self.push(NodeKind::Invalid, vec![], vec![Spec::f32(Shape::scalar())])
     }
 
-    /// Returns the invalid result of an op with an input that is invalid or of another graph; none if all inputs are
+    /// Returns an invalid result if an input is invalid or belongs to another graph; `None` if all inputs are
     /// valid.
     #[track_caller]
     fn refuse(&self, op: &str, inputs: &[&Tensor]) -> Option<Applied> {
@@ -197,14 +201,15 @@ impl Graph {
             None => Site { location, scope: String::new() },
             Some(Scope { path, caller }) => {
                 let file = location.file();
-                // A function that is passed by name, such as to `map`, is called by the standard library.
+                // The caller of a function that is passed by name, such as to `map`, is a line of the standard
+                // library.
                 let caller = caller.filter(|call| file.starts_with(call.library) || file.starts_with("/rustc/"));
                 Site { location: caller.map_or(location, |call| call.line), scope: path.clone() }
             }
         })
     }
 
-    /// Runs `body` and reports the ops that it traces at `site`.
+    /// Runs `body`. Messages about the ops that it traces name the place `site`.
     pub(crate) fn at<R>(&self, site: Site, body: impl FnOnce() -> R) -> R {
         let before = self.data().rewriting.replace(site);
         let result = body();
@@ -223,7 +228,7 @@ impl Graph {
     }
 }
 
-/// Outputs of an applied op.
+/// Outputs of an op that was applied.
 #[derive(Clone, Debug)]
 pub struct Applied {
     graph: Graph,
@@ -232,7 +237,7 @@ pub struct Applied {
 }
 
 impl Applied {
-    /// Returns output `i`; all outputs of an op that did not fit its inputs are the same invalid tensor.
+    /// Returns output `i`, or an invalid tensor if the op could not take its inputs.
     pub fn get(&self, i: usize) -> Tensor {
         Tensor::new(self.graph.clone(), self.node.output(if self.valid { i } else { 0 }))
     }
@@ -245,7 +250,7 @@ impl From<Tensor> for Applied {
     }
 }
 
-/// Guard of a scope, which closes when it is dropped.
+/// Guard of an open scope. Dropping the guard closes the scope.
 #[derive(Debug)]
 pub struct ScopeGuard(Graph);
 

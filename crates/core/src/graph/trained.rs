@@ -1,4 +1,4 @@
-//! Names of the parameters that a graph trains, as of their declaration.
+//! Names of the parameters that a graph trains, recorded when they are declared or first updated.
 
 use std::collections::HashSet;
 
@@ -7,10 +7,10 @@ use crate::graph::params::{Kind, Variable};
 /// Names of the parameters that a graph trains.
 #[derive(Default)]
 pub(crate) struct Trained {
-    /// The parameters that optimizers declare.
+    /// The parameters that optimizers declared, in order.
     declared: Vec<String>,
     known: HashSet<String>,
-    /// The trainable parameters at the first update of one; used if no optimizer declares any.
+    /// The parameters that were trainable when a parameter was first updated. Used if no optimizer declares any.
     trainable: Option<Vec<String>>,
 }
 
@@ -27,7 +27,7 @@ impl Trained {
         }
     }
 
-    /// Records an update of a variable.
+    /// Records that a variable is updated.
     pub fn note(&mut self, variable: &Variable) {
         if variable.kind() == Kind::Parameter && self.declared.is_empty() && self.trainable.is_none() {
             let parameters = variable.params().parameters();

@@ -1,10 +1,10 @@
-//! Arrays on the host: inputs of a session and the results read from it.
+//! Arrays in host memory: the inputs that a session is fed and the results that it returns.
 
 use std::fmt;
 
 use crate::{ArrayError, DType, Result, Shape, Spec, Stream};
 
-/// The elements of an [`Array`].
+/// Elements of an [`Array`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
     /// 32-bit floats.
@@ -17,8 +17,9 @@ pub enum Data {
 
 /// Dense, row-major array on the host.
 ///
-/// It is made from a shape and elements, from nested Rust arrays, or by functions as in NumPy. It prints as in NumPy,
-/// with its type and shape; an array of more than 1000 elements prints only its edges.
+/// An array can be created from a shape and elements, from nested Rust arrays, or with functions such as
+/// [`Array::zeros`] and [`Array::arange`]. It prints as in NumPy, followed by its element type and shape; of an
+/// array with more than 1000 elements, only the edges are printed.
 ///
 /// ```
 /// use wgrad_core::Array;
@@ -43,9 +44,9 @@ pub struct Array {
 pub trait Element: Copy + Send + Sync + 'static {
     /// The element type.
     const DTYPE: DType;
-    /// Wraps a vector of this type.
+    /// Wraps a vector of this type as [`Data`].
     fn wrap(values: Vec<Self>) -> Data;
-    /// Returns the elements, if they are of this type.
+    /// Returns the elements as a slice, or `None` if they are of another type.
     fn slice(data: &Data) -> Option<&[Self]>;
 }
 
@@ -70,7 +71,7 @@ element!(f64, F64);
 element!(u32, U32);
 
 impl Array {
-    /// Makes an array of `shape` from its elements in row-major order.
+    /// Creates an array of `shape` from its elements in row-major order.
     ///
     /// # Errors
     /// When the number of values is not the number of elements of `shape`.
@@ -82,34 +83,34 @@ impl Array {
         Ok(Self { shape, data: T::wrap(values) })
     }
 
-    /// Makes a one-dimensional array.
+    /// Creates a one-dimensional array.
     pub fn vector<T: Element>(values: Vec<T>) -> Self {
         Self { shape: Shape::from([values.len()]), data: T::wrap(values) }
     }
 
-    /// Makes an array without axes: one number.
+    /// Creates an array without axes, which contains one number.
     pub fn scalar<T: Element>(value: T) -> Self {
         Self { shape: Shape::scalar(), data: T::wrap(vec![value]) }
     }
 
-    /// Makes an array filled with `value`.
+    /// Creates an array filled with `value`.
     pub fn full<T: Element>(shape: impl Into<Shape>, value: T) -> Self {
         let shape = shape.into();
         Self { data: T::wrap(vec![value; shape.numel()]), shape }
     }
 
-    /// Makes an array of zeros, in `f32`.
+    /// Creates an `f32` array of zeros.
     pub fn zeros(shape: impl Into<Shape>) -> Self {
         Self::full(shape, 0.0_f32)
     }
 
-    /// Makes an array of ones, in `f32`.
+    /// Creates an `f32` array of ones.
     pub fn ones(shape: impl Into<Shape>) -> Self {
         Self::full(shape, 1.0_f32)
     }
 
-    /// Makes the numbers `start, start + step, …` before `end`, in `f32`: `ceil((end − start) / step)` of them, none if
-    /// the step leads away from the end.
+    /// Creates the `f32` vector `start, start + step, …`, which stops before `end`. It has
+    /// `ceil((end − start) / step)` elements, or none if the step leads away from `end`.
     ///
     /// # Panics
     /// When `step` is 0 or a bound is not finite.
@@ -119,18 +120,19 @@ impl Array {
         Self::vector((0..n).map(|i| (start + i as f64 * step) as f32).collect())
     }
 
-    /// Draws from the standard normal distribution, in `f32`: the same numbers on every machine for the same seed.
+    /// Draws an `f32` array from the standard normal distribution. A seed yields the same numbers on every
+    /// machine.
     pub fn randn(shape: impl Into<Shape>, seed: u64) -> Self {
         Self::drawn(shape, seed, |stream| stream.normal() as f32)
     }
 
-    /// Draws uniformly from `[0, 1)`, in `f32`: the same numbers on every machine for the same seed.
+    /// Draws an `f32` array uniformly from `[0, 1)`. A seed yields the same numbers on every machine.
     pub fn rand(shape: impl Into<Shape>, seed: u64) -> Self {
         // 24 bits fit an f32 exactly, so no number is rounded up to 1.
         Self::drawn(shape, seed, |stream| (stream.next_u32() >> 8) as f32 / 16_777_216.0)
     }
 
-    /// Draws integers below `bound`, as `u32`: the same numbers on every machine for the same seed.
+    /// Draws a `u32` array of integers below `bound`. A seed yields the same numbers on every machine.
     ///
     /// # Panics
     /// When `bound` is 0.
@@ -167,7 +169,7 @@ impl Array {
         &self.data
     }
 
-    /// Returns the elements as a slice of `T`, if they are of that type.
+    /// Returns the elements as a slice of `T`, or `None` if they are of another type.
     pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
         T::slice(&self.data)
     }
@@ -181,7 +183,7 @@ impl Array {
         }
     }
 
-    /// Returns the elements converted to `f64`, which is exact from every type.
+    /// Returns the elements converted to `f64`. The conversion is exact.
     pub fn to_f64(&self) -> Vec<f64> {
         match &self.data {
             Data::F32(v) => v.iter().map(|&x| f64::from(x)).collect(),
@@ -193,7 +195,7 @@ impl Array {
     /// Returns the only element.
     ///
     /// # Errors
-    /// When the array has not exactly one element.
+    /// When the array does not have exactly one element.
     pub fn item(&self) -> Result<f64> {
         match self.to_f64()[..] {
             [value] => Ok(value),
@@ -204,7 +206,7 @@ impl Array {
     /// Changes the shape and keeps the elements.
     ///
     /// # Errors
-    /// When the number of elements differs.
+    /// When `shape` has a different number of elements.
     pub fn reshape(self, shape: impl Into<Shape>) -> Result<Self> {
         match self.data {
             Data::F32(v) => Self::new(shape, v),
@@ -243,9 +245,9 @@ macro_rules! from_nested {
 }
 from_nested!(f32, f64, u32);
 
-/// Largest number of elements that is printed in full.
+/// Maximum number of elements of an array that is printed in full.
 const PRINTED: usize = 1000;
-/// Elements printed at each edge of an axis that is abbreviated.
+/// Number of elements printed at each end of an abbreviated axis.
 const EDGE: usize = 3;
 
 impl fmt::Display for Array {
@@ -267,12 +269,12 @@ impl fmt::Debug for Array {
     }
 }
 
-/// Returns the indices of an axis that are printed.
+/// Returns the indices of an axis that are printed: all, or only those at the ends if `cut`.
 fn indices(size: usize, cut: bool) -> Vec<usize> {
     if cut && size > 2 * EDGE { (0..EDGE).chain(size - EDGE..size).collect() } else { (0..size).collect() }
 }
 
-/// Returns the positions of the elements that are printed.
+/// Returns the row-major positions of the elements that are printed.
 fn positions(dims: &[usize], cut: bool) -> Vec<usize> {
     let mut all = vec![0];
     for &size in dims {
@@ -282,8 +284,8 @@ fn positions(dims: &[usize], cut: bool) -> Vec<usize> {
     all
 }
 
-/// Returns a function that prints a number in the format that suits all of `values`: integers without decimals, other
-/// numbers with up to four decimals, or with exponents if magnitudes are below 1e-3 or from 1e5 on.
+/// Returns a function that formats a number in a style shared by all of `values`: no decimals if all are integers,
+/// else up to four decimals, or an exponent if the magnitude of any is below 1e-3 or at least 1e5.
 fn style(values: &[f64]) -> impl Fn(f64) -> String {
     let finite = || values.iter().copied().filter(|x| x.is_finite());
     let whole = finite().all(|x| x.fract() == 0.0 && x.abs() < 1e9);
@@ -302,7 +304,7 @@ fn round(x: f64, decimals: usize) -> f64 {
     (x * scale).round() / scale
 }
 
-/// Writes the axes from `depth` on in nested brackets, with `…` where indices are left out.
+/// Writes the axes from `depth` on as nested brackets, with `…` where indices are omitted.
 fn write_nested(
     f: &mut fmt::Formatter<'_>,
     dims: &[usize],
@@ -317,7 +319,7 @@ fn write_nested(
     for i in indices(size, cut) {
         if let Some(last) = last {
             let gap = if i == last + 1 { "" } else { " …," };
-            // Empty lines separate blocks of several axes, as in NumPy.
+            // Blocks with several axes are separated by empty lines, as in NumPy.
             let line = if rest.is_empty() { " ".into() } else { "\n".repeat(rest.len()) + &" ".repeat(depth + 1) };
             write!(f, ",{gap}{line}")?;
         }

@@ -7,13 +7,13 @@ pub struct DeviceInfo {
     pub kind: String,
     /// The adapter's name.
     pub adapter: String,
-    /// The API: `vulkan`, `metal`, `dx12`, `gl`, `webgpu`; for the CPU its number of threads.
+    /// The graphics API: `vulkan`, `metal`, `dx12`, `gl` or `webgpu`. For the CPU, the number of threads.
     pub api: String,
     /// The driver and its version.
     pub driver: String,
-    /// True for a GPU adapter that computes on the CPU.
+    /// True for a software GPU adapter, which computes on the CPU.
     pub software: bool,
-    /// The result of the driver's self-test, as text; empty if there was none, as on the CPU.
+    /// The result of the driver's self-test, as text. Empty if no self-test ran, as on the CPU.
     pub self_test: String,
 }
 

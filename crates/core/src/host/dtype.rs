@@ -1,23 +1,24 @@
-//! Element types, on the host and in a graph.
+//! Element types of host arrays and of tensors.
 
 use std::fmt;
 
 /// Element type.
 ///
-/// Tensors of a graph are `F32` (any floating-point tensor) or `U32` (labels, indices, masks). `F64` is a host type:
-/// the CPU backend returns it when it runs in double precision, and an `F64` array can be fed to an `F32` input.
+/// The tensors of a graph are `F32` (any floating-point tensor) or `U32` (labels, indices, masks). Only host
+/// arrays can be `F64`: the CPU backend returns such arrays when it runs in double precision, and an `F64` array
+/// can be fed to an `F32` input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
     /// 32-bit floating point; the type of every floating-point tensor of a graph.
     F32,
-    /// 64-bit floating point; on the host only.
+    /// 64-bit floating point; only for host arrays.
     F64,
     /// 32-bit unsigned integers: class labels, indices, and masks of 0 and 1.
     U32,
 }
 
 impl DType {
-    /// Returns whether a host array of this type can be fed to an input of type `graph`.
+    /// Returns whether a host array of this type can be fed to a graph input of type `graph`.
     pub fn feeds(self, graph: Self) -> bool {
         self == graph || (self.is_float() && graph.is_float())
     }
@@ -27,7 +28,7 @@ impl DType {
         matches!(self, Self::F32 | Self::F64)
     }
 
-    /// Returns the number of bytes of an element.
+    /// Returns the size of an element in bytes.
     pub fn size(self) -> usize {
         match self {
             Self::F32 | Self::U32 => 4,

@@ -1,15 +1,17 @@
-//! Elementary functions in `f32` without branches, calls or tables, so that a compiler can vectorise loops over them
-//! at any width. All intermediate steps are single additions, multiplications and divisions: the result has the same
-//! bits on every machine.
+//! Elementary functions in `f32` without branches, function calls or lookup tables, so that the compiler can
+//! vectorise loops that use them. Every step is an addition, multiplication or division that is rounded by itself,
+//! so the result has the same bits on every machine.
 //!
-//! The polynomials are minimax fits, weighted for the relative error of the function. Their own errors are below a
-//! tenth of a unit in the last place; with rounding, results are within 2 units, which the test below measures.
+//! The polynomials are minimax fits that minimise the relative error of the function. The approximation error is
+//! below a tenth of a unit in the last place (ulp). With rounding, results are within 2 ulp, which the test below
+//! checks.
 
-/// The bits of 1.
+/// Bits of 1 as an `f32`.
 const ONE: u32 = 0x3f80_0000;
-/// The bits of `√½`.
+/// Bits of `√½` as an `f32`.
 const ROOT: u32 = 0x3f35_04f3;
-/// `ln 2` in two parts; the first has so few bits that its product with an exponent is exact.
+/// Two numbers whose sum is `ln 2`. The first has so few significant bits that its product with any exponent is
+/// exact.
 const LN_2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
 
 /// Returns `c[0] + c[1]·x + c[2]·x² + …`.
@@ -31,10 +33,10 @@ fn power_of_two(n: i32) -> f32 {
 /// Computes `eˣ = 2ⁿ·eʳ` with `x = n·ln 2 + r`, `|r| ≤ ln 2 / 2`, and `eʳ = 1 + r + r²·P(r)`.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    // Adding 1.5·2²³ rounds to an integer, which is then in the low bits.
+    // Adding 1.5·2²³ rounds to an integer, which is then stored in the low bits.
     const WHOLE: f32 = 12_582_912.0;
     const P: [f32; 5] = [0.499_999_94, 0.166_665_15, 0.041_668_456, 0.008_369_419, 0.001_381_314_2];
-    // Beyond these bounds the result is 0 or infinite. NaN passes both comparisons.
+    // Beyond these bounds the result is 0 or infinity anyway. NaN fails both comparisons and stays NaN.
     let x = if x > 89.0 { 89.0 } else { x };
     let x = if x < -104.0 { -104.0 } else { x };
     let shifted = x * std::f32::consts::LOG2_E + WHOLE;
@@ -42,7 +44,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     let whole = shifted - WHOLE;
     let r = (x - whole * LN_2[0]) - whole * LN_2[1];
     let y = polynomial(r, P) * (r * r) + r + 1.0;
-    // Scaled in two steps, because 2ⁿ itself may be out of range.
+    // The result is scaled by 2ⁿ in two steps, because 2ⁿ itself may be out of range.
     let half = n >> 1;
     y * power_of_two(half) * power_of_two(n.wrapping_sub(half))
 }
@@ -71,7 +73,7 @@ fn ln_corrected(x: f32, correction: f32) -> f32 {
     // The exponent bits of a subnormal number are 0, so it is scaled up first.
     let tiny = x < f32::MIN_POSITIVE;
     let scaled = if tiny { x * 8_388_608.0 } else { x };
-    // Counted from the bits of √½, the exponent is that of the nearest power of two.
+    // Subtracting the bits of √½ makes `e` the exponent of the power of two for which x / 2ᵉ is in [√½, √2).
     let above = scaled.to_bits().wrapping_sub(ROOT);
     let e = above.cast_signed() >> 23;
     let f = f32::from_bits((above & 0x007f_ffff) + ROOT) - 1.0;
@@ -94,11 +96,11 @@ pub(crate) fn ln(x: f32) -> f32 {
 pub(crate) fn ln_1p(x: f32) -> f32 {
     let u = 1.0 + x;
     let y = ln_corrected(u, (x - (u - 1.0)) / u);
-    // For smaller |x|, x² is below the last place of x; and -0 is kept.
+    // Where |x| < 1e-10, log(1 + x) rounds to x. Returning x also preserves -0.
     if x.abs() < 1e-10 { x } else { y }
 }
 
-/// Computes `x + x³·P(x²)` near 0, else `1 - 2 / (e²ˣ + 1)` with the sign of x.
+/// Computes `x + x³·P(x²)` for `|x| < 0.625`, else `1 - 2 / (e^(2|x|) + 1)` with the sign of x.
 #[inline(always)]
 pub(crate) fn tanh(x: f32) -> f32 {
     const P: [f32; 5] = [-0.333_332_63, 0.133_308_99, -0.053_692_963, 0.020_483_306, -0.005_528_624_6];
@@ -112,8 +114,8 @@ pub(crate) fn tanh(x: f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// Returns the largest error in units in the last place, over every `step`-th number of a range and, with `both`,
-    /// their negatives.
+    /// Returns the largest error, in units in the last place, over every `step`-th `f32` number of a range. With
+    /// `both`, the negatives of these numbers are tested as well.
     fn worst(f: fn(f32) -> f32, truth: fn(f64) -> f64, positive: std::ops::Range<f32>, step: usize, both: bool) -> f64 {
         let mut worst = 0.0f64;
         for bits in (positive.start.to_bits()..positive.end.to_bits()).step_by(step) {
@@ -145,7 +147,7 @@ mod tests {
         assert!(errors.iter().all(|(_, error)| *error <= 2.0), "{errors:?}");
     }
 
-    /// A function, an argument and the value there.
+    /// Function, argument, and expected result.
     type Case = (fn(f32) -> f32, f32, f32);
 
     #[test]

@@ -1,4 +1,4 @@
-//! Matrix product of the CPU references: a safe wrapper of the `gemm` crate.
+//! Matrix product for the CPU references of ops: a safe wrapper around the `gemm` crate.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::Real;
 
-/// View of a matrix: its elements and their strides.
+/// Matrix view: a slice of elements, and the strides between rows and between columns.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a, F> {
     values: &'a [F],
@@ -16,10 +16,10 @@ pub struct Matrix<'a, F> {
 }
 
 impl<'a, F> Matrix<'a, F> {
-    /// Makes a view of the row-major matrix `[rows, columns]` at the start of `values`.
+    /// Creates a view of the row-major matrix `[rows, columns]` at the start of `values`.
     ///
     /// # Panics
-    /// When `values` is shorter than that.
+    /// When `values` has fewer than `rows · columns` elements.
     pub fn new(values: &'a [F], rows: usize, columns: usize) -> Self {
         let fits = rows.checked_mul(columns).is_some_and(|elements| elements <= values.len());
         assert!(fits, "{} values are no [{rows}, {columns}] matrix", values.len());
@@ -38,30 +38,31 @@ impl<'a, F> Matrix<'a, F> {
     }
 }
 
-/// Computes `out[i, j] = Σ_k a[i, k] · b[k, j] + bias[j]`, row-major, summed in the type's own precision.
+/// Computes `out[i, j] = Σ_k a[i, k] · b[k, j] + bias[j]`, row-major. Sums are computed in the type `F`.
 ///
-/// Large products run on all cores. The order of each sum depends on the sizes only, so equal inputs give equal bits
-/// on any number of cores.
+/// Large products run on all cores. The order of summation depends only on the matrix sizes, so the result has the
+/// same bits on any number of cores.
 ///
 /// # Panics
-/// When the inner sizes differ, `out` has not `a.rows · b.columns` elements, or `bias` not one per column.
+/// When the inner sizes differ, `out` does not have `a.rows · b.columns` elements, or `bias` does not have one
+/// element per column.
 #[allow(clippy::many_single_char_names, reason = "the names that matrix products have")]
 pub fn gemm<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, bias: Option<&[F]>, out: &mut [F]) {
     let (n, work) = (b.columns, a.rows.saturating_mul(b.columns).saturating_mul(a.columns));
     assert!(bias.is_none_or(|bias| bias.len() == n), "one bias per column");
     let threads = rayon::current_num_threads();
-    // Waking a core costs as much as half a million multiplications. In a very large product, two parts per core let a
-    // fast core take work from a slow one.
+    // Waking a core costs as much as half a million multiplications. A very large product is split into two parts
+    // per core, so that a fast core can take over a part from a slow one.
     let parts = if work < 1 << 20 { 1 } else { threads.min(work >> 19).max((2 * threads).min(work >> 24)) };
     product(a, b, out, parts);
     if let Some(bias) = bias.filter(|_| n > 0) {
-        // Whole rows, and enough of them to be worth waking another core.
+        // A chunk consists of complete rows, with enough elements to be worth waking another core.
         let chunk = n * ((1 << 16) / n + 1);
         out.par_chunks_mut(chunk).for_each(|rows| pulp::Arch::new().dispatch(AddBias { rows, bias }));
     }
 }
 
-/// Adds `bias` to each row, in the widest vectors of the machine.
+/// Task that adds `bias` to each row with the machine's widest vector instructions.
 struct AddBias<'a, F> {
     rows: &'a mut [F],
     bias: &'a [F],
@@ -78,7 +79,7 @@ impl<F: Real> pulp::WithSimd for AddBias<'_, F> {
     }
 }
 
-/// Computes `out = a·b` in at most `parts` parts that run in parallel.
+/// Computes `out = a·b`, split into at most `parts` blocks that run in parallel.
 fn product<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, out: &mut [F], parts: usize) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(k, b.rows, "inner sizes");
@@ -93,13 +94,14 @@ fn product<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, out: &mut [F], parts: us
         let (rows, columns) = (cut(m, down, i / across), cut(n, across, i % across));
         let (row, column) = (rows.start, columns.start);
         let step = |stride: usize| isize::try_from(stride).expect("slices are shorter than isize::MAX");
-        // A method borrows all of `whole`, which is `Sync`; the field alone is not.
+        // Calling a method makes the closure capture `whole`, which is `Sync`, instead of only the raw pointer,
+        // which is not.
         let out = whole.start();
         #[allow(unsafe_code, reason = "the crate takes pointers; the sizes were checked against the slices")]
-        // SAFETY: `Matrix::new` checked that rows · columns elements exist, and element (i, j) is at position
-        // i · strides[0] + j · strides[1] < rows · columns, transposed or not; `out` has m · n elements, is row-major
-        // and exclusively borrowed, and no two parts write the same element. `gemm` panics on types other than floats,
-        // before it reads anything.
+        // SAFETY: `Matrix::new` checked that rows · columns elements exist, and element (i, j) is at position i ·
+        // strides[0] + j · strides[1] < rows · columns, transposed or not; `out` has m · n elements, is row-major
+        // and exclusively borrowed, and no two blocks write the same element. `gemm` panics for types other than
+        // floats before it reads any element.
         unsafe {
             gemm::gemm(
                 rows.len(),
@@ -130,7 +132,7 @@ fn product<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, out: &mut [F], parts: us
     }
 }
 
-/// Pointer to a product whose parts are written in parallel.
+/// Pointer to the elements of a product whose blocks are written in parallel.
 struct Whole<F>(*mut F);
 
 impl<F> Whole<F> {
@@ -140,27 +142,28 @@ impl<F> Whole<F> {
 }
 
 #[allow(unsafe_code, reason = "blocks of a matrix are not slices")]
-// SAFETY: only `product` uses it, and writes each element from one thread.
+// SAFETY: only `product` uses this type, and it writes each element from a single thread.
 unsafe impl<F: Send> Sync for Whole<F> {}
 
-/// Returns the numbers of pieces of the rows and of the columns, for at most `parts` parts that copy little of both
-/// operands.
+/// Returns how many pieces the rows and the columns of the product are cut into. There are at most `parts` blocks,
+/// and their shape is chosen so that few elements of the operands are copied.
 ///
-/// The `gemm` crate sums an element of a part in the same order as in the whole product, unless the part is small: it
-/// has other code for vectors, for up to 256 elements, and for up to 64 rows and columns.
+/// The `gemm` crate sums an element of a block in the same order as in the complete product, unless the block is
+/// small: it uses different code for vectors, for up to 256 elements, and for up to 64 rows and columns.
 fn grid([m, n]: [usize; 2], parts: usize) -> [usize; 2] {
     if m.min(n) < 4 {
         return [1, 1];
     }
     let pieces = |size: usize, wanted: usize| wanted.min(size / 128).max(1);
     let grid = |down: usize| [pieces(m, down), pieces(n, parts / down)];
-    // The time of the largest part first, then the elements that it copies.
+    // First the size of the largest block, which determines the time, then the number of elements that a block
+    // copies.
     let cost = |[down, across]: [usize; 2]| (m.div_ceil(down) * n.div_ceil(across), m / down + n / across);
     (1..=parts).map(grid).min_by_key(|&grid| cost(grid)).unwrap_or([1, 1])
 }
 
-/// Returns the range of piece `i` of `pieces`. It begins at a multiple of 32, and is at least 97 long if `size` is at
-/// least 128 for each.
+/// Returns the range of piece `i` if `size` is cut into `pieces`. It begins at a multiple of 32, and its length is
+/// at least 97 if `size` is at least `128 · pieces`.
 fn cut(size: usize, pieces: usize, i: usize) -> Range<usize> {
     let start = |i: usize| if i == pieces { size } else { size * i / pieces / 32 * 32 };
     start(i)..start(i + 1)

@@ -1,11 +1,11 @@
-//! Initial values.
+//! Initial values of variables.
 
 use crate::{Shape, Stream};
 
 /// Initial values of a variable.
 #[derive(Clone, Copy, Debug)]
 pub enum Init {
-    /// The same number for all elements.
+    /// This number for all elements.
     Constant(f64),
     /// Uniform in `[low, high)`.
     Uniform(f64, f64),
@@ -14,7 +14,7 @@ pub enum Init {
 }
 
 impl Init {
-    /// Draws one value per element from `stream`.
+    /// Returns the initial values of a variable of this shape, drawn from `stream`.
     pub(crate) fn fill(&self, shape: &Shape, mut stream: Stream) -> Vec<f32> {
         let mut draw = || match *self {
             Self::Constant(value) => value as f32,

@@ -1,11 +1,12 @@
-//! Memory of the host.
+//! Size of the host's memory.
 
 use std::sync::OnceLock;
 
-/// Returns the memory and swap of this machine, or the limit of this process's control group if that is less, in bytes.
+/// Returns the memory plus swap of this machine in bytes, or the limit of the process's control group if that is
+/// lower.
 ///
-/// It limits the plans of devices that compute on the CPU: beyond it, the system kills the process instead of refusing
-/// an allocation. `u64::MAX` if the system is not Linux.
+/// Plans for devices that compute on the CPU may not exceed this size: beyond it, the system kills the process
+/// instead of refusing an allocation. On systems other than Linux, it is `u64::MAX`.
 pub fn memory_of_host() -> u64 {
     static MEMORY: OnceLock<u64> = OnceLock::new();
     *MEMORY.get_or_init(|| {
@@ -17,7 +18,7 @@ pub fn memory_of_host() -> u64 {
     })
 }
 
-/// Returns memory and swap in bytes from the text of `/proc/meminfo`.
+/// Returns memory plus swap in bytes, parsed from the text of `/proc/meminfo`.
 fn memory_and_swap(text: &str) -> Option<u64> {
     let line =
         |name| text.lines().find_map(|line| line.strip_prefix(name)?.strip_suffix("kB")?.trim().parse::<u64>().ok());

@@ -1,4 +1,4 @@
-//! Types that need no graph: shapes, arrays, random numbers, errors.
+//! Types that do not depend on a graph: shapes, arrays, random numbers, errors.
 
 pub(crate) mod array;
 pub(crate) mod cast;

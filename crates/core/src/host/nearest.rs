@@ -1,6 +1,7 @@
 //! Suggestions for misspelt names.
 
-/// Returns the one of `names` that is closest to `name`, if at most a third of its letters differ.
+/// Returns the name in `names` that is closest to `name`, if their edit distance is at most a third of the longer
+/// name's length.
 ///
 /// ```
 /// use wgrad_core::nearest;

@@ -1,6 +1,7 @@
-//! Typed indices: each kind of list has an index type of its own, so that indices cannot be confused.
+//! Typed indices: each kind of list has a separate index type, so that an index into one kind of list cannot be
+//! used with another.
 
-/// Declares index types that work with any `Vec` or slice.
+/// Declares index types that can index any `Vec` or slice.
 macro_rules! position {
     ($($(#[$doc:meta])* $vis:vis struct $Name:ident;)*) => {$(
         $(#[$doc])*

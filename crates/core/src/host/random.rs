@@ -1,7 +1,7 @@
-//! Random numbers with the same bits on every device: Philox 4x32-10, a counter-based generator.
+//! Random numbers that have the same bits on every device: the counter-based generator Philox 4x32-10.
 //!
-//! Source: Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011. The same in WGSL:
-//! `shaders/lib/philox.wgsl`.
+//! Source: Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+//! `shaders/lib/philox.wgsl` is the same generator in WGSL.
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
@@ -28,7 +28,7 @@ fn multiply(a: u32, b: u32) -> [u32; 2] {
     [product as u32, (product >> 32) as u32]
 }
 
-/// Stream of random numbers, selected by a seed and a 64-bit stream number.
+/// Stream of random numbers, determined by a seed and a 64-bit stream number.
 #[derive(Clone, Debug)]
 pub struct Stream {
     key: [u32; 2],
@@ -38,13 +38,13 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Starts a stream.
+    /// Starts the stream with this seed and stream number.
     pub fn new(seed: u64, stream: u64) -> Self {
         let halves = |x: u64| [x as u32, (x >> 32) as u32];
         Self { key: halves(seed), stream: halves(stream), index: 0, words: [0; 4] }
     }
 
-    /// Starts the stream of a name; its number is the name's 64-bit FNV-1a hash.
+    /// Starts the stream whose number is the 64-bit FNV-1a hash of `name`.
     pub fn named(seed: u64, name: &str) -> Self {
         let hash = name
             .bytes()
@@ -70,7 +70,7 @@ impl Stream {
         bits * 2f64.powi(-53)
     }
 
-    /// Draws from the standard normal distribution (Box and Muller).
+    /// Draws from the standard normal distribution, with the Box–Muller transform.
     pub fn normal(&mut self) -> f64 {
         let (u, v) = (1.0 - self.uniform(), self.uniform());
         (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
@@ -92,7 +92,7 @@ impl Stream {
         }
     }
 
-    /// Puts `items` in random order (Fisher and Yates).
+    /// Puts `items` in random order, with the Fisher–Yates shuffle.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i + 1));

@@ -1,4 +1,4 @@
-//! Number types of CPU references, and the functions that references compute with.
+//! Number types of the CPU references of ops, with the functions that references call.
 
 use std::fmt::Debug;
 use std::iter::Sum;
@@ -8,9 +8,9 @@ use crate::host::elementary;
 
 /// Number type of a CPU reference: `f32`, or `f64` for the reference values of parity tests.
 ///
-/// In `f64` the functions are those of the standard library. In `f32`, [`exp`](Self::exp), [`ln`](Self::ln),
-/// [`ln_1p`](Self::ln_1p) and [`tanh`](Self::tanh) are polynomials without branches and calls, so that the compiler
-/// vectorises loops over them; they are within 2 units in the last place.
+/// The functions of `f64` are those of the standard library. In `f32`, [`exp`](Self::exp), [`ln`](Self::ln),
+/// [`ln_1p`](Self::ln_1p) and [`tanh`](Self::tanh) are polynomials without branches and function calls, so that
+/// the compiler can vectorise loops; their results are within 2 units in the last place.
 pub trait Real:
     Copy
     + Send
@@ -31,7 +31,7 @@ pub trait Real:
 {
     /// Returns the number nearest to `x`.
     fn lit(x: f64) -> Self;
-    /// Converts to `f64` exactly; sums are computed in it.
+    /// Converts to `f64`, exactly. References compute sums in `f64`.
     fn wide(self) -> f64;
     /// Returns 0.
     fn zero() -> Self;
@@ -49,11 +49,11 @@ pub trait Real:
     fn is_finite(self) -> bool;
     /// Computes `|x|`.
     fn abs(self) -> Self;
-    /// Returns the larger number; if one is NaN, the other.
+    /// Returns the larger number; if one argument is NaN, the other argument.
     fn max(self, other: Self) -> Self;
-    /// Returns the smaller number; if one is NaN, the other.
+    /// Returns the smaller number; if one argument is NaN, the other argument.
     fn min(self, other: Self) -> Self;
-    /// Returns the largest integer that is not above x.
+    /// Returns the largest integer that is at most `x`.
     fn floor(self) -> Self;
     /// Computes `√x`.
     fn sqrt(self) -> Self;
@@ -65,7 +65,7 @@ pub trait Real:
     fn exp(self) -> Self;
     /// Computes the natural logarithm.
     fn ln(self) -> Self;
-    /// Computes `log(1 + x)`, accurately near 0.
+    /// Computes `log(1 + x)`, accurately also near 0.
     fn ln_1p(self) -> Self;
     /// Computes the hyperbolic tangent.
     fn tanh(self) -> Self;
@@ -73,7 +73,8 @@ pub trait Real:
     fn erf(self) -> Self;
 }
 
-/// Implements [`Real`] for a type: shared methods by name, the others by the given functions.
+/// Implements [`Real`] for a type. The methods listed after `lit` call the given functions, all others the methods
+/// of the standard library.
 macro_rules! real {
     ($type:ident, lit: $lit:expr, $($name:ident: $function:path),*) => {
         impl Real for $type {
@@ -151,11 +152,12 @@ real! {
     exp: f64::exp, ln: f64::ln, ln_1p: f64::ln_1p, tanh: f64::tanh
 }
 
-/// Double precision in which results below the smallest normal `f32` become zero, as on a device that flushes
-/// subnormals.
+/// Double precision in which results smaller than the smallest normal `f32` become zero, to imitate a device that
+/// flushes subnormals.
 ///
-/// A reference that runs in it shows the loss of a chain of operations on such a device: `x·sigmoid(x)` at -88 is 0
-/// there instead of the normal number -5e-37.
+/// A reference that runs in this precision shows how flushing an intermediate result changes the final one. An
+/// example is `x·sigmoid(x)` at -88: `sigmoid(x)` is flushed, so the result is 0 instead of the normal number
+/// -5e-37.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Flushed(f64);
 

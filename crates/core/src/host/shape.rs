@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Sizes of a tensor's axes, outermost first. Elements are in row-major order everywhere.
+/// Sizes of a tensor's axes, outermost first. Elements are always in row-major order.
 ///
 /// ```
 /// use wgrad_core::Shape;
@@ -15,7 +15,7 @@ use std::fmt;
 pub struct Shape(Vec<usize>);
 
 impl Shape {
-    /// Returns the shape without axes, that of a single number.
+    /// Returns the shape without axes, which a single number has.
     pub fn scalar() -> Self {
         Self::default()
     }
@@ -44,7 +44,7 @@ impl Shape {
         strides
     }
 
-    /// Returns the index along each axis of the element at a row-major position.
+    /// Returns the index along each axis of the element at row-major position `at`.
     ///
     /// ```
     /// # use wgrad_core::Shape;
@@ -58,8 +58,8 @@ impl Shape {
         index
     }
 
-    /// Returns the common shape of two operands under NumPy's broadcasting rules: aligned at the last axis, sizes equal
-    /// or one of them 1. None if there is no such shape.
+    /// Returns the common shape of two operands under NumPy's broadcasting rules: shapes are aligned at the last
+    /// axis, and two sizes must be equal unless one of them is 1. `None` if the shapes do not broadcast.
     pub fn broadcast(&self, other: &Self) -> Option<Self> {
         let rank = self.rank().max(other.rank());
         let at = |shape: &Self, axis: usize| (axis + shape.rank()).checked_sub(rank).map_or(1, |i| shape.0[i]);
@@ -74,14 +74,14 @@ impl Shape {
             .map(Self)
     }
 
-    /// Resolves an axis, counted from the end if negative; `None` if there is no such axis.
+    /// Converts an axis, which counts from the end if negative, to an index. `None` if there is no such axis.
     pub fn axis(&self, axis: isize) -> Option<usize> {
         let rank = isize::try_from(self.rank()).ok()?;
         let index = if axis < 0 { axis + rank } else { axis };
         (0..rank).contains(&index).then(|| index.unsigned_abs())
     }
 
-    /// Returns this shape with the size of one axis replaced.
+    /// Returns this shape with the size of `axis` replaced.
     pub fn with(&self, axis: usize, size: usize) -> Self {
         let mut dims = self.0.clone();
         dims[axis] = size;

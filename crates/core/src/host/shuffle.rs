@@ -1,22 +1,23 @@
-//! Reproducible shuffles: the same seed gives the same order of rows on every machine.
+//! Reproducible shuffles: a seed yields the same order of rows on every machine.
 //!
 //! The generator is `SplitMix64` (Steele, Lea and Flood, 2014): state += 0x9e3779b97f4a7c15, then two rounds of
-//! xor-shift and multiply. Numbers below a bound are drawn without bias by Lemire's multiplication with rejection, and
-//! permutations by the Fisher–Yates shuffle from the end. Each use has a stream of its own: the split into training and
-//! test rows draws from stream 0, epoch `e` from stream `e + 1`, and other uses take streams from `u64::MAX` downwards.
+//! xor-shift and multiply. Integers below a bound are drawn without bias with Lemire's method (multiplication and
+//! rejection), and permutations with the Fisher–Yates shuffle from the end. Each use has a separate stream: the
+//! split into training and test rows draws from stream 0, epoch `e` from stream `e + 1`, and other uses number
+//! their streams from `u64::MAX` downwards.
 
-/// Seed of splits and shuffles: the same seed gives the same split and the same batches.
+/// Seed of splits and shuffles. A seed yields the same split and the same batches in every run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Seed(pub u64);
 
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Generator of reproducible shuffles.
+/// `SplitMix64` generator of reproducible shuffles.
 #[derive(Clone, Debug)]
 pub struct SplitMix64(u64);
 
 impl SplitMix64 {
-    /// Starts a stream of a seed.
+    /// Starts stream number `stream` of a seed.
     pub fn new(seed: Seed, stream: u64) -> Self {
         Self(mix(mix(seed.0) ^ stream.wrapping_mul(STEP)))
     }
@@ -31,9 +32,10 @@ impl SplitMix64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Draws an integer below `bound`, each with the same probability.
+    /// Draws an integer below `bound`; all are equally likely.
     pub fn below(&mut self, bound: u64) -> u64 {
-        // Lemire's rejection: without the first `2^64 mod bound` low halves, all results are equally likely.
+        // Lemire's rejection: all results are equally likely if products whose low half is below `2^64 mod bound`
+        // are discarded.
         let reject = bound.wrapping_neg() % bound;
         loop {
             let product = u128::from(self.next()) * u128::from(bound);
@@ -44,7 +46,7 @@ impl SplitMix64 {
         }
     }
 
-    /// Shuffles items; each order has the same probability.
+    /// Shuffles `items`; all orders are equally likely.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let other = usize::try_from(self.below(last as u64 + 1)).unwrap_or(last);
@@ -65,7 +67,7 @@ mod tests {
 
     #[test]
     fn the_generator_is_splitmix64() {
-        // The published sequence for the state 1234567.
+        // The published sequence for the initial state 1234567.
         let mut random = SplitMix64(1_234_567);
         let expected = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
         assert_eq!([random.next(), random.next(), random.next()], expected);
@@ -97,7 +99,7 @@ mod tests {
             *counts.entry(items).or_insert(0) += 1;
         }
         assert_eq!(counts.len(), 6);
-        // Five standard deviations of a count of 1000 are 144.
+        // For an expected count of 1000, five standard deviations are 144.
         assert!(counts.values().all(|count: &i32| (count - 1000).abs() < 144), "{counts:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Shape and element type in one value.
+//! Spec: a shape and an element type in one value.
 
 use crate::{DType, Shape};
 
@@ -12,22 +12,22 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Returns the spec of a shape and an element type.
+    /// Creates a spec.
     pub fn new(shape: impl Into<Shape>, dtype: DType) -> Self {
         Self { shape: shape.into(), dtype }
     }
 
-    /// Returns the spec of an `f32` value.
+    /// Creates the spec of an `f32` value.
     pub fn f32(shape: impl Into<Shape>) -> Self {
         Self::new(shape, DType::F32)
     }
 
-    /// Returns the spec of a `u32` value.
+    /// Creates the spec of a `u32` value.
     pub fn u32(shape: impl Into<Shape>) -> Self {
         Self::new(shape, DType::U32)
     }
 
-    /// Returns the number of bytes on a device.
+    /// Returns the number of bytes that the value needs on a device.
     pub fn bytes(&self) -> usize {
         self.shape.numel() * self.dtype.size()
     }

@@ -1,8 +1,8 @@
-//! Parts of messages.
+//! Helpers that format parts of messages.
 
 use crate::edit_distance;
 
-/// Returns names in backticks, separated by commas; after ten, only the number of the others.
+/// Returns the first ten names in backticks, separated by commas, and the number of remaining names.
 pub fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     let names: Vec<_> = names.into_iter().collect();
     let mut words: Vec<String> = names.iter().take(10).map(|name| format!("`{}`", name.as_ref())).collect();
@@ -12,7 +12,7 @@ pub fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     words.join(", ")
 }
 
-/// Returns words separated by commas, the last two by "or".
+/// Returns words separated by commas, with "or" between the last two.
 pub fn one_of<S: AsRef<str>>(words: &[S]) -> String {
     let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
     match &words[..] {
@@ -22,7 +22,7 @@ pub fn one_of<S: AsRef<str>>(words: &[S]) -> String {
     }
 }
 
-/// Returns a number with a noun: `1 row`, `2 rows`.
+/// Returns a number with a noun in the singular or plural: `1 row`, `2 rows`.
 pub fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }

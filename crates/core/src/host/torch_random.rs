@@ -1,14 +1,18 @@
-//! Random numbers of PyTorch on the CPU: the draws after `torch.manual_seed(s)`, bit for bit.
+//! Random numbers that equal those of PyTorch on the CPU after `torch.manual_seed(s)`, bit for bit.
 //!
 //! - *Words* come from MT19937 (Matsumoto and Nishimura, ACM TOMACS 8, 1998), seeded with the low 32 bits of the seed.
-//! - *Uniform* numbers in `f32` take the low 24 bits of a word, times 2⁻²⁴, then one fused multiply and add.
-//! - *Normal* numbers, fewer than 16: pairs by Box and Muller in `f64`; the second of a pair is kept for the next call.
-//! - *Normal* numbers, 16 or more: the same number of uniform ones in `f32`, then Box and Muller over blocks of 16,
-//!   whose first eight are radii and last eight angles. If the count is no multiple of 16, the last 16 are drawn again.
-//!   Logarithm, sine and cosine are the polynomials of the Cephes library (Moshier) in `f32` with fused operations, as
-//!   in PyTorch's kernel for AVX2, which x86 machines since 2013 run, also those with AVX-512. Without AVX2 and on
-//!   other processors, PyTorch's last bits differ.
-//! - *Permutations* are Fisher–Yates shuffles from the front, with words modulo the number of remaining items.
+//! - *Uniform* numbers in `f32` are the low 24 bits of a word times 2⁻²⁴, moved to the interval with one fused
+//!   multiply-add.
+//! - *Normal* numbers, fewer than 16 at once, are computed in pairs with the Box–Muller transform in `f64`. The
+//!   second number of a pair is kept for the next call.
+//! - *Normal* numbers, 16 or more at once, start from as many uniform numbers in `f32`. The Box–Muller transform
+//!   is applied to blocks of 16, in which the first eight numbers determine radii and the last eight angles. If
+//!   the count is not a multiple of 16, the last 16 numbers are drawn again. Logarithm, sine and cosine are the
+//!   `f32` polynomials of the Cephes library (Moshier) with fused multiply-adds, as in PyTorch's kernel for AVX2.
+//!   x86 processors since 2013 run that kernel, including those with AVX-512. On processors without AVX2,
+//!   PyTorch's last bits differ.
+//! - *Permutations* are Fisher–Yates shuffles from the front. The random index is a word modulo the number of
+//!   remaining items.
 
 use crate::host::init::Init;
 
@@ -29,7 +33,7 @@ const SHIFT: usize = 397;
 pub struct TorchRandom {
     state: [u32; WORDS],
     next: usize,
-    /// The second normal number of a pair, as bits.
+    /// The bits of the second normal number of a pair, kept for the next call.
     kept: Option<u64>,
 }
 
@@ -40,7 +44,8 @@ impl std::fmt::Debug for TorchRandom {
 }
 
 impl TorchRandom {
-    /// Makes the generator after `torch.manual_seed(seed)`. Negative seeds of PyTorch are `seed + 2⁶⁴` here.
+    /// Creates the generator in the state after `torch.manual_seed(seed)`. For a negative seed of PyTorch, pass
+    /// `seed + 2⁶⁴`.
     pub fn new(seed: u64) -> Self {
         let mut state = [seed as u32; WORDS];
         for i in 1..WORDS {
@@ -50,8 +55,8 @@ impl TorchRandom {
         Self { state, next: WORDS, kept: None }
     }
 
-    /// Returns the state as words, for [`Self::from_words`]: 624 of the generator, the number of them that are used,
-    /// and the second normal number of a pair, if one is kept.
+    /// Returns the state as words, from which [`Self::from_words`] restores it: the generator's 624 words, how
+    /// many of them have been used, and the second normal number of a pair if one is kept.
     ///
     /// ```
     /// use wgrad_core::TorchRandom;
@@ -67,7 +72,7 @@ impl TorchRandom {
         self.state.iter().copied().chain(rest).collect()
     }
 
-    /// Restores a state of [`Self::to_words`]; none if the words are no such state.
+    /// Restores a state that [`Self::to_words`] returned. `None` if `words` is not a valid state.
     pub fn from_words(words: &[u32]) -> Option<Self> {
         let (state, rest) = words.split_first_chunk::<WORDS>()?;
         let &[next, kept, low, high] = rest else { return None };
@@ -107,12 +112,12 @@ impl TorchRandom {
         (high << 32) | u64::from(self.word())
     }
 
-    /// Draws `torch.empty((), dtype=torch.int64).random_()`, as a data loader draws its seed.
+    /// Draws `torch.empty((), dtype=torch.int64).random_()`, with which PyTorch's data loader draws its seed.
     pub fn seed(&mut self) -> u64 {
         self.long() & (u64::MAX >> 1)
     }
 
-    /// Draws a number in `[low, high)`: an element of `uniform_(low, high)`.
+    /// Draws a number in `[low, high)`, as `uniform_(low, high)` does for each element.
     pub fn uniform(&mut self, low: f32, high: f32) -> f32 {
         let unit = (self.word() & 0x00ff_ffff) as f32 * (1.0 / 16_777_216.0);
         unit.mul_add(high - low, low)
@@ -164,7 +169,7 @@ impl TorchRandom {
                 order.swap(at as usize, other as usize);
             }
         } else {
-            // A 32-bit word modulo so large a number would be biased.
+            // For such a large count, a 32-bit word modulo the number of items would be biased.
             for at in 0..count {
                 let other = self.long() % (u64::from(at) + 1);
                 order.swap(at as usize, other as usize);
@@ -173,7 +178,7 @@ impl TorchRandom {
         order
     }
 
-    /// Draws the elements of a new tensor as PyTorch's `uniform_`, `normal_` or `fill_`.
+    /// Draws the elements of a new tensor as PyTorch's `uniform_`, `normal_` or `fill_` does.
     pub fn fill(&mut self, count: usize, init: Init) -> Vec<f32> {
         match init {
             Init::Constant(value) => vec![value as f32; count],
@@ -186,7 +191,7 @@ impl TorchRandom {
     }
 }
 
-/// Turns uniform numbers for 8 radii and 8 angles into 16 normal numbers.
+/// Converts 8 uniform numbers for radii and 8 for angles into 16 normal numbers.
 fn to_normal(block: &mut [f32; 16], mean: f32, std: f32) {
     for i in 0..8 {
         let radius = (-2.0 * log(1.0 - block[i])).sqrt();
@@ -196,13 +201,13 @@ fn to_normal(block: &mut [f32; 16], mean: f32, std: f32) {
     }
 }
 
-/// Evaluates a polynomial, its highest coefficient first.
+/// Evaluates a polynomial whose coefficients are listed from the highest power down.
 fn horner(x: f32, coefficients: &[f32]) -> f32 {
     let (first, rest) = coefficients.split_first().unwrap_or((&0.0, &[]));
     rest.iter().fold(*first, |sum, &coefficient| sum.mul_add(x, coefficient))
 }
 
-/// Computes the natural logarithm of a positive normal number as `logf` of Cephes.
+/// Computes the natural logarithm of a positive normal number as Cephes' `logf` does.
 fn log(x: f32) -> f32 {
     const LOG: [f32; 9] = [
         7.037_683_6e-2,
@@ -218,25 +223,26 @@ fn log(x: f32) -> f32 {
     let bits = x.to_bits();
     let mut exponent = (bits >> 23).cast_signed() - 126;
     let mut m = f32::from_bits((bits & 0x007f_ffff) | 0x3f00_0000);
-    // m is in [½, 1) and becomes a number in [√½ − 1, √2 − 1).
+    // m is in [½, 1). It becomes x / 2ᵉ − 1, a number in [√½ − 1, √2 − 1).
     if m < std::f32::consts::FRAC_1_SQRT_2 {
         exponent -= 1;
         m = (m - 1.0) + m;
     } else {
         m -= 1.0;
     }
-    // ln 2 is in two parts; the product of the first with any exponent is exact.
+    // ln 2 is the sum of 355/512 and -2.12e-4. The product of 355/512 with any exponent is exact.
     let (exponent, square) = (exponent as f32, m * m);
     let y = (horner(m, &LOG) * m).mul_add(square, exponent * -2.121_944_4e-4);
     let y = (-square).mul_add(0.5, y);
     exponent.mul_add(355.0 / 512.0, m + y)
 }
 
-/// Computes sine and cosine of an angle in `[0, 2π]` as `sinf` and `cosf` of Cephes.
+/// Computes the sine and cosine of an angle in `[0, 2π]` as Cephes' `sinf` and `cosf` do.
 fn sin_cos(x: f32) -> (f32, f32) {
     const COS: [f32; 3] = [2.443_315_7e-5, -1.388_731_6e-3, 4.166_664_6e-2];
     const SIN: [f32; 3] = [-1.951_529_6e-4, 8.332_161e-3, -1.666_665_5e-1];
-    // The nearest even eighth of the circle, and the angle from there: π/4 is subtracted in three parts.
+    // The nearest multiple of π/2 is subtracted from the angle. It is counted in eighths of the circle, and π/4 is
+    // the sum of three constants, for accuracy.
     let eighth = ((x * (4.0 / std::f32::consts::PI)) as i32 + 1) & !1;
     let eighths = eighth as f32;
     let x = eighths.mul_add(-0.785_156_25, x);

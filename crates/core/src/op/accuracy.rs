@@ -1,13 +1,14 @@
-//! Roundings that an op declares, for its error bound.
+//! Accuracy of an op in `f32`: how many roundings a result contains, from which an error bound is computed.
 
 use crate::host::cast::wide;
 
-/// `2⁻²⁴`: largest relative error of one rounding to `f32`.
+/// Largest relative error of one rounding to `f32`: `2⁻²⁴`.
 pub const EPS: f64 = 5.960_464_477_539_063e-8;
 
-/// Number and size of an op's roundings. Together with the exact result, they determine its error bound.
+/// Number and size of the roundings in an op's result. Together with the exact result, they determine the error
+/// bound.
 ///
-/// An element with exact value `y` that moves by `δ` when its inputs are perturbed has the bound
+/// `δ` is how much an element with exact value `y` changes when the inputs are perturbed. The element's bound is
 /// `c·√terms·(eps·|y| + δ) + eps·(ulp·|y| + cancelling) + max(c, 4)·2⁻¹²⁶`.
 ///
 /// ```
@@ -21,20 +22,21 @@ pub const EPS: f64 = 5.960_464_477_539_063e-8;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use]
 pub struct Accuracy {
-    /// Number of operations in sequence, times a margin.
+    /// Number of operations that are computed one after another, times a margin.
     pub c: f64,
-    /// Number of terms of the longest sum of an element.
+    /// Number of terms of the longest sum that an element is computed from.
     pub terms: usize,
     /// Error of elementary functions, in units of `eps` times the result.
     pub ulp: f64,
-    /// Size of intermediate results that cancel: they add an error of `eps` times this, however small the result is.
+    /// Size of intermediate results that cancel each other. They add an error of `eps` times this size, however
+    /// small the result is.
     pub cancelling: f64,
-    /// True if nothing is rounded, so that bits must be equal.
+    /// True if nothing is rounded, so that every bit must be equal.
     pub exact: bool,
 }
 
 impl Accuracy {
-    /// Accuracy of ops that only move, compare or choose: every element must be equal.
+    /// Accuracy of ops that only move, compare or select elements: results must be exactly equal.
     pub const EXACT: Self = Self { exact: true, ..Self::new() };
 
     /// Returns the accuracy of one or a few correctly rounded operations: `c` is 4.
@@ -42,13 +44,14 @@ impl Accuracy {
         Self { c: 4.0, terms: 1, ulp: 0.0, cancelling: 0.0, exact: false }
     }
 
-    /// Sets the number of operations in sequence: `c` is four times that. With 0, an op only moves, compares or chooses
-    /// elements, and loses only those that a device flushes to zero.
+    /// Sets the number of operations that are computed one after another; `c` becomes four times this number. 0 is
+    /// for an op that only moves, compares or selects elements, whose only error is that a device may flush
+    /// subnormal elements to zero.
     pub const fn steps(self, steps: f64) -> Self {
         Self { c: 4.0 * steps, ..self }
     }
 
-    /// Sets the number of terms of the longest sum of an element; at least 1.
+    /// Sets the number of terms of the longest sum that an element is computed from; 0 counts as 1.
     pub const fn terms(self, terms: usize) -> Self {
         Self { terms: if terms == 0 { 1 } else { terms }, ..self }
     }
@@ -58,12 +61,13 @@ impl Accuracy {
         Self { ulp, ..self }
     }
 
-    /// Sets the size of intermediate results that cancel.
+    /// Sets the size of intermediate results that cancel each other.
     pub const fn cancelling(self, size: f64) -> Self {
         Self { cancelling: size, ..self }
     }
 
-    /// Returns the bound of an element with exact value `y` that moves by `delta` when the inputs are perturbed.
+    /// Returns the error bound of an element with exact value `y` that changes by `delta` when the inputs are
+    /// perturbed.
     pub fn bound(&self, y: f64, delta: f64) -> f64 {
         if self.exact {
             return 0.0;
@@ -74,7 +78,8 @@ impl Accuracy {
             + self.c.max(4.0) * f64::from(f32::MIN_POSITIVE)
     }
 
-    /// Returns the bounds of all elements of several results from their exact values and movements.
+    /// Returns the error bounds of all elements of several results, from the exact values `truth` and the changes
+    /// `moved` when the inputs are perturbed.
     pub fn bounds(&self, truth: &[Vec<f64>], moved: &[Vec<f64>]) -> Vec<Vec<f64>> {
         let bounds =
             |(y, delta): (&Vec<f64>, &Vec<f64>)| y.iter().zip(delta).map(|(&y, &delta)| self.bound(y, delta)).collect();

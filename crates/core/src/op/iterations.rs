@@ -1,43 +1,45 @@
-//! Maximum number of loop iterations of a thread, which every kernel respects.
+//! Maximum number of loop iterations of a thread, which no kernel may exceed.
 //!
-//! Mesa's software drivers (lavapipe, llvmpipe) count the iterations of a thread's loops, all loops together, in 16
-//! bits. After 65,535 they end the loop without an error, and the result is wrong. The self-test finds the limit of a
-//! device ([`Limits::iterations`](crate::Limits::iterations)), and a plan with a longer loop is refused. To make that
-//! rare, an op whose loops grow with the data does one of three things:
+//! Mesa's software drivers (lavapipe, llvmpipe) count the iterations of all loops of a thread together, in 16
+//! bits. After 65,535 iterations they end the loop without an error, and the result is wrong. The self-test finds
+//! a device's limit ([`Limits::iterations`](crate::Limits::iterations)), and a plan with a longer loop is refused.
+//! To avoid this, an op whose loops grow with the data does one of three things:
 //!
-//! - it chooses a kernel with short loops: [`ALONE`], [`per_thread`], or a constant of its own that [`fits`];
-//! - it cuts the sum into [`parts`], or makes passes of [`LONGEST`] iterations;
+//! - it chooses a kernel whose loops are short: at most [`ALONE`] or [`per_thread`] elements, or a number that
+//!   [`fits`];
+//! - it splits the loop into [`parts`] that are computed separately, or into passes of [`LONGEST`] iterations;
 //! - it declares the number of iterations: [`Dispatch::iterations`](crate::Dispatch::iterations), or
-//!   [`Dispatch::iterations_shared`](crate::Dispatch::iterations_shared) if the threads of a workgroup divide them.
+//!   [`Dispatch::iterations_shared`](crate::Dispatch::iterations_shared) if the threads of a workgroup share the
+//!   iterations.
 
 /// Number of iterations after which Mesa's software drivers end the loops of a thread.
 const LIMIT: usize = 65_535;
 
-/// Maximum iterations of a thread's loop that an op can cut: half of the limit, so that short loops around and inside
-/// it need no exact count.
+/// Maximum iterations of a loop that an op can split. It is about half of the limit, so that short loops around
+/// and inside the loop need not be counted exactly.
 pub(crate) const LONGEST: usize = 1 << 15;
 
-/// Maximum elements that one thread visits where the threads of a workgroup could divide them. More would be slow, and
-/// up to three loops over these stay within every driver's limit.
+/// Maximum number of elements that one thread reads alone where the threads of a workgroup could share them. More
+/// would be slow. Three loops over this many elements are within every driver's limit.
 pub(crate) const ALONE: usize = 1 << 14;
 
-/// Number of threads of a workgroup in the kernels that reduce a row with one workgroup (`tree`).
+/// Number of threads per workgroup in kernels that reduce each row with one workgroup (entry point `tree`).
 pub(crate) const TREE: usize = 64;
 
-/// Returns whether every driver runs this many iterations in one thread.
+/// Returns whether every driver can run this many iterations in one thread.
 pub(crate) const fn fits(iterations: usize) -> bool {
     iterations <= LIMIT
 }
 
 const _: () = assert!(fits(LONGEST) && fits(3 * ALONE));
 
-/// Returns the least number of parts into which a loop of this many iterations must be cut.
+/// Returns the minimum number of parts into which a loop of this many iterations must be split.
 pub(crate) fn parts(iterations: usize) -> usize {
     iterations.div_ceil(LONGEST)
 }
 
-/// Returns the number of `terms` that one thread of a software adapter adds: an equal part for each of 512 threads, but
-/// at least 256, fewer of which are not worth a thread, and at most `most`.
+/// Returns how many of a sum's `terms` one thread adds on a software adapter: a 512th, but at least 256, because
+/// fewer are not worth a thread, and at most `most`.
 pub(crate) fn per_thread(terms: usize, most: usize) -> usize {
     (terms / 512).clamp(256, most)
 }
@@ -68,7 +70,7 @@ mod tests {
             Work::Op { dispatches, .. } => dispatches.iter().map(|dispatch| dispatch.iterations).collect(),
             Work::Cluster(_) | Work::Group(_) => vec![],
         });
-        // Three loops over a row, each divided among 64 threads.
+        // Three loops over a row, whose iterations are shared by 64 threads.
         assert_eq!(declared.collect::<Vec<_>>(), [3 * 31_250; 2]);
     }
 }

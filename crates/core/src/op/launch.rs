@@ -1,33 +1,33 @@
-//! Launches of kernels as data, independent of a backend's API.
+//! Kernel launches as plain data, independent of a backend's API.
 
 use std::borrow::Cow;
 
 use crate::host::cast::wide;
 use crate::{Limits, Spec, TuningChoice};
 
-/// WGSL module whose parts are joined into one source: usually library functions, then the op's own file.
+/// WGSL module. The source is joined from parts, usually library functions followed by the op's shader file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kernel {
-    /// The name, as in profiles and errors: usually the stem of the shader file.
+    /// The name in profiles and error messages, usually that of the shader file without the extension.
     pub name: Cow<'static, str>,
-    /// The source, in parts.
+    /// The parts of the source.
     pub parts: Vec<Cow<'static, str>>,
-    /// True if a backend may compile it without bounds checks and bounded loops.
+    /// True if a backend may compile the kernel without bounds checks and without limiting loops.
     trusted: bool,
 }
 
 impl Kernel {
-    /// Makes a kernel of fixed sources. Backends compile it with bounds checks and bounded loops.
+    /// Creates a kernel from constant sources. Backends compile it with bounds checks and limit its loops.
     pub fn new(name: &'static str, parts: &[&'static str]) -> Self {
         Self { name: name.into(), parts: parts.iter().map(|&p| p.into()).collect(), trusted: false }
     }
 
-    /// Makes a kernel of a generated source. Backends compile it with bounds checks and bounded loops.
+    /// Creates a kernel from a generated source. Backends compile it with bounds checks and limit its loops.
     pub fn generated(name: impl Into<String>, source: String) -> Self {
         Self { name: Cow::Owned(name.into()), parts: vec![source.into()], trusted: false }
     }
 
-    /// Lets backends compile the kernel without bounds checks and bounded loops.
+    /// Allows backends to compile the kernel without bounds checks and without limiting loops.
     ///
     /// # Safety
     /// With the parameters that its op sets, every access must be within its buffer and every loop must end.
@@ -37,37 +37,38 @@ impl Kernel {
         self
     }
 
-    /// Marks a kernel of `wgrad-shaders` as trusted: runtime checks cost up to half of its speed, because every loop
-    /// gets a counter of its own and is not unrolled.
+    /// Marks a kernel of `wgrad-shaders` as trusted. Runtime checks would cost up to half of its speed, because
+    /// they add a counter to every loop and prevent unrolling.
     ///
-    /// Each of these kernels compares its position with the size in `params` before it stores, clamps or guards the
-    /// positions that it loads, and loops over sizes from `params`; the backend binds buffers at least as long as their
-    /// specs. `tests/parity.rs` runs them at ragged, single-row and odd sizes, and `tests/shaders.rs` matches the
-    /// parameters of every launch.
+    /// Each kernel of that crate compares a position with the size in `params` before it stores an element, clamps
+    /// or checks the positions that it loads from, and bounds its loops with sizes from `params`. The backend
+    /// binds buffers that are at least as long as their specs. `tests/parity.rs` runs the kernels with single rows
+    /// and with sizes that are odd or not multiples of a block, and `tests/shaders.rs` compares the parameters of
+    /// every launch with the shader.
     pub(crate) fn bundled(mut self) -> Self {
         self.trusted = true;
         self
     }
 
-    /// Returns whether the kernel may be compiled without checks.
+    /// Returns whether the kernel may be compiled without runtime checks.
     pub fn is_trusted(&self) -> bool {
         self.trusted
     }
 
-    /// Returns the whole source.
+    /// Returns the complete source.
     pub fn source(&self) -> String {
         self.parts.join("\n")
     }
 }
 
-/// Buffer of an op, as its launch names it.
+/// Buffer that a launch of an op binds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operand {
     /// Input `i`.
     Input(usize),
     /// Output `i`.
     Output(usize),
-    /// Scratch space `i`, as reserved by [`Launch::scratch`].
+    /// Temporary buffer `i`, reserved with [`Launch::scratch`].
     Scratch(usize),
 }
 
@@ -93,13 +94,13 @@ impl From<f32> for Param {
 }
 
 impl From<usize> for Param {
-    /// Converts a size; those of buffers within binding limits always fit.
+    /// Converts a size. The sizes of buffers within the binding limits always fit into 32 bits.
     fn from(value: usize) -> Self {
         Self::U32(u32::try_from(value).unwrap_or(u32::MAX))
     }
 }
 
-/// Value of a WGSL `override`: a number, a size, or a flag as 1 or 0.
+/// Value of a WGSL `override`. A flag is 1 or 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Constant(pub f64);
 
@@ -124,29 +125,30 @@ impl From<bool> for Constant {
 /// Number of threads or workgroups of a launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Grid {
-    /// Threads per axis: the backend divides by the kernel's own workgroup size and rounds up.
+    /// Threads per axis. The backend divides by the kernel's workgroup size and rounds up.
     Threads([usize; 3]),
     /// Workgroups per axis.
     Groups([usize; 3]),
-    /// One workgroup per block of `elements` elements of each of the op's inputs, which are side by side in a buffer
-    /// ([`Op::side_by_side`](crate::Op::side_by_side)). The WGSL variable `x` is bound to that buffer, `table` to three
-    /// numbers per workgroup: the block's first element in `x`, its number of elements, and its index among the blocks
-    /// of all inputs. The member `blocks` of the parameters is the number of blocks. If the inputs need several
-    /// buffers, there is a launch per buffer.
+    /// One workgroup per block of `elements` elements of an input. The op's inputs are placed next to each other
+    /// in one buffer ([`Op::side_by_side`](crate::Op::side_by_side)), which is bound to the WGSL variable `x`. The
+    /// variable `table` is bound to three numbers per workgroup: the position of the block's first element in `x`,
+    /// the number of elements of the block, and the index of the block among those of all inputs. The backend sets
+    /// `params.blocks` to the number of blocks. If the inputs need several buffers, the kernel is launched once
+    /// per buffer.
     Blocks {
-        /// The WGSL variable of the buffer.
+        /// The name of the WGSL variable that the inputs' buffer is bound to.
         x: &'static str,
-        /// The WGSL variable of the table.
+        /// The name of the WGSL variable that the table of blocks is bound to.
         table: &'static str,
-        /// Number of elements of a block.
+        /// The number of elements of a block.
         elements: usize,
     },
 }
 
-/// Launch of one kernel. Buffers, parameters and constants have the names that the WGSL gives them.
+/// Launch of one kernel. Buffers, parameters and constants are identified by their names in the WGSL source.
 ///
-/// A grid with only an x axis may be folded into y if it has more workgroups than a dimension allows: a kernel
-/// computes its linear position as `group.x + group.y * num_workgroups.x`.
+/// A grid with only an x axis that exceeds the maximum number of workgroups of an axis is folded into y, so
+/// kernels compute the linear workgroup index as `group.x + group.y * num_workgroups.x`.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Dispatch {
@@ -154,22 +156,23 @@ pub struct Dispatch {
     pub kernel: Kernel,
     /// The entry point.
     pub entry: &'static str,
-    /// WGSL variable → buffer.
+    /// The buffer of each WGSL variable.
     pub bindings: Vec<(&'static str, Operand)>,
-    /// Member of the uniform `params` → value.
+    /// The value of each member of the uniform struct `params`.
     pub params: Vec<(&'static str, Param)>,
-    /// WGSL `override` → value.
+    /// The value of each WGSL `override`.
     pub constants: Vec<(&'static str, f64)>,
-    /// The threads or workgroups.
+    /// The number of threads or workgroups.
     pub grid: Grid,
-    /// Maximum iterations of the loops of one thread, if they grow with the data; 0 if not. See [`Limits::iterations`].
+    /// Maximum iterations of all loops of one thread if they grow with the data, else 0. See
+    /// [`Limits::iterations`].
     pub iterations: usize,
-    /// Number of threads that divide the loops counted by `iterations`: those of a workgroup, or 1.
+    /// Number of threads that share the iterations of a loop: those of a workgroup, or 1.
     pub shared_by: usize,
 }
 
 impl Dispatch {
-    /// Makes a dispatch without bindings, parameters and constants.
+    /// Creates a dispatch without bindings, parameters and constants.
     pub fn new(kernel: Kernel, entry: &'static str, grid: Grid) -> Self {
         let (bindings, params, constants) = (vec![], vec![], vec![]);
         Self { kernel, entry, bindings, params, constants, grid, iterations: 0, shared_by: 1 }
@@ -181,7 +184,7 @@ impl Dispatch {
         self
     }
 
-    /// Sets a member of the uniform `params`.
+    /// Sets a member of the uniform struct `params`.
     pub fn param(mut self, name: &'static str, value: impl Into<Param>) -> Self {
         self.params.push((name, value.into()));
         self
@@ -192,9 +195,10 @@ impl Dispatch {
         Self { iterations, ..self }
     }
 
-    /// Declares `loops` loops of `each` iterations that `threads` neighbouring threads of a workgroup divide evenly.
+    /// Declares `loops` loops of `each` iterations, which `threads` neighbouring threads of a workgroup share
+    /// evenly.
     ///
-    /// `threads` is the kernel's `@workgroup_size`, or its override `THREADS`; `tests/shaders.rs` compares them.
+    /// `threads` is the kernel's `@workgroup_size` or its override `THREADS`, which `tests/shaders.rs` verifies.
     pub fn iterations_shared(self, loops: usize, each: usize, threads: usize) -> Self {
         Self { iterations: loops * each.div_ceil(threads), shared_by: threads, ..self }
     }
@@ -206,7 +210,7 @@ impl Dispatch {
     }
 }
 
-/// Dispatches and scratch buffers of an op, as its [`Op::launch`](crate::Op::launch) adds them.
+/// Dispatches and temporary buffers of an op, which [`Op::launch`](crate::Op::launch) adds.
 #[derive(Debug)]
 pub struct Launch<'a> {
     /// The inputs, in order.
@@ -215,11 +219,11 @@ pub struct Launch<'a> {
     pub outputs: &'a [Spec],
     /// The device's limits.
     pub limits: &'a Limits,
-    /// The dispatches so far, in order of execution.
+    /// The dispatches added so far, in order of execution.
     pub dispatches: Vec<Dispatch>,
-    /// The scratch buffers so far.
+    /// The temporary buffers reserved so far.
     pub scratch: Vec<Spec>,
-    /// The choices among variants so far.
+    /// The choices among variants of a kernel so far.
     pub choices: Vec<TuningChoice>,
 }
 
@@ -234,16 +238,17 @@ impl<'a> Launch<'a> {
         self.dispatches.push(dispatch);
     }
 
-    /// Reserves a buffer for the time in which this op runs.
+    /// Reserves a temporary buffer, which exists only while this op runs.
     pub fn scratch(&mut self, spec: Spec) -> Operand {
         self.scratch.push(spec);
         Operand::Scratch(self.scratch.len() - 1)
     }
 
-    /// Returns the index of the variant that [`Limits::choices`] has for the tuning key, else `default`.
+    /// Returns the index of the variant that [`Limits::choices`] contains for the tuning key `key`, else
+    /// `default`.
     ///
-    /// A tuning key is the op's name and the sizes that its speed depends on, such as `matmul 512x1024x2048 nt`. The
-    /// choice is added to [`Self::choices`], for tuning.
+    /// A tuning key consists of the op's name and the sizes that its speed depends on, such as
+    /// `matmul 512x1024x2048 nt`. The choice is added to [`Self::choices`], which tuning reads.
     pub fn choose(&mut self, key: &str, variants: &[&'static str], default: usize) -> usize {
         let wanted = self.limits.choices.get(key);
         let chosen = wanted.and_then(|name| variants.iter().position(|variant| *variant == name)).unwrap_or(default);

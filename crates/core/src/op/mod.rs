@@ -21,45 +21,47 @@ use reference::Reference;
 
 use crate::{Accuracy, InvalidArgument, Shape, View};
 
-/// Structured op: an op whose elements depend on more of its inputs than the elements at the same position.
+/// Structured op: an op whose output elements depend on more than the input elements at the same position.
 ///
-/// An op is plain data, its attributes. `Debug` must print all of them, because two nodes with the same inputs whose
-/// ops print alike are merged. An op is either a *view*, which implements [`Op::view`] and runs no kernel, or has a
-/// reference and a launch.
+/// The type that implements this trait contains the op's attributes. `Debug` must print all of them, because two
+/// nodes with equal inputs are merged if their ops print the same text. An op is either a *view*, which implements
+/// [`Op::view`] and runs no kernel, or implements [`Op::reference`] and [`Op::launch`].
 pub trait Op: Debug + Send + Sync + 'static {
-    /// Returns the name, as in error messages and plans.
+    /// Returns the name that error messages and plans print.
     fn name(&self) -> &'static str;
 
-    /// Returns the Rust type: two ops are the same only if their types are. Not to be overridden.
+    /// Returns the Rust type, because only ops of the same type can be equal. Must not be overridden.
     fn kind(&self) -> TypeId {
         TypeId::of::<Self>()
     }
 
-    /// Returns the shapes and types of the outputs: the shape rule.
+    /// Applies the shape rule: returns the shapes and types of the outputs.
     ///
     /// # Errors
-    /// [`InvalidArgument`] when the op cannot take these inputs, with likely fixes.
+    /// When the op cannot take these inputs. The error includes likely fixes.
     fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument>;
 
-    /// Traces the gradient rule: reads cotangents, and sets the gradient of each input that needs one.
+    /// Traces the gradient rule, which reads the gradients of the outputs and sets the gradient of each input that
+    /// needs one.
     fn backward(&self, at: &mut Backward);
 
-    /// Returns whether the gradient rule is by design not the derivative, as that of a straight-through estimator; it
-    /// is then not compared with finite differences.
+    /// Returns whether the gradient rule deliberately differs from the derivative, as for a straight-through
+    /// estimator. Such a rule is not compared with finite differences.
     fn estimated(&self) -> bool {
         false
     }
 
-    /// Returns the op as a view of its input, if it only rearranges elements. Must succeed on a contiguous input.
+    /// Returns the output as a view of the input's buffer, if the op only rearranges elements. `_of` is the
+    /// input's view of that buffer. Must return a view if the input is contiguous.
     fn view(&self, _of: &View) -> Option<View> {
         None
     }
 
-    /// Returns the outputs that take an *epilogue*: pointwise ops that read them and run where the kernel stores an
-    /// element, so that they need no dispatch of their own.
+    /// Returns the indices of the outputs that accept an *epilogue*: pointwise ops that are applied to an element
+    /// where the kernel stores it, so that they need no separate dispatch.
     ///
-    /// A kernel that binds such an output to the WGSL variable `y` stores each of its elements exactly once, by calling
-    /// `store_y(at, value)` with the linear position, never reads it back, and defines
+    /// A kernel that binds such an output to the WGSL variable `y` must store each element exactly once by calling
+    /// `store_y(at, value)` with the linear position, must never read an element back, and must define
     ///
     /// ```wgsl
     /// fn store_y(at: u32, value: f32) {
@@ -67,22 +69,23 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// }
     /// ```
     ///
-    /// which the planner replaces by the epilogue. With several dispatches, this holds for those that bind the output.
+    /// which is replaced with the epilogue's code. If the op has several dispatches, this applies to those that
+    /// bind the output.
     fn epilogues(&self) -> &'static [usize] {
         &[]
     }
 
-    /// Returns whether kernels read all inputs as one buffer: the planner places them side by side where it can. See
-    /// [`Grid::Blocks`].
+    /// Returns whether the kernel reads all inputs from one buffer. The planner then places the inputs next to
+    /// each other where it can. See [`Grid::Blocks`].
     fn side_by_side(&self) -> bool {
         false
     }
 
-    /// Returns the inputs that take a *prologue*: pointwise ops that compute them and run where the kernel loads an
-    /// element.
+    /// Returns the indices of the inputs that accept a *prologue*: pointwise ops that compute an input's element
+    /// where the kernel loads it.
     ///
-    /// A kernel that binds such an input to the WGSL variable `x` reads each of its elements exactly once, by calling
-    /// `load_x(at)` with the linear position, and defines
+    /// A kernel that binds such an input to the WGSL variable `x` must read each element exactly once by calling
+    /// `load_x(at)` with the linear position, and must define
     ///
     /// ```wgsl
     /// fn load_x(at: u32) -> f32 {
@@ -95,25 +98,27 @@ pub trait Op: Debug + Send + Sync + 'static {
 
     /// Returns whether the sum of an output over `axes` is zero by construction, so that it need not be computed.
     ///
-    /// An example is the gradient of a batch norm's input: a constant added to a channel does not change the result.
+    /// An example is the gradient with respect to the input of a batch norm, summed per channel: adding a constant
+    /// to a channel does not change the result of the batch norm.
     fn vanishes(&self, _output: usize, _of: &Shape, _axes: &[usize]) -> bool {
         false
     }
 
-    /// Returns the roundings of a result in `f32` for these inputs, from which [`crate::bound`] computes an error
-    /// bound.
+    /// Returns how many roundings an `f32` result contains for these inputs, from which [`crate::bound`] computes
+    /// an error bound.
     ///
-    /// The longest sum matters most. The default assumes a sum over the whole largest input, the loosest bound.
+    /// The longest sum matters most. The default assumes a sum over all elements of the largest input, which is
+    /// the loosest bound.
     fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
         Accuracy::new().steps(4.0).terms(inputs.iter().map(|spec| spec.shape.numel()).max().unwrap_or(1))
     }
 
-    /// Runs the CPU reference, which sums in `f64`. See [`crate::both`].
+    /// Runs the CPU reference, which computes sums in `f64`. See [`crate::both`].
     fn reference(&self, _at: Reference<'_>) {
         unreachable!("{} is a view and has no reference", self.name())
     }
 
-    /// Adds the kernels to dispatch.
+    /// Adds the dispatches of the op's kernels to `_at`.
     fn launch(&self, _at: &mut Launch<'_>) {
         unreachable!("{} is a view and has no kernel", self.name())
     }

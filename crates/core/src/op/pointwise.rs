@@ -1,8 +1,8 @@
-//! Pointwise ops as data: each declares its WGSL, its CPU reference and its gradient rule.
+//! Pointwise ops as data: each declares a WGSL expression, a CPU reference and a gradient rule.
 //!
-//! A pointwise op computes element `i` from elements `i` of its arguments, so that several can run in one loop. The
-//! planner fuses them into clusters; the GPU backend generates a kernel of a cluster, the CPU backend runs it in
-//! blocks.
+//! A pointwise op computes element `i` from elements `i` of its arguments, so that several ops can run in one
+//! loop. The planner fuses them into groups called clusters. The GPU backend generates a kernel for each cluster,
+//! and the CPU backend evaluates a cluster on one block of elements after another.
 
 use crate::autodiff::Backward;
 use crate::op::reference::{Buffers, Reference, Slice, SliceMut};
@@ -10,19 +10,19 @@ use crate::{Accuracy, DType, Element, Flushed, Real};
 
 /// Pointwise op, declared by [`pointwise!`](crate::pointwise).
 pub struct Pointwise {
-    /// The name, as in error messages and plans.
+    /// The name that error messages and plans print.
     pub name: &'static str,
     /// The names of the arguments, as the WGSL expression uses them.
     pub args: &'static [&'static str],
     /// The element types of the arguments.
     pub types: &'static [DType],
-    /// The names of the attributes, constants that become literals in the WGSL expression.
+    /// The names of the attributes: numbers that become literals in the WGSL expression.
     pub attributes: &'static [&'static str],
     /// The element type of the result.
     pub out: DType,
     /// The WGSL expression.
     pub wgsl: &'static str,
-    /// The source of WGSL functions that the expression calls; empty if there are none.
+    /// The source of the WGSL functions that the expression calls; empty if it calls none.
     pub library: &'static str,
     /// The reference in single precision, over a block of elements.
     pub block_f32: fn(&Block<'_, f32>, SliceMut<'_, f32>),
@@ -30,18 +30,18 @@ pub struct Pointwise {
     pub block_f64: fn(&Block<'_, f64>, SliceMut<'_, f64>),
     /// The reference in a precision that flushes subnormal results to zero, for error bounds.
     pub block_flushed: fn(&Block<'_, Flushed>, SliceMut<'_, Flushed>),
-    /// The number of correctly rounded operations in sequence with the same error: 1 for arithmetic, 4 for `exp` by
-    /// WGSL's table of accuracies. See [`crate::bound`].
+    /// The error of the op, as the number of correctly rounded operations in sequence that have this error: 1 for
+    /// arithmetic, 4 for `exp` according to the accuracy table of the WGSL specification. See [`crate::bound`].
     pub steps: f64,
     /// The gradient rule; `None` if the gradient is zero everywhere (comparisons, rounding, integers).
     pub backward: Option<fn(&mut Backward)>,
-    /// True if the gradient rule is by design not the derivative, as that of a straight-through estimator; it is then
-    /// not compared with finite differences.
+    /// True if the gradient rule deliberately differs from the derivative, as for a straight-through estimator.
+    /// Such a rule is not compared with finite differences.
     pub estimated: bool,
 }
 
 impl Pointwise {
-    /// Returns the roundings of a result: those of its `steps`. Integers are exact.
+    /// Returns the accuracy of a result: that of [`Self::steps`] operations, or exact for integers.
     pub fn accuracy(&self) -> Accuracy {
         if self.out == DType::U32 { Accuracy::EXACT } else { Accuracy::new().steps(self.steps) }
     }
@@ -68,8 +68,8 @@ pub struct Block<'a, F> {
     pub attributes: &'a [f64],
 }
 
-/// Loop of a pointwise op over a block, in any precision. [`pointwise!`](crate::pointwise) implements it from a
-/// reference.
+/// Loop of a pointwise op over a block, in any precision. [`pointwise!`](crate::pointwise) implements this trait
+/// from the reference expression.
 pub trait Loop {
     /// Computes all elements of `out`.
     fn run<F: Real>(block: &Block<'_, F>, out: SliceMut<'_, F>);
@@ -77,9 +77,9 @@ pub trait Loop {
 
 /// Runs `work` with the widest vector instructions of the machine.
 ///
-/// It is compiled once for each instruction set. The closure and its hot functions must be `#[inline(always)]`, because
-/// a function that is not inlined is compiled for the smallest set. No two operations are fused, so that results are
-/// the same on all machines.
+/// `work` is compiled once for each instruction set. The closure and its hot functions must be
+/// `#[inline(always)]`, because a function that is not inlined is compiled only for the smallest instruction set.
+/// No multiplications and additions are fused, so that results are equal on all machines.
 pub fn vectorized<R>(work: impl FnOnce() -> R) -> R {
     struct Call<W>(W);
 
@@ -105,9 +105,9 @@ pub fn in_vectors<L: Loop>(block: &Block<'_, f32>, out: SliceMut<'_, f32>) {
 
 /// Precision in which plans run on the CPU.
 pub trait Precision: Real + Element {
-    /// Returns the loop of a pointwise op in this precision.
+    /// Returns the loop that computes a pointwise op in this precision.
     fn block(op: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>);
-    /// Wraps the buffers of an op for its reference.
+    /// Wraps the buffers of an op, which the op's reference receives.
     fn reference(buffers: Buffers<'_, Self>) -> Reference<'_>;
 }
 
@@ -131,14 +131,14 @@ impl Precision for f64 {
 
 /// Declares a pointwise op: a `static` of type [`Pointwise`].
 ///
-/// - Arguments are `float` or `uint`; names of attributes are in brackets.
-/// - `wgsl:` is the WGSL expression. After it, `library:` is the source of functions that it calls, and `steps:` its
-///   error if that is larger than that of arithmetic: see [`Pointwise::steps`].
-/// - `reference<F>:` is the Rust expression over the number type `F`. After it, `estimated: true` declares that the
-///   gradient is not the derivative: see [`Pointwise::estimated`].
-/// - `backward(grad)` names the gradient of the result, `backward(grad, out)` also the result itself. A formula per
-///   argument follows, over tensors named as the arguments; an argument without a formula gets no gradient.
-///   `backward: none` declares that the gradient is zero everywhere.
+/// - Arguments are `float` or `uint`. The names of attributes follow in brackets.
+/// - `wgsl:` is the WGSL expression. After it, `library:` can add the source of functions that the expression
+///   calls, and `steps:` the error if it is larger than that of arithmetic (see [`Pointwise::steps`]).
+/// - `reference<F>:` is the same expression in Rust, generic over the number type `F`. After it, `estimated: true`
+///   can declare that the gradient rule deliberately differs from the derivative (see [`Pointwise::estimated`]).
+/// - `backward(grad): { … }` is the gradient rule: a formula per argument, in which `grad` is the gradient of the
+///   result and the arguments are tensors. `backward(grad, out)` also makes the result available. An argument
+///   without a formula receives no gradient. `backward: none` declares that the gradient is zero everywhere.
 ///
 /// ```
 /// use wgrad_core::{pointwise, Real};
@@ -172,7 +172,8 @@ macro_rules! pointwise {
             impl $crate::Loop for Body {
                 #[inline(always)]
                 fn run<$F: $crate::Real>(block: &$crate::Block<'_, $F>, out: $crate::SliceMut<'_, $F>) {
-                    // The slices are parameters, so that the compiler knows that they do not overlap.
+                    // The slices are passed as function parameters, because the compiler then knows that they do
+                    // not overlap.
                     #[inline(always)]
                     fn each<$F: $crate::Real>(
                         out: &mut [$crate::pointwise!(@element $out $F)],
@@ -260,8 +261,9 @@ macro_rules! pointwise {
     };
 }
 
-/// Declares the pointwise ops of a file as [`pointwise!`](crate::pointwise), and their list `OPS`. An op declared with
-/// `… -> float as name` becomes the method `name` of [`Tensor`](crate::Tensor), whose first argument is the tensor.
+/// Declares the pointwise ops of a file, with the syntax of [`pointwise!`](crate::pointwise), and the list `OPS`
+/// of them. For an op declared with `… -> float as name`, it also adds the method `name` to
+/// [`Tensor`](crate::Tensor), which passes the tensor as the op's first argument.
 macro_rules! pointwise_ops {
     (@ops $(
         $(#[$doc:meta])*

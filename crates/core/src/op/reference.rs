@@ -1,10 +1,10 @@
-//! Buffers of an op's CPU reference, which runs in `f32` and in `f64` from one source.
+//! Buffers of an op's CPU reference, a single generic function that runs in `f32` and in `f64`.
 
 use std::ops::Range;
 
 use crate::{Real, Spec};
 
-/// Buffer to be read.
+/// Buffer that a reference reads.
 #[derive(Clone, Copy, Debug)]
 pub enum Slice<'a, F> {
     /// Floats.
@@ -13,7 +13,7 @@ pub enum Slice<'a, F> {
     Uint(&'a [u32]),
 }
 
-/// Buffer to be written.
+/// Buffer that a reference writes.
 #[derive(Debug)]
 pub enum SliceMut<'a, F> {
     /// Floats.
@@ -23,7 +23,7 @@ pub enum SliceMut<'a, F> {
 }
 
 impl<'a, F> Slice<'a, F> {
-    /// Returns the floats; the shape rule has checked the type.
+    /// Returns the elements as floats. Panics if they are integers, which the op's shape rule rules out.
     pub fn float(self) -> &'a [F] {
         match self {
             Self::Float(values) => values,
@@ -31,7 +31,7 @@ impl<'a, F> Slice<'a, F> {
         }
     }
 
-    /// Returns the integers; the shape rule has checked the type.
+    /// Returns the elements as integers. Panics if they are floats, which the op's shape rule rules out.
     pub fn uint(self) -> &'a [u32] {
         match self {
             Self::Uint(values) => values,
@@ -39,7 +39,7 @@ impl<'a, F> Slice<'a, F> {
         }
     }
 
-    /// Returns a range of the elements.
+    /// Returns the elements of the range `at`.
     pub(crate) fn read(self, at: Range<usize>) -> Self {
         match self {
             Self::Float(values) => Self::Float(&values[at]),
@@ -49,7 +49,7 @@ impl<'a, F> Slice<'a, F> {
 }
 
 impl<'a, F> SliceMut<'a, F> {
-    /// Returns the floats; the shape rule has checked the type.
+    /// Returns the elements as floats. Panics if they are integers, which the op's shape rule rules out.
     pub fn float(self) -> &'a mut [F] {
         match self {
             Self::Float(values) => values,
@@ -57,7 +57,7 @@ impl<'a, F> SliceMut<'a, F> {
         }
     }
 
-    /// Returns the integers; the shape rule has checked the type.
+    /// Returns the elements as integers. Panics if they are floats, which the op's shape rule rules out.
     pub fn uint(self) -> &'a mut [u32] {
         match self {
             Self::Uint(values) => values,
@@ -65,7 +65,7 @@ impl<'a, F> SliceMut<'a, F> {
         }
     }
 
-    /// Returns a range of the elements, to be read.
+    /// Returns the elements of the range `at`, for reading.
     pub(crate) fn read(&self, at: Range<usize>) -> Slice<'_, F> {
         match self {
             Self::Float(values) => Slice::Float(&values[at]),
@@ -73,7 +73,7 @@ impl<'a, F> SliceMut<'a, F> {
         }
     }
 
-    /// Returns a range of the elements, to be written.
+    /// Returns the elements of the range `at`, for writing.
     pub(crate) fn write(&mut self, at: Range<usize>) -> SliceMut<'_, F> {
         match self {
             Self::Float(values) => SliceMut::Float(&mut values[at]),
@@ -81,7 +81,7 @@ impl<'a, F> SliceMut<'a, F> {
         }
     }
 
-    /// Splits off the first `n` elements.
+    /// Splits the buffer after the first `n` elements.
     pub(crate) fn split_at(self, n: usize) -> (Self, Self) {
         match self {
             Self::Float(values) => {
@@ -96,7 +96,7 @@ impl<'a, F> SliceMut<'a, F> {
     }
 }
 
-/// Buffers of an op in one precision.
+/// Buffers of an op, in the precision `F`.
 #[derive(Debug)]
 pub struct Buffers<'a, F> {
     input_specs: &'a [Spec],
@@ -135,33 +135,33 @@ impl<'a, F: Real> Buffers<'a, F> {
         self.inputs.len()
     }
 
-    /// Returns input `i`, which holds floats.
+    /// Returns the elements of input `i`, which must be floats.
     pub fn float(&self, i: usize) -> &'a [F] {
         self.inputs[i].float()
     }
 
-    /// Returns input `i`, which holds integers.
+    /// Returns the elements of input `i`, which must be integers.
     pub fn uint(&self, i: usize) -> &'a [u32] {
         self.inputs[i].uint()
     }
 
-    /// Takes output `i`, which holds floats. Panics if it was taken before.
+    /// Takes the elements of output `i` for writing; they must be floats. Panics if called twice for an output.
     pub fn out(&mut self, i: usize) -> &'a mut [F] {
         self.outputs[i].take().expect("an output is taken once").float()
     }
 
-    /// Takes output `i`, which holds integers. Panics if it was taken before.
+    /// Takes the elements of output `i` for writing; they must be integers. Panics if called twice for an output.
     pub fn out_uint(&mut self, i: usize) -> &'a mut [u32] {
         self.outputs[i].take().expect("an output is taken once").uint()
     }
 }
 
-/// Buffers of an op in either precision; [`both!`](crate::both) matches on it.
+/// Buffers of an op in one of two precisions. [`both!`](crate::both) runs generic code on them.
 #[derive(Debug)]
 pub enum Reference<'a> {
     /// Single precision, for training without a GPU.
     F32(Buffers<'a, f32>),
-    /// Double precision, for reference values.
+    /// Double precision, to compute reference values for tests.
     F64(Buffers<'a, f64>),
 }
 

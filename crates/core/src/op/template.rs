@@ -1,24 +1,25 @@
-//! WGSL templates: valid shaders that an op specialises when it writes a kernel.
+//! WGSL templates: valid shaders that an op specialises to generate a kernel.
 //!
-//! Overrides cannot change types, leave out bindings or unroll loops, and no back end of naga asks a driver to unroll.
-//! A template marks the parts that may change, by these forms and no others:
+//! WGSL `override` constants cannot change types, omit bindings or unroll loops, and naga's back ends do not ask
+//! the driver to unroll. In a template, only the following parts can be changed:
 //!
-//! | in the shader | in Rust | effect |
+//! | in the shader | method | effect |
 //! |---|---|---|
-//! | `const NAME = 4u;` | [`set`](Template::set) | replaces the literal; a number keeps its suffix |
-//! | `…; // if flag` | [`flag`](Template::flag) | leaves the line out if the flag is off |
-//! | `for (var i = 0u; i < NAME; i++) { // unroll` | always | unrolls the loop, `NAME` times, also nested ones |
-//! | `… { // unroll flag` | [`flag`](Template::flag) | the same if the flag is on |
+//! | `const NAME = 4u;` | [`set`](Template::set) | replaces the literal but keeps its suffix |
+//! | `…; // if flag` | [`flag`](Template::flag) | omits the line if the flag is off |
+//! | `for (var i = 0u; i < NAME; i++) { // unroll` | none | unrolls the loop, which runs `NAME` times; nested loops too |
+//! | `… { // unroll flag` | [`flag`](Template::flag) | unrolls the loop if the flag is on |
 //! | `sum_i0_j0` | [`repeat`](Template::repeat) | writes the line once for `i0`, `i1`, … |
-//! | `@workgroup_size(64)` | [`workgroup`](Template::workgroup) | replaces the size |
-//! | `operand_edge` | [`replace`](Template::replace) | replaces a text that must occur |
+//! | `@workgroup_size(64)` | [`workgroup`](Template::workgroup) | replaces the workgroup size |
+//! | `operand_edge` | [`replace`](Template::replace) | replaces this text |
 //!
-//! Everything that is set, flagged, repeated or replaced must occur in the template, and every flag of the template
-//! must be given. Any other comment after code on a line is an error, so that a misspelt mark is not overlooked.
+//! Everything that is set, repeated or replaced and every flag must occur in the template, and every flag in the
+//! template must be turned on or off. A comment after code that is none of these marks is reported as an error, so
+//! that a misspelt mark is not overlooked.
 
 use std::fmt::{self, Display};
 
-/// Shader with the changes that make it a kernel.
+/// Shader template with the changes to apply.
 #[derive(Debug)]
 pub(crate) struct Template<'a> {
     name: &'a str,
@@ -29,7 +30,7 @@ pub(crate) struct Template<'a> {
     replacements: Vec<(String, String)>,
 }
 
-/// Error in a template or in a change to it, with the template's name.
+/// Error: a template is malformed, or a change does not fit it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Malformed {
     template: String,
@@ -42,7 +43,7 @@ impl Display for Malformed {
     }
 }
 
-/// Mark after the code of a line.
+/// Mark in a comment after the code of a line: `// if flag`, `// unroll` or `// unroll flag`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark<'a> {
     If(&'a str),
@@ -50,7 +51,7 @@ enum Mark<'a> {
 }
 
 impl<'a> Mark<'a> {
-    /// Returns the mark of a line, if it has one.
+    /// Returns the mark of a line, or an error if the comment after the code is not a mark.
     fn of(line: &'a str) -> Result<Option<Self>, String> {
         let Some((code, comment)) = line.split_once("// ") else { return Ok(None) };
         if code.trim().is_empty() {
@@ -65,10 +66,10 @@ impl<'a> Mark<'a> {
     }
 }
 
-/// Head of a loop: `for (var name = 0u; name < bound; name++) {`.
+/// First line of a loop: `for (var name = 0u; name < bound; name++) {`.
 struct Head<'a> {
     name: &'a str,
-    /// The suffix of its integers; for an untyped 0 it is `i`.
+    /// The suffix of the counter's literals: `u` or `i`. For `0` without a suffix, it is `i`.
     suffix: &'a str,
     bound: &'a str,
 }
@@ -88,42 +89,43 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Returns the literal of the line `const NAME = literal;`, if the line is that.
+/// Returns the literal if the line is `const NAME = literal;` for the constant `name`.
 fn literal<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     line.strip_prefix("const ")?.strip_prefix(name)?.strip_prefix(" = ")?.strip_suffix(';')
 }
 
-/// Returns the suffix of an integer literal: `i`, `u` or empty. None if the literal is no integer.
+/// Returns the suffix of an integer literal: `i`, `u` or empty. `None` if the literal is not an integer.
 fn suffix(literal: &str) -> Option<&str> {
     let digits = literal.trim_end_matches(['i', 'u']);
     digits.parse::<i64>().ok().map(|_| &literal[digits.len()..])
 }
 
 impl<'a> Template<'a> {
-    /// Makes a template of the texts of shaders, one after another; `name` is for errors.
+    /// Creates a template from shader sources, which are joined. Errors print `name`.
     pub(crate) fn new(name: &'a str, parts: &[&str]) -> Self {
         let source = parts.iter().map(|part| part.strip_suffix('\n').unwrap_or(part)).collect::<Vec<_>>().join("\n");
         Self { name, source, constants: vec![], flags: vec![], repeats: vec![], replacements: vec![] }
     }
 
-    /// Sets a constant.
+    /// Sets the value of a constant.
     pub(crate) fn set(mut self, name: &'a str, value: impl Display) -> Self {
         self.constants.push((name, value.to_string()));
         self
     }
 
-    /// Sets constants.
+    /// Sets the values of several constants.
     pub(crate) fn set_all<V: Display>(self, constants: &[(&'a str, V)]) -> Self {
         constants.iter().fold(self, |template, (name, value)| template.set(name, value))
     }
 
-    /// Turns a flag on or off.
+    /// Turns a flag on or off, for the lines marked with it.
     pub(crate) fn flag(mut self, name: &'a str, on: bool) -> Self {
         self.flags.push((name, on));
         self
     }
 
-    /// Repeats lines that contain `counter`, such as `i0` in `sum_i0`, `times` times.
+    /// Writes each line that contains `counter`, such as `i0` in `sum_i0`, `times` times, with `i0`, `i1` and so
+    /// on.
     pub(crate) fn repeat(mut self, counter: &'a str, times: usize) -> Self {
         self.repeats.push((counter, times));
         self
@@ -135,7 +137,7 @@ impl<'a> Template<'a> {
         self
     }
 
-    /// Sets the number of threads of a workgroup, in a template with one entry point.
+    /// Sets the number of threads per workgroup. The template must have exactly one entry point.
     pub(crate) fn workgroup(self, threads: usize) -> Self {
         let written = self.source.split_once("@workgroup_size(").and_then(|(_, rest)| rest.split_once(')'));
         let written = written.map_or_else(String::new, |(size, _)| size.to_owned());
@@ -145,7 +147,8 @@ impl<'a> Template<'a> {
     /// Returns the kernel's source.
     ///
     /// # Panics
-    /// When the template is malformed or a change does not fit it: a mistake in an op, which every launch would show.
+    /// When the template is malformed or a change does not fit it. This is a bug in an op, which every launch
+    /// would reveal.
     pub(crate) fn write(&self) -> String {
         self.try_write().unwrap_or_else(|error| panic!("{error}"))
     }
@@ -194,7 +197,8 @@ impl<'a> Template<'a> {
         given.map(|(_, on)| *on).ok_or_else(|| format!("the flag {flag} is not given"))
     }
 
-    /// Adds `lines` to `out` with marked loops unrolled; `all` has the constants.
+    /// Adds `lines` to `out` with the marked loops unrolled. `all` are all lines of the template, among them the
+    /// constants that bound the loops.
     fn unrolled(&self, lines: &[&str], all: &[&str], out: &mut Vec<String>) -> Result<(), String> {
         let mut at = 0;
         while at < lines.len() {
@@ -231,7 +235,7 @@ impl<'a> Template<'a> {
     }
 }
 
-/// Returns `value` as a literal of the type of `literal`.
+/// Returns `value` as a literal of the same type as `literal`.
 fn replaced(literal: &str, value: &str) -> Result<String, String> {
     let flag = |text: &str| matches!(text, "true" | "false");
     match (suffix(literal), value.parse::<i64>()) {
@@ -241,7 +245,8 @@ fn replaced(literal: &str, value: &str) -> Result<String, String> {
     }
 }
 
-/// Returns the lines, with each that contains `counter`, such as `i0`, repeated `times` times for `i0`, `i1`, ….
+/// Returns the lines, in which each line that contains `counter`, such as `i0`, is repeated `times` times with
+/// `i0`, `i1`, ….
 fn repeated(lines: &[String], counter: &str, times: usize) -> Result<Vec<String>, String> {
     let letter = counter.trim_end_matches('0');
     let mut out = vec![];
@@ -261,7 +266,8 @@ fn repeated(lines: &[String], counter: &str, times: usize) -> Result<Vec<String>
     if found { Ok(out) } else { Err(format!("no line names {counter}")) }
 }
 
-/// Returns whether `counter` is an identifier of the line or, between underscores, part of one.
+/// Returns whether `counter` occurs in the line as an identifier, or as a part of an identifier that is delimited
+/// by underscores.
 fn names(line: &str, counter: &str) -> bool {
     line.match_indices(counter).any(|(at, _)| {
         let (before, after) = (line[..at].chars().next_back(), line[at + counter.len()..].chars().next());
@@ -325,8 +331,8 @@ mod tests {
         }
     }
 
-    /// The tests of kernels write every template as ops do; this one reads each mark of each file, with all flags on
-    /// and off.
+    /// Other tests write every template as ops do. This test checks every mark of every shader file, with all
+    /// flags turned on and with all flags turned off.
     #[test]
     fn every_mark_of_every_shader_is_read() {
         let mut flags = std::collections::BTreeSet::new();

@@ -1,30 +1,31 @@
-//! Choices among the variants of a kernel.
+//! Choices among the variants of an op's kernel.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// Choice of an op among the variants of a kernel.
+/// Choice that an op made among the variants of its kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TuningChoice {
-    /// The tuning key: the op's name and the sizes that its speed depends on, such as `matmul 512x1024x2048 nt`.
+    /// The tuning key, which consists of the op's name and the sizes that its speed depends on, such as
+    /// `matmul 512x1024x2048 nt`.
     pub key: String,
     /// The names of the variants that the device can run.
     pub variants: Vec<&'static str>,
-    /// The index of the variant that runs.
+    /// The index in `variants` of the chosen variant.
     pub chosen: usize,
 }
 
 impl TuningChoice {
-    /// Returns the name of the variant that runs.
+    /// Returns the name of the chosen variant.
     pub fn variant(&self) -> &'static str {
         self.variants[self.chosen]
     }
 }
 
-/// Map from tuning keys to names of variants; an op chooses for itself where its key has no entry.
+/// Map from tuning keys to names of kernel variants. An op whose key has no entry uses its default variant.
 ///
-/// Its text, one `key = variant` per line, keeps it between runs:
+/// The map can be saved as text, with one `key = variant` per line:
 ///
 /// ```
 /// use wgrad_core::TuningChoices;
@@ -37,19 +38,19 @@ impl TuningChoice {
 pub struct TuningChoices(Arc<BTreeMap<String, String>>);
 
 impl TuningChoices {
-    /// Returns the variant for a tuning key. An entry for the op alone, the first word of a key, holds for all its
-    /// keys.
+    /// Returns the variant for a tuning key. If the key has no entry, the entry for the op's name alone (the first
+    /// word of the key) is used.
     pub fn get(&self, key: &str) -> Option<&str> {
         let op = key.split(' ').next().unwrap_or(key);
         self.0.get(key).or_else(|| self.0.get(op)).map(String::as_str)
     }
 
-    /// Returns whether `key` has its own entry.
+    /// Returns whether there is an entry for exactly this key.
     pub fn contains(&self, key: &str) -> bool {
         self.0.contains_key(key)
     }
 
-    /// Sets the variant of a tuning key, or of all keys of an op.
+    /// Sets the variant for a tuning key, or for all keys of an op if `key` is the op's name.
     pub fn set(&mut self, key: impl Into<String>, variant: impl Into<String>) {
         Arc::make_mut(&mut self.0).insert(key.into(), variant.into());
     }
@@ -69,8 +70,8 @@ impl TuningChoices {
         self.0.is_empty()
     }
 
-    /// Parses the text of [`Display`](fmt::Display); other lines are skipped, because a cache may be of another
-    /// version.
+    /// Parses text written by [`Display`](fmt::Display). Lines of any other form are skipped, because the file may
+    /// be from another version.
     pub fn parse(text: &str) -> Self {
         let entry = |line: &str| line.split_once(" = ").map(|(key, variant)| (key.into(), variant.into()));
         Self(Arc::new(text.lines().filter_map(entry).collect()))

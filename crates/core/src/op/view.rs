@@ -1,4 +1,4 @@
-//! Views: maps from positions of a tensor to elements of a buffer.
+//! Views: strides that map the positions of a tensor to elements of a buffer.
 
 use crate::Shape;
 
@@ -7,31 +7,31 @@ use crate::Shape;
 pub struct View {
     /// The shape of the view.
     pub shape: Shape,
-    /// The stride of each axis in elements; 0 repeats an element.
+    /// The stride of each axis in elements. Along an axis with stride 0, the same element is repeated.
     pub strides: Vec<usize>,
-    /// The position of the first element.
+    /// The buffer position of the first element.
     pub offset: usize,
 }
 
 impl View {
-    /// Returns the view of a whole buffer in its own order.
+    /// Returns the view that contains a buffer of this shape in row-major order.
     pub fn contiguous(shape: &Shape) -> Self {
         Self { strides: shape.strides(), shape: shape.clone(), offset: 0 }
     }
 
-    /// Returns whether linear position `i` of the view is element `i` of the buffer.
+    /// Returns whether position `i` of the view is element `i` of the buffer, for every `i`.
     pub fn is_contiguous(&self) -> bool {
         let strides = self.shape.strides();
         self.offset == 0
             && self.shape.dims().iter().zip(&self.strides).zip(&strides).all(|((&n, a), b)| n <= 1 || a == b)
     }
 
-    /// Returns whether all positions read the same element.
+    /// Returns whether all positions of the view are the same buffer element.
     pub fn is_splat(&self) -> bool {
         self.shape.dims().iter().zip(&self.strides).all(|(&n, &stride)| n == 1 || stride == 0)
     }
 
-    /// Broadcasts the view to `shape` under NumPy's rules; `shape` must be one that it broadcasts to.
+    /// Broadcasts the view to `shape` under NumPy's rules. The view must be broadcastable to `shape`.
     pub fn broadcast(&self, shape: &Shape) -> Self {
         let lead = shape.rank() - self.shape.rank();
         let strides = (0..shape.rank())
@@ -43,7 +43,7 @@ impl View {
         Self { shape: shape.clone(), strides, offset: self.offset }
     }
 
-    /// Returns the view with its axes in the order `axes`.
+    /// Returns the view with the axes permuted into the order `axes`.
     pub fn permute(&self, axes: &[usize]) -> Self {
         Self {
             shape: axes.iter().map(|&a| self.shape.dims()[a]).collect::<Vec<_>>().into(),
@@ -61,7 +61,8 @@ impl View {
         }
     }
 
-    /// Changes the shape and keeps the elements. None if the result is no strided view of the buffer.
+    /// Returns a view with the same elements in another shape. `None` unless the view is contiguous or repeats a
+    /// single element.
     pub fn reshape(&self, shape: &Shape) -> Option<Self> {
         if self.is_splat() {
             return Some(Self { strides: vec![0; shape.rank()], shape: shape.clone(), offset: self.offset });
@@ -69,7 +70,7 @@ impl View {
         self.is_contiguous().then(|| Self::contiguous(shape))
     }
 
-    /// Returns the buffer position of linear position `i` of the view.
+    /// Returns the buffer position of the element at linear position `i` of the view.
     pub fn locate(&self, mut i: usize) -> usize {
         let mut at = self.offset;
         for (&size, &stride) in self.shape.dims().iter().zip(&self.strides).rev() {

@@ -1,10 +1,11 @@
-//! Axes of a tensor: arguments that name them, their checks, and the sizes before, inside and after them.
+//! Axes of a tensor: checks of axis arguments, and the products of the sizes before, inside and after a range of
+//! axes.
 
 use std::ops::Range;
 
 use crate::{InvalidArgument, Shape, Tensor};
 
-/// Axes of a reduction: one number, an array or a slice. Negative axes count from the end.
+/// Axes argument of a reduction: a number, an array or a slice. Negative numbers count from the last axis.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -14,7 +15,7 @@ use crate::{InvalidArgument, Shape, Tensor};
 /// assert_eq!(x.sum([0, -1]).shape().dims(), [3]);
 /// ```
 pub trait Dims {
-    /// Returns the axes, in the given order.
+    /// Returns the axes in the order in which they were passed.
     fn dims(&self) -> Vec<isize>;
 }
 
@@ -53,7 +54,7 @@ pub(crate) fn every(x: &Tensor) -> Vec<isize> {
     (0..x.shape().rank()).map(usize::cast_signed).collect()
 }
 
-/// Returns the shape after a reduction over `axes`; with `keep`, they keep size 1.
+/// Returns the shape after a reduction over `axes`; if `keep`, the reduced axes remain, with size 1.
 pub(crate) fn reduced(shape: &Shape, axes: &[usize], keep: bool) -> Shape {
     let size = |(axis, &size): (usize, &usize)| match (axes.contains(&axis), keep) {
         (false, _) => Some(size),
@@ -63,8 +64,8 @@ pub(crate) fn reduced(shape: &Shape, axes: &[usize], keep: bool) -> Shape {
     shape.dims().iter().enumerate().filter_map(size).collect::<Vec<_>>().into()
 }
 
-/// Returns the index of `axis`, which counts from the end when negative; else records an error and returns its invalid
-/// tensor.
+/// Returns the index of `axis`, which counts from the last axis if negative. If `x` has no such axis, records an
+/// error in the graph and returns an invalid tensor as `Err`.
 #[track_caller]
 pub(crate) fn resolve(x: &Tensor, op: &str, axis: isize) -> Result<usize, Tensor> {
     let shape = x.shape();
@@ -75,7 +76,7 @@ pub(crate) fn resolve(x: &Tensor, op: &str, axis: isize) -> Result<usize, Tensor
     Ok(index)
 }
 
-/// Resolves several axes as [`resolve`] does; they must differ.
+/// Resolves several axes as [`resolve`] does; naming an axis twice is recorded as an error, too.
 #[track_caller]
 pub(crate) fn resolve_all(x: &Tensor, op: &str, axes: &[isize]) -> Result<Vec<usize>, Tensor> {
     let mut resolved = Vec::with_capacity(axes.len());

@@ -1,7 +1,8 @@
-//! Ops, one file each, in folders by family.
+//! Ops, in one folder per family.
 //!
-//! A file holds the op's shape rule, gradient, CPU reference and launch, and its methods of [`Tensor`](crate::Tensor).
-//! A structured op has a shader of the same name in `shaders/`. A pointwise op is a WGSL expression and has no shader.
+//! A file contains an op's shape rule, gradient, CPU reference, launch code and methods on
+//! [`Tensor`](crate::Tensor). A structured op (every op that is not pointwise) has a shader of the same name in
+//! `shaders/`. A pointwise op is a WGSL expression and has no shader.
 
 pub(crate) mod axes;
 pub(crate) mod conv;
@@ -28,7 +29,7 @@ pub use spatial::{OutputSizes, Sizes};
 
 use crate::Pointwise;
 
-/// Returns every pointwise op of wgrad, file by file.
+/// Returns every pointwise op of wgrad, in the order of the source files.
 pub fn pointwise_ops() -> Vec<&'static Pointwise> {
     [
         pointwise::arithmetic::OPS,

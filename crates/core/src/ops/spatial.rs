@@ -1,8 +1,8 @@
-//! Parts common to convolutions and pooling: sizes per axis, setters of options, and checks of shapes.
+//! Code shared by convolutions and pooling: sizes per axis, option setters, and shape checks.
 
 use crate::{InvalidArgument, Shape};
 
-/// One size per spatial axis. A single number means the same size along each.
+/// One size per spatial axis. A single number means equal sizes along all axes.
 ///
 /// ```
 /// use wgrad_core::ops::Sizes;
@@ -29,7 +29,8 @@ impl<const D: usize> From<Sizes<D>> for [usize; D] {
     }
 }
 
-/// Output sizes of adaptive pooling: one number for all axes, or one per axis; `None` keeps the size of the input.
+/// Output sizes of adaptive pooling: a single number for all axes, or one number per axis; `None` keeps the size
+/// of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputSizes<const D: usize>(pub [Option<usize>; D]);
 
@@ -51,8 +52,8 @@ impl<const D: usize> From<[Option<usize>; D]> for OutputSizes<D> {
     }
 }
 
-/// Defines setters of options, each named after its field: `field: Type` takes `impl Into<Type>`, `field = Type`
-/// takes a `Type`.
+/// Defines option setters, each named after the field that it sets. A setter declared as `field: Type` accepts an
+/// `impl Into<Type>`, a setter declared as `field = Type` accepts a `Type`.
 macro_rules! setters {
     () => {};
     ($(#[$about:meta])* $field:ident: $takes:ty, $($rest:tt)*) => {
@@ -75,7 +76,7 @@ macro_rules! setters {
 }
 pub(crate) use setters;
 
-/// Extends sizes of one or two axes to two; `missing` is the size of a missing height.
+/// Returns sizes for two axes. If there is only one axis, the height gets the size `missing`.
 pub(crate) fn two<const D: usize>(sizes: [usize; D], missing: usize) -> [usize; 2] {
     let mut two = [missing; 2];
     two[2 - D..].copy_from_slice(&sizes);
@@ -105,12 +106,13 @@ pub(crate) fn images<const D: usize>(x: &Shape) -> Result<(usize, usize, [usize;
     Ok((batch, rest[0], sizes))
 }
 
-/// Returns the name of a spatial axis for messages; `axis` counts height, width.
+/// Returns the name of a spatial axis for error messages; with two axes, axis 0 is the height.
 pub(crate) fn name<const D: usize>(axis: usize) -> &'static str {
     if D == 1 { "length" } else { ["height", "width"][axis] }
 }
 
-/// Returns the first option that has a size of 0: its name, and the error without a fix.
+/// Returns the name of the first option that contains a size of 0, and the error, to which the caller may add a
+/// fix.
 pub(crate) fn zero<'a, const D: usize>(options: &[(&'a str, [usize; D])]) -> Option<(&'a str, InvalidArgument)> {
     let (name, sizes) = options.iter().find(|(_, sizes)| sizes.contains(&0))?;
     Some((name, InvalidArgument::new(format!("the {name} must be positive, not {sizes:?}"))))

@@ -1,9 +1,9 @@
-//! The third pass: fuses clusters into the kernels of adjacent ops, and groups parameter updates that follow the same
-//! rule.
+//! The third pass: fuses clusters (sets of pointwise ops that run in one loop) into the kernels of adjacent ops,
+//! and groups parameter updates with the same formula.
 //!
-//! A cluster that reads an op's output element by element is an *epilogue* of the op. A cluster that computes an op's
-//! input element by element is a *prologue*. Both run in the op's kernel if the op allows it. Clusters that update
-//! parameters run in a group instead, with all parameters in one task.
+//! A cluster that reads an op's output element by element is an *epilogue* of the op. A cluster that computes an
+//! op's input element by element is a *prologue*. Both run in the op's kernel if the op allows it. Clusters that
+//! update parameters are not attached to ops: they run in a group, one task that updates many parameters.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,14 +13,15 @@ use super::partition::Partition;
 use crate::graph::node::{NodeId, NodeKind, ValueId};
 use crate::{Kind, Op};
 
-/// Result of the pass. A cluster is identified by its *home*: the representative of its set before it was attached.
+/// Result of the pass. A cluster is identified by its *home*: the node that represented the cluster's set before
+/// the cluster was attached.
 #[derive(Default)]
 pub(super) struct Attached {
-    /// Home of each node whose cluster is attached or grouped.
+    /// The home of each node whose cluster is attached or grouped.
     homes: BTreeMap<NodeId, NodeId>,
-    /// Host op of each attached cluster.
+    /// The op in whose kernel each attached cluster runs, by the cluster's home.
     pub hosts: BTreeMap<NodeId, Host>,
-    /// Homes of the clusters of each group.
+    /// The clusters of each group, as their homes.
     pub groups: Vec<Vec<NodeId>>,
 }
 
@@ -60,7 +61,8 @@ pub(super) fn attach(sets: &mut Partition<'_>, fused: &Fused) -> Attached {
         attached.groups.push(group);
     }
     attached.groups.sort();
-    // The largest first: the limit on bindings may not allow all clusters that could join an op.
+    // The largest clusters are attached first, because the limit on bindings may not allow all clusters that could
+    // join an op.
     let mut largest: Vec<_> = clusters.iter().collect();
     largest.sort_by_key(|(_, members)| std::cmp::Reverse(sets.data.nodes[members[0]].outputs[0].shape.numel()));
     for (&home, members) in largest {
@@ -87,8 +89,8 @@ fn op<'a>(sets: &Partition<'a>, fused: &Fused, node: NodeId) -> Option<&'a dyn O
     }
 }
 
-/// Returns the ops whose epilogue a cluster can be: it reads their output only at the position that it writes. The
-/// latest op comes first, because the results of earlier ops are then already computed.
+/// Returns the ops that the cluster could be an epilogue of: the cluster reads an op's output only at the position
+/// that it writes. The latest op comes first, because the results of earlier ops have then been computed.
 fn epilogues(sets: &Partition<'_>, fused: &Fused, members: &[NodeId]) -> Vec<Host> {
     let elements = sets.data.nodes[members[0]].outputs[0].shape.numel();
     let mut found: BTreeMap<ValueId, bool> = BTreeMap::new();
@@ -106,7 +108,7 @@ fn epilogues(sets: &Partition<'_>, fused: &Fused, members: &[NodeId]) -> Vec<Hos
     elementwise.rev().map(|(value, _)| Host { op: value.node, side: Side::Epilogue(value.output) }).collect()
 }
 
-/// Returns the ops whose prologue a cluster can be: it computes the whole of one of their inputs.
+/// Returns the ops that the cluster could be a prologue of: the cluster computes every element of an op's input.
 fn prologues(sets: &Partition<'_>, fused: &Fused, members: &[NodeId]) -> Vec<Host> {
     let mut found = vec![];
     for reader in members.iter().flat_map(|&member| &sets.readers[member]).collect::<BTreeSet<_>>() {
@@ -127,7 +129,8 @@ fn prologues(sets: &Partition<'_>, fused: &Fused, members: &[NodeId]) -> Vec<Hos
     found
 }
 
-/// Returns whether a cluster reads results of the kernel that it would join, other than the element passed to it.
+/// Returns whether a cluster reads results of the kernel that it would join, other than the element that an
+/// epilogue receives from the op.
 fn reads_within(sets: &Partition<'_>, fused: &Fused, members: &[NodeId], Host { op, side }: Host) -> bool {
     let kernel = &sets.members[sets.root(op)];
     readings(sets, fused, members).any(|reading| {
@@ -136,14 +139,14 @@ fn reads_within(sets: &Partition<'_>, fused: &Fused, members: &[NodeId], Host { 
     })
 }
 
-/// Returns the readings of the members' inputs that no member computes.
+/// Returns how the members read those of their inputs that no member computes.
 fn readings<'a>(sets: &Partition<'_>, fused: &'a Fused, members: &'a [NodeId]) -> impl Iterator<Item = &'a Reading> {
     let inputs = members.iter().flat_map(|&member| &sets.data.nodes[member].inputs);
     let readings: Vec<_> = inputs.map(|&input| &fused.readings[&sets.live.resolve(input)]).collect();
     readings.into_iter().filter(|reading| !members.contains(&reading.base.node()))
 }
 
-/// Returns the kind of the variable whose new value is the node's result.
+/// Returns the kind of the variable that the node's result updates; `None` if it updates no variable.
 fn updated(sets: &Partition<'_>, node: NodeId) -> Option<Kind> {
     let value = node.output(0);
     let mut updates = sets.data.updates.iter().zip(&sets.live.updates);
@@ -154,8 +157,9 @@ fn updates_a_parameter(sets: &Partition<'_>, members: &[NodeId]) -> bool {
     members.iter().any(|&member| updated(sets, member) == Some(Kind::Parameter))
 }
 
-/// Describes a cluster that only updates variables, at least one of them a parameter, without its shape and buffers;
-/// `None` for other clusters. Clusters with equal descriptions can run as one task.
+/// Describes the formula of a cluster that updates at least one parameter and writes nothing but variables; `None`
+/// for other clusters. The description omits shapes and buffers, so that clusters with equal descriptions can run
+/// as one task.
 fn rule(sets: &Partition<'_>, fused: &Fused, members: &[NodeId]) -> Option<String> {
     if !updates_a_parameter(sets, members) {
         return None;
@@ -191,14 +195,14 @@ fn rule(sets: &Partition<'_>, fused: &Fused, members: &[NodeId]) -> Option<Strin
                     }
                     let own = sets.data.spec(reading.base.value()).shape.numel();
                     let shape = &sets.data.nodes[member].outputs[0].shape;
-                    // A parameter with one element: its own gradient has a rank, a number that all parameters read
-                    // has none.
+                    // For a parameter with one element, the rank distinguishes the parameter's gradient (at least
+                    // one axis) from a number that all parameters read (no axes).
                     let rank = sets.data.spec(reading.base.value()).shape.rank();
                     let whole = reading.view.is_contiguous() && own == shape.numel() && (own > 1 || rank > 0);
                     if whole && !is_bufferless(kind) {
                         write!(rule, "i{place}{dtype},")
                     } else if reading.view.is_splat() {
-                        // The same number for all parameters, such as the learning rate.
+                        // One number that all parameters read, such as the learning rate.
                         write!(rule, "i{place}{dtype}={:?}+{},", reading.base, reading.view.offset)
                     } else {
                         return None;

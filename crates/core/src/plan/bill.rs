@@ -1,4 +1,4 @@
-//! Device memory of a plan by purpose, and the check against the device's limits.
+//! Device memory that a plan needs for each purpose, and the check against the device's limits.
 
 use super::ids::BufferIndex;
 use super::ir::{MemorySlot, Plan, Role};
@@ -8,7 +8,7 @@ use crate::host::error::{Bill, BillItem};
 use crate::{DeviceError, DeviceInfo, Dispatch, Limits, MemoryRequest, OutOfMemory, Result, Site};
 
 impl Plan {
-    /// Returns the device memory that the plan needs, by purpose.
+    /// Returns the device memory that the plan needs for each purpose, such as parameters.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Limits, Mode, Plan};
@@ -51,7 +51,8 @@ impl Plan {
         Bill { parts, largest: largest.map(|(buffer, bytes)| BillItem { what: self.described(buffer).0, bytes }) }
     }
 
-    /// Returns the description of a buffer for messages, and the site of the task that writes it or first reads it.
+    /// Returns the description of a buffer for messages, and the place in the program of the task that writes the
+    /// buffer or, if no task writes it, first reads it.
     fn described(&self, buffer: BufferIndex) -> (String, Option<&Site>) {
         let spec = &self.buffers[buffer].spec;
         let writer =
@@ -69,7 +70,7 @@ impl Plan {
         (format!("{what} {spec}"), writer.or_else(reader).map(|task| &task.site))
     }
 
-    /// Returns the dispatch with the most loop iterations per thread, and the op's site.
+    /// Returns the dispatch with the most loop iterations per thread, and the op's place in the program.
     fn longest(&self) -> Option<(&Dispatch, &Site)> {
         let all = self.tasks.iter().flat_map(|task| task.stages.iter().map(move |stage| (stage, &task.site)));
         let dispatches = all.flat_map(|(stage, site)| match &stage.work {
@@ -79,11 +80,11 @@ impl Plan {
         dispatches.max_by_key(|(dispatch, _)| dispatch.iterations)
     }
 
-    /// Checks that the plan keeps to a device's limits.
+    /// Checks that the plan does not exceed a device's limits.
     ///
     /// # Errors
-    /// Fails if a buffer is larger than one binding, if the index of an element needs more than 32 bits, if a loop
-    /// has more iterations than the driver runs, or if the plan needs more memory than the limit.
+    /// When a buffer is larger than one binding, the index of an element needs more than 32 bits, a loop has more
+    /// iterations than the driver executes, or the plan needs more memory than the limit.
     pub(crate) fn check(&self, limits: &Limits, device: &dyn Fn() -> DeviceInfo) -> Result<()> {
         let elements = |buffer: &BufferIndex| self.buffers[*buffer].spec.shape.numel();
         if limits.dispatches

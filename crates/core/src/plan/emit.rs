@@ -1,4 +1,4 @@
-//! The fifth pass: writes planned tasks as [`Task`]s over buffers that have no memory yet.
+//! The fifth pass: converts planned tasks to [`Task`]s. Memory for their buffers is assigned in the last pass.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,23 +22,23 @@ pub(super) struct Unplaced {
 /// Purpose of a buffer before memory is assigned.
 #[derive(Clone, Debug)]
 pub(super) enum BufferUse {
-    /// Fed by the session.
+    /// Input that the session writes before a run.
     Input(InputIndex),
-    /// Kept by the session.
+    /// Variable, which the session keeps between runs.
     Variable(VariableIndex),
-    /// Constant array, written once.
+    /// Constant array, which is written once.
     Array(std::sync::Arc<crate::Array>),
-    /// All scheduled numbers of one element type.
+    /// All numbers of one element type that the host computes before each run.
     Schedule,
-    /// Result that a task writes.
+    /// Result that a task writes, to be read outside the task.
     Made,
-    /// Result that is written and read within one task.
+    /// Result that only the task that writes it reads.
     Passed,
-    /// Scratch space of one task.
+    /// Temporary space of one task.
     Scratch,
 }
 
-/// Tasks in order, over buffers without memory.
+/// Result of the pass: the tasks in order, and their buffers without memory.
 #[derive(Default)]
 pub(super) struct Ordered {
     pub tasks: Vec<Task>,
@@ -91,11 +91,11 @@ struct Emit<'a> {
     limits: &'a Limits,
     in_place: BTreeMap<Base, NodeId>,
     out: Ordered,
-    /// Bases that need a buffer because they are read outside their task.
+    /// Values that need a buffer because they are read outside the task that computes them.
     stored: BTreeSet<Base>,
-    /// Buffer of each base.
+    /// Buffer of each base, which is a value or a copy of one.
     buffer_of: BTreeMap<Base, BufferIndex>,
-    /// Position in the plan's schedule of each scheduled number of the graph.
+    /// Position of each scheduled number of the graph in the plan's schedule.
     scheduled: BTreeMap<usize, usize>,
 }
 
@@ -105,7 +105,8 @@ impl Emit<'_> {
         BufferIndex(self.out.buffers.len() - 1)
     }
 
-    /// Declares inputs, variables, arrays and schedules, in the order of the trace.
+    /// Declares the buffers of inputs, variables, arrays and scheduled numbers, in the order in which they were
+    /// traced.
     fn declare(&mut self) {
         let updated: BTreeSet<_> = self.data.updates.iter().map(|update| update.variable.id()).collect();
         for (i, node) in self.data.numbered() {
@@ -151,7 +152,7 @@ impl Emit<'_> {
         self.out.counters.clone_from(&self.data.counters);
     }
 
-    /// Returns the buffer of a base; creates it on first use.
+    /// Returns the buffer of a base, which is created on first use.
     fn buffer(&mut self, base: Base) -> BufferIndex {
         if let Some(&variable) = self.in_place.get(&base) {
             return self.buffer_of[&Base::Own(variable.output(0))];
@@ -203,7 +204,7 @@ impl Emit<'_> {
         self.out.tasks.push(Task { stages, site });
     }
 
-    /// Returns the source location of a cluster's last node.
+    /// Returns the place in the program of a cluster's last node.
     fn site(&self, cluster: ClusterId) -> Site {
         self.data.nodes[self.fused.last(cluster)].site.clone()
     }
@@ -218,7 +219,8 @@ impl Emit<'_> {
             outputs.extend(placed.outputs);
         }
         let site = self.site(members[0]);
-        // One site represents many parameters: keep the part of the scope that they have in common.
+        // One place represents the updates of many parameters, so only the part of the scope that they have in
+        // common is kept.
         let scope = site.scope.split(" of ").next().unwrap_or_default().to_owned();
         self.task(vec![TaskStage { work: Work::Group(clusters), inputs, outputs }], Site { scope, ..site });
     }
@@ -253,7 +255,7 @@ impl Emit<'_> {
         for (output, base) in bases.iter().enumerate() {
             let read = self.stored.contains(base) || epilogues.contains(&Side::Epilogue(output));
             let mut operands = dispatches.iter().flat_map(|dispatch| &dispatch.bindings);
-            // The kernel writes this output although nothing reads it, so it needs memory.
+            // The kernel writes this output although nothing reads it, so the output needs memory.
             if !read && operands.any(|&(_, operand)| operand == Operand::Output(output)) {
                 self.out.buffers[self.buffer_of[base]].usage = BufferUse::Scratch;
             }
@@ -265,7 +267,7 @@ impl Emit<'_> {
         self.task(stages, n.site.clone());
     }
 
-    /// Emits a cluster over the buffers that it reads and writes.
+    /// Converts a cluster to its instructions, and lists the buffers that they read and write.
     fn cluster(&mut self, cluster: ClusterId) -> BufferedCluster {
         let members = &self.fused.clusters[cluster];
         let feeds = self.fused.fed(self.data, self.live, cluster);
@@ -311,12 +313,12 @@ struct BufferedCluster {
     outputs: Vec<BufferIndex>,
 }
 
-/// Collects the inputs of a cluster without duplicates.
+/// Inputs of a cluster, collected without duplicates.
 struct ClusterReads {
     shape: Shape,
     inputs: Vec<ClusterInput>,
     buffers: Vec<BufferIndex>,
-    /// Index of the input for each buffer, strides and offset.
+    /// The index of the input with this buffer, strides and offset.
     known: BTreeMap<(BufferIndex, Vec<usize>, usize), usize>,
 }
 

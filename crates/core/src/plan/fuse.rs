@@ -1,4 +1,5 @@
-//! The second pass: gathers pointwise nodes into clusters and folds views into their readers.
+//! The second pass: gathers pointwise nodes into clusters, which run in one loop, and lets nodes read views
+//! directly from the underlying buffer.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,8 @@ pub(super) fn pass(data: &GraphData, live: &Live, limits: &Limits, passes: &mut 
             fused.readings.insert(value, reading);
         }
     }
-    // Structured ops need whole buffers; fetches and updates need a buffer that a task writes.
+    // Structured ops can only read complete, contiguous buffers. Fetches and updates also require that a task
+    // writes the buffer.
     let mut needed: Vec<(ValueId, bool)> = vec![];
     for &i in &nodes {
         if matches!(data.nodes[i].kind, NodeKind::Op(_)) && !fused.is_view(i) {
@@ -58,25 +60,27 @@ pub(super) fn pass(data: &GraphData, live: &Live, limits: &Limits, passes: &mut 
     fused
 }
 
-/// Returns how the output of node `i` reads its input's base, if it is a view.
+/// If node `i` is a view, returns how readers of its output read the underlying buffer.
 fn view(data: &GraphData, live: &Live, fused: &mut Fused, i: NodeId) -> Option<Reading> {
     let node = &data.nodes[i];
     let NodeKind::Op(op) = &node.kind else { return None };
     let [input] = node.inputs[..] else { return None };
     let input = live.resolve(input);
     let of = fused.readings[&input].clone();
-    // An index has no buffer that could be read through a view.
+    // Row-major indices (iota) are computed where they are used, so they have no buffer that could be read through
+    // a view.
     let index = matches!(of.base, Base::Own(base) if matches!(data.nodes[base.node].kind, NodeKind::Iota));
     if let (Some(view), false) = (op.view(&of.view), index) {
         return Some(Reading { base: of.base, view });
     }
-    // Strides cannot express this view on top of the inner one, so the inner one is copied to a buffer.
+    // Strides cannot express this view of a view, so the inner view is copied to a buffer.
     let view = op.view(&View::contiguous(&data.spec(input).shape))?;
     fused.copies.insert(input, of);
     Some(Reading { base: Base::Copy(input), view })
 }
 
-/// Merges pointwise nodes of one shape into clusters, such that no cluster depends on itself through another task.
+/// Merges pointwise nodes of equal shape into clusters, such that no cluster depends on its own results through
+/// another task.
 fn cluster(data: &GraphData, live: &Live, limits: &Limits, nodes: &[NodeId], fused: &mut Fused) {
     let mut sets = Partition::new(data, live, limits, fused);
     for &i in nodes {
@@ -93,7 +97,8 @@ fn cluster(data: &GraphData, live: &Live, limits: &Limits, nodes: &[NodeId], fus
         }
     }
     let attached = attach(&mut sets, fused);
-    // Siblings: clusters of one shape that read a common buffer, such as gradients that flow through two factors.
+    // Merge siblings: clusters of equal shape that read a common buffer, such as the gradients of both factors of
+    // a product.
     let mut by_shape: BTreeMap<Vec<usize>, Vec<NodeId>> = BTreeMap::new();
     for &i in nodes {
         if matches!(data.nodes[i].kind, NodeKind::Pointwise(..)) && attached.home(i).is_none() {
@@ -102,8 +107,8 @@ fn cluster(data: &GraphData, live: &Live, limits: &Limits, nodes: &[NodeId], fus
     }
     for group in by_shape.values() {
         for (k, &a) in group.iter().enumerate() {
-            // Only nearby siblings: distant ones would extend the lifetimes of buffers, and trying all pairs is
-            // quadratic.
+            // Only nearby siblings are merged. Merging distant siblings would extend the lifetimes of buffers, and
+            // trying all pairs would take quadratic time.
             for &b in group[k + 1..].iter().take(16) {
                 if sets.related(a, b) {
                     sets.merge(a, b);

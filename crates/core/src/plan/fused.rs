@@ -1,4 +1,5 @@
-//! Result of fusion: clusters of pointwise nodes, how values are read, and which op or group a cluster runs with.
+//! Result of fusion: clusters of pointwise nodes, how values are read, and the op or group that each cluster runs
+//! with.
 
 use std::collections::BTreeMap;
 
@@ -7,30 +8,30 @@ use super::live::Live;
 use crate::graph::node::{GraphData, NodeId, NodeKind, ValueId};
 use crate::{Dispatch, Launch, Limits, Spec, TuningChoice, View};
 
-/// Producer of a buffer: one task of the plan.
+/// Task of the plan that computes values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Unit {
-    /// The structured op at this node.
+    /// The structured op at this node, with the clusters attached to it.
     Op(NodeId),
-    /// This cluster.
+    /// This cluster of pointwise nodes.
     Cluster(ClusterId),
-    /// This group.
+    /// This group of clusters, which differ only in their buffers.
     Group(GroupId),
-    /// The copy of this value, for a reader that needs it in a buffer of its own.
+    /// The copy of this value to a separate buffer, for a reader that cannot read it through a view.
     Copy(ValueId),
 }
 
-/// Value that has a buffer, or the constant or index that replaces one.
+/// Value that is read from a buffer, or a constant, index or scheduled number, which needs none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Base {
-    /// The value as its node computes it.
+    /// The value itself, as its node computes it.
     Own(ValueId),
-    /// The copy of a value.
+    /// A copy of the value.
     Copy(ValueId),
 }
 
 impl Base {
-    /// Returns the value that it holds.
+    /// Returns the value or, for a copy, the value that was copied.
     pub fn value(self) -> ValueId {
         match self {
             Self::Own(value) | Self::Copy(value) => value,
@@ -46,13 +47,13 @@ impl Base {
 /// View of a base: how the elements of a value are read.
 #[derive(Clone, Debug)]
 pub(super) struct Reading {
-    /// Base that is read.
+    /// The base that is read.
     pub base: Base,
-    /// View through which it is read.
+    /// The view through which the base is read.
     pub view: View,
 }
 
-/// Side of an op that a cluster is fused to.
+/// Side of an op that a cluster is attached to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     /// The cluster computes this input of the op.
@@ -66,11 +67,11 @@ pub(super) enum Side {
 pub(super) struct Host {
     /// The op's node.
     pub op: NodeId,
-    /// Side of the op that the cluster is on.
+    /// The side of the op that the cluster is attached to.
     pub side: Side,
 }
 
-/// Launch of an op, described once: fusion counts its bindings, and `emit` reuses it for the task.
+/// Launch of an op. It is computed once: fusion counts the bindings, and the pass `emit` uses it for the task.
 #[derive(Clone, Default)]
 pub(super) struct OpLaunch {
     pub dispatches: Vec<Dispatch>,
@@ -79,8 +80,8 @@ pub(super) struct OpLaunch {
 }
 
 impl OpLaunch {
-    /// Describes the launch of the op at a node; `None` for other nodes. The launch is empty if the outputs have no
-    /// elements, because a GPU has no buffers of size zero.
+    /// Returns the launch of the op at a node; `None` for other nodes. The launch is empty if the outputs have no
+    /// elements, because a GPU cannot have buffers of size zero.
     pub fn of(data: &GraphData, live: &Live, limits: &Limits, node: NodeId) -> Option<Self> {
         let NodeKind::Op(op) = &data.nodes[node].kind else { return None };
         let outputs = &data.nodes[node].outputs;
@@ -96,27 +97,27 @@ impl OpLaunch {
     }
 }
 
-/// Clusters, readings and copies: the result of `fuse` and `attach`.
+/// Result of the passes `fuse` and `attach`.
 #[derive(Default)]
 pub(super) struct Fused {
-    /// Reading of every needed value by pointwise nodes.
+    /// How pointwise nodes read each needed value.
     pub readings: BTreeMap<ValueId, Reading>,
-    /// Nodes of each cluster, ascending.
+    /// The nodes of each cluster, in ascending order.
     pub clusters: Vec<Vec<NodeId>>,
-    /// Cluster of each pointwise node.
+    /// The cluster of each pointwise node.
     pub cluster_of: BTreeMap<NodeId, ClusterId>,
-    /// Values that are copied to a buffer, with what the copy reads.
+    /// The values that are copied to a separate buffer, with what each copy reads.
     pub copies: BTreeMap<ValueId, Reading>,
-    /// Host op of each cluster that runs in the kernel of an op.
+    /// The op in whose kernel each attached cluster runs.
     pub hosts: BTreeMap<ClusterId, Host>,
-    /// Groups of clusters that differ only in their buffers and run as one task.
+    /// The groups: clusters that differ only in shape and buffers, and run as one task.
     pub groups: Vec<Vec<ClusterId>>,
-    /// Launches of the ops for which attaching a cluster was tried.
+    /// The launches of the ops to which attaching a cluster was tried.
     pub launches: BTreeMap<NodeId, OpLaunch>,
 }
 
 impl Fused {
-    /// Returns the unit that produces a base, if a task does.
+    /// Returns the task that computes a base; `None` if no task does.
     pub fn producer(&self, data: &GraphData, base: Base) -> Option<Unit> {
         match base {
             Base::Copy(value) => Some(Unit::Copy(value)),
@@ -128,7 +129,7 @@ impl Fused {
         }
     }
 
-    /// Returns the unit that a cluster is part of.
+    /// Returns the task that a cluster is part of.
     pub fn unit(&self, cluster: ClusterId) -> Unit {
         if let Some(host) = self.hosts.get(&cluster) {
             return Unit::Op(host.op);
@@ -137,7 +138,7 @@ impl Fused {
         group.map_or(Unit::Cluster(cluster), |group| Unit::Group(GroupId(group)))
     }
 
-    /// Returns the clusters that run in the kernel of an op, each with its side.
+    /// Returns the clusters that run in the kernel of an op, with the side that each is attached to.
     pub fn attached(&self, op: NodeId) -> impl Iterator<Item = (ClusterId, Side)> {
         let of_this = self.hosts.iter().filter(move |(_, host)| host.op == op);
         of_this.map(|(&cluster, host)| (cluster, host.side))
@@ -148,7 +149,7 @@ impl Fused {
         *self.clusters[cluster].last().expect("clusters have members")
     }
 
-    /// Returns the value that a prologue passes to its op.
+    /// Returns the value that a cluster passes to its op, if the cluster is a prologue.
     pub fn fed(&self, data: &GraphData, live: &Live, cluster: ClusterId) -> Option<ValueId> {
         match self.hosts.get(&cluster) {
             Some(&Host { op, side: Side::Prologue(input) }) => {
@@ -161,7 +162,7 @@ impl Fused {
         }
     }
 
-    /// Returns the base for a reader that needs a whole buffer: the copy if there is one.
+    /// Returns the base for a reader that needs a complete, contiguous buffer: the copy if there is one.
     pub fn whole(&self, value: ValueId) -> Base {
         if self.copies.contains_key(&value) { Base::Copy(value) } else { self.readings[&value].base }
     }

@@ -11,8 +11,8 @@ position! {
     pub struct InputIndex;
     /// Position in [`Plan::variables`](super::Plan::variables).
     pub struct VariableIndex;
-    /// Index of a cluster during planning.
+    /// Index of a cluster (pointwise nodes that run in one loop) during planning.
     pub(super) struct ClusterId;
-    /// Index of a group during planning.
+    /// Index of a group (clusters that differ only in shape and buffers) during planning.
     pub(super) struct GroupId;
 }

@@ -1,4 +1,4 @@
-//! Data structures of a plan: buffers, tasks, and what a session provides; with queries on them.
+//! Data structures of a plan: buffers, tasks, inputs and variables, with methods that query them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,31 +12,32 @@ use crate::{Array, DType, Spec, TuningChoice};
 /// Purpose of a buffer, which determines who provides its memory and values.
 #[derive(Clone, Debug)]
 pub enum Role {
-    /// Written by the session before each run.
+    /// Input that the session writes before each run.
     Input(InputIndex),
-    /// Kept by the session between runs.
+    /// Variable, which the session keeps between runs.
     Variable(VariableIndex),
-    /// Constant array, written once.
+    /// Constant array, which is written once.
     Array(Arc<Array>),
-    /// All scheduled numbers of one element type, in the order of [`Plan::schedule`].
+    /// All numbers of one element type that the host computes before each run, in the order of [`Plan::schedule`].
     Schedule,
-    /// Read by the session after a run.
+    /// Result that the session reads after a run.
     Fetch,
-    /// Temporary that lives within a run, in a shared slot.
+    /// Temporary of a run, stored in a memory slot that several temporaries can share.
     Temp {
         /// The slot.
         slot: SlotIndex,
-        /// Offset of its first element in the slot.
+        /// The offset of the temporary's first element in the slot.
         first: usize,
     },
-    /// Passed between stages of one task, element by element: needs no memory if the task is a single kernel.
+    /// Value that the stages of one task pass on element by element. It needs no memory if the task is a single
+    /// kernel.
     Passed,
 }
 
-/// A buffer of a plan.
+/// Buffer of a plan.
 #[derive(Clone, Debug)]
 pub struct Buffer {
-    /// Element type and shape; the shape is that of the first value written to it.
+    /// The element type and shape.
     pub spec: Spec,
     /// Purpose of the buffer.
     pub role: Role,
@@ -52,101 +53,102 @@ pub struct MemorySlot {
 }
 
 impl MemorySlot {
-    /// Returns its size in bytes.
+    /// Returns the size in bytes.
     pub fn bytes(&self) -> usize {
         self.elements * self.dtype.size()
     }
 }
 
-/// An input that a run must be fed.
+/// Input of the graph, which a run is fed.
 #[derive(Clone, Debug)]
 pub struct Input {
-    /// The graph's value.
+    /// The input's value in the graph.
     pub value: ValueId,
-    /// Name used in errors.
+    /// The name that error messages print.
     pub name: String,
-    /// Its buffer; `None` if no task reads it.
+    /// The buffer; `None` if no task reads the input, which then need not be fed.
     pub buffer: Option<BufferIndex>,
-    /// Shape and type.
+    /// The shape and type.
     pub spec: Spec,
 }
 
-/// A variable that a plan uses.
+/// Variable that a plan reads or updates.
 #[derive(Clone, Debug)]
 pub struct UsedVariable {
     /// The variable.
     pub variable: Variable,
-    /// Its buffer.
+    /// The variable's buffer.
     pub buffer: BufferIndex,
     /// True if the plan updates it.
     pub written: bool,
 }
 
-/// Number that the host computes before each run, with its location.
+/// Number that the host computes before each run, with its location on the device.
 #[derive(Clone)]
 pub struct ScheduledNumber {
     /// The number.
     pub scheduled: Scheduled,
-    /// Buffer of all such numbers of its type.
+    /// The buffer, which contains all such numbers of the same element type.
     pub buffer: BufferIndex,
-    /// Index of its element in the buffer.
+    /// The index of the number in the buffer.
     pub element: usize,
 }
 
-/// A tensor that is read after a run.
+/// Tensor that is read after a run.
 #[derive(Clone, Debug)]
 pub struct Fetched {
-    /// The buffer that holds it.
+    /// The buffer that the tensor is read from.
     pub buffer: BufferIndex,
-    /// Its shape and type.
+    /// The tensor's shape and type.
     pub spec: Spec,
 }
 
-/// Planned step: what a [`Backend`](crate::Backend) runs.
+/// Planned step, which a [`Backend`](crate::Backend) runs.
 #[derive(Clone)]
 pub struct Plan {
     /// All buffers.
     pub buffers: Vec<Buffer>,
-    /// Memory slots that temporaries share.
+    /// The blocks of memory that temporaries share.
     pub slots: Vec<MemorySlot>,
     /// The tasks, in order.
     pub tasks: Vec<Task>,
-    /// Inputs that must be fed.
+    /// The graph's inputs.
     pub inputs: Vec<Input>,
     /// The variables used.
     pub variables: Vec<UsedVariable>,
-    /// Numbers that the host computes before each run.
+    /// The numbers that the host computes before each run.
     pub schedule: Vec<ScheduledNumber>,
-    /// Counters that a run advances.
+    /// The counters that each run increments.
     pub counters: Vec<Counter>,
-    /// Fetched tensors, in the order passed to `compile`.
+    /// The fetched tensors, in the order passed to `compile`.
     pub fetches: Vec<Fetched>,
-    /// Summary of each pass, one line per pass.
+    /// The summary of each planning pass, one line per pass.
     pub passes: Vec<String>,
     /// True if the plan is for a device that launches kernels; false for the CPU.
     pub launches: bool,
 }
 
 impl Plan {
-    /// Returns the number of kernel launches of one run. In a plan for the CPU, structured ops count as none.
+    /// Returns the number of kernel launches of one run. In a plan for the CPU, structured ops have no launches.
     pub fn dispatches(&self) -> usize {
         self.tasks.iter().map(Task::dispatches).sum()
     }
 
-    /// Returns the tuning choices, op by op.
+    /// Returns the tuning choices of all ops.
     pub fn choices(&self) -> impl Iterator<Item = &TuningChoice> {
         self.tasks.iter().flat_map(Task::choices)
     }
 
-    /// Returns the buffers that groups read or write. They should be allocated side by side.
+    /// Returns the buffers that groups read or write. A group updates many parameters in one kernel, so its
+    /// buffers should be allocated next to each other.
     pub fn grouped(&self) -> BTreeSet<BufferIndex> {
         let stages = self.tasks.iter().flat_map(|task| &task.stages);
         let groups = stages.filter(|stage| matches!(stage.work, Work::Group(_)));
         groups.flat_map(|stage| stage.inputs.iter().chain(&stage.outputs).copied()).collect()
     }
 
-    /// Returns the number of kernel launches of one run without attaching and grouping: one per cluster and per
-    /// parameter update, plus those of each op.
+    /// Returns how many kernel launches one run would have if clusters were not fused into the kernels of ops and
+    /// parameter updates not grouped.
     pub fn unfused(&self) -> usize {
         let launches = |stage: &TaskStage| match &stage.work {
             Work::Op { dispatches, .. } => dispatches.len(),
@@ -156,7 +158,8 @@ impl Plan {
         self.tasks.iter().flat_map(|task| &task.stages).map(launches).sum()
     }
 
-    /// Returns the device memory in bytes: variables, inputs and arrays, temporaries.
+    /// Returns the device memory in bytes: of variables, of everything that is fed, fetched or constant, and of
+    /// temporaries.
     pub fn bytes(&self) -> [usize; 3] {
         let mut bytes = [0, 0, self.slots.iter().map(MemorySlot::bytes).sum()];
         for buffer in &self.buffers {
@@ -169,7 +172,7 @@ impl Plan {
         bytes
     }
 
-    /// Returns the size of the largest single buffer, in bytes.
+    /// Returns the size of the largest buffer or memory slot, in bytes.
     pub fn largest_binding(&self) -> usize {
         let buffers = self.buffers.iter().filter(|buffer| !matches!(buffer.role, Role::Temp { .. } | Role::Passed));
         buffers.map(|buffer| buffer.spec.bytes()).chain(self.slots.iter().map(MemorySlot::bytes)).max().unwrap_or(0)

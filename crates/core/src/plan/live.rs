@@ -1,23 +1,23 @@
-//! The first pass: dead-node elimination and merging of equal nodes.
+//! The first pass: eliminates dead nodes, whose results are not needed, and merges equal nodes.
 
 use std::collections::HashMap;
 
 use crate::graph::node::{GraphData, NodeId, NodeKind, ValueId};
 
-/// The nodes that a plan needs, with equal ones merged.
+/// Nodes that a plan needs, in which equal nodes are merged.
 pub(super) struct Live {
-    /// For each node, whether it is needed and was not merged into another one.
+    /// For each node, whether it is needed and was not merged into another node.
     pub needed: Vec<bool>,
-    /// Representative of each node: its first output.
+    /// For each node, the first output of the node that represents it.
     pub same: Vec<ValueId>,
-    /// Values to fetch, resolved.
+    /// The values to fetch, replaced with their representatives.
     pub fetches: Vec<ValueId>,
-    /// New value of each update of the graph, resolved.
+    /// The new value of each update of the graph, replaced with its representative.
     pub updates: Vec<ValueId>,
 }
 
 impl Live {
-    /// Returns the representative of `value`.
+    /// Returns the value that represents `value`.
     pub fn resolve(&self, value: ValueId) -> ValueId {
         resolve(&self.same, value)
     }
@@ -25,7 +25,8 @@ impl Live {
 
 fn resolve(same: &[ValueId], value: ValueId) -> ValueId {
     let representative = same[value.node];
-    // A node represents another with all its outputs, so the output index carries over; `detach` is its input's value.
+    // A merged node has the same outputs as its representative, so the output index is kept. A `detach` node is
+    // represented by its input, and has only output 0, which is added to the input's index.
     if representative.node == value.node {
         value
     } else {

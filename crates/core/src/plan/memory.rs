@@ -1,7 +1,9 @@
-//! The last pass: assigns temporaries to shared slots. A slot is free again after the last task that uses its buffer.
+//! The last pass: assigns temporaries to slots, blocks of memory that several temporaries can share. After the
+//! last task that uses a temporary, its slot is free for another one.
 //!
-//! The temporaries that groups read are placed side by side in slots of their own, so that a kernel binds a slot as a
-//! whole. The same holds for the inputs of an op that requests it.
+//! The temporaries that a group reads are placed next to each other in a slot that is not shared, so that a kernel
+//! can bind the slot once instead of every buffer. The inputs of an op that requests this are placed in the same
+//! way.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +14,7 @@ use super::task::{Task, TaskStage, Work};
 use crate::host::text::human_bytes;
 use crate::{Limits, Spec};
 
-/// Alignment of buffers within a slot, in bytes: a multiple at which every device can bind.
+/// Alignment of buffers within a slot, in bytes. Every device can bind buffers at multiples of it.
 const ALIGN: usize = 256;
 
 pub(super) fn pass(ordered: Ordered, limits: &Limits, mut passes: Vec<String>) -> Plan {
@@ -65,7 +67,8 @@ pub(super) fn pass(ordered: Ordered, limits: &Limits, mut passes: Vec<String>) -
             let Spec { dtype, shape } = &buffers[buffer].spec;
             let (dtype, elements) = (*dtype, shape.numel());
             unshared += elements * dtype.size();
-            // The free slot that fits with the least waste; otherwise the largest one, which then grows.
+            // Take the free slot that is large enough and wastes the least, or else the largest free slot, which
+            // then grows.
             let fit = free
                 .iter()
                 .enumerate()
@@ -111,11 +114,11 @@ pub(super) fn pass(ordered: Ordered, limits: &Limits, mut passes: Vec<String>) -
     Plan { buffers, slots, tasks, inputs, variables, schedule, counters, fetches, passes, launches }
 }
 
-/// Returns the temporaries that are placed side by side: those read by groups, or by ops that request it, in task
-/// order.
+/// Returns the temporaries to place next to each other: those that groups read, or ops that request it, in the
+/// order of the tasks.
 ///
-/// A kernel cannot read one part of a slot and write another part of it. Buffers that a task reads while it writes
-/// one of these temporaries are therefore excluded.
+/// A kernel cannot read one part of a slot and write another part of the same slot. If a task writes one of these
+/// temporaries, the buffers that the task reads are therefore excluded.
 fn side_by_side(tasks: &[Task], roles: &[Option<Role>]) -> Vec<BufferIndex> {
     let wants = |stage: &&TaskStage| match &stage.work {
         Work::Group(_) => true,

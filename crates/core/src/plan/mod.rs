@@ -1,10 +1,17 @@
-//! Plans: a graph lowered to a list of tasks over buffers that have memory, ready for any backend.
+//! Plans: a graph is lowered to a list of tasks, and to buffers with assigned memory, which any backend can run.
 //!
-//! The passes, in order: `live` drops unneeded nodes and merges equal ones; `fuse` gathers pointwise nodes into
-//! clusters and folds views into their readers; `attach` fuses clusters into the kernels of the ops whose elements
-//! they read or write, and groups the updates of many parameters that follow the same rule; `order` sorts the tasks,
-//! with updates after the last reader of the old value; `emit` writes the tasks; `memory` assigns temporaries to
-//! shared slots. Each pass adds a line to [`Plan::passes`].
+//! Planning consists of these passes:
+//!
+//! 1. `live` drops nodes that are not needed and merges equal nodes.
+//! 2. `fuse` gathers pointwise nodes into clusters, which run in one loop, and lets nodes read views directly from the
+//!    underlying buffer.
+//! 3. `attach` fuses clusters into the kernels of the ops whose elements they read or compute, and groups parameter
+//!    updates with the same formula.
+//! 4. `order` sorts the tasks. An update runs after the last reader of the old value.
+//! 5. `emit` creates the tasks.
+//! 6. `memory` assigns temporaries to memory slots, which several of them can share.
+//!
+//! The passes add their summaries to [`Plan::passes`].
 
 mod attach;
 mod bill;

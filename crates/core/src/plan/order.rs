@@ -1,4 +1,5 @@
-//! The fourth pass: puts tasks in order. Updates write in place if nothing reads the old value afterwards.
+//! The fourth pass: puts the tasks in order. An update writes its variable in place if no later task reads the old
+//! value.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -8,21 +9,21 @@ use super::ids::ClusterId;
 use super::live::Live;
 use crate::graph::node::{GraphData, NodeId, NodeKind};
 
-/// Task before it is emitted.
+/// Task before it is converted to its final form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum PlannedTask {
-    /// Unit of fused nodes.
+    /// Task that computes values.
     Unit(Unit),
-    /// Copy of update `k` into its variable.
+    /// Copy of the new value of update `k` into the variable, if it cannot be written in place.
     Assign(usize),
 }
 
-/// Planned tasks in order, with the decisions that follow from the order.
+/// Planned tasks in order, and what was decided about buffers.
 pub(super) struct Sequence {
     pub planned: Vec<PlannedTask>,
-    /// For each base that is written in place, the node of its variable.
+    /// For each new value that is written directly into a variable, the node of that variable.
     pub in_place: BTreeMap<Base, NodeId>,
-    /// Bases that are read from a buffer: by another task, a fetch, or an update.
+    /// The values that need a buffer, because another task, a fetch or an update reads them.
     pub stored: BTreeSet<Base>,
 }
 
@@ -37,11 +38,11 @@ struct Schedule<'a> {
     data: &'a GraphData,
     live: &'a Live,
     fused: &'a Fused,
-    /// For each task, those that must run after it.
+    /// For each task, the tasks that must run after it.
     after: BTreeMap<PlannedTask, BTreeSet<PlannedTask>>,
-    /// Tasks that read each base.
+    /// The tasks that read each base, which is a value or a copy of one.
     readers: BTreeMap<Base, BTreeSet<PlannedTask>>,
-    /// For each base that is written in place, the node of its variable.
+    /// For each new value that is written directly into a variable, the node of that variable.
     in_place: BTreeMap<Base, NodeId>,
 }
 
@@ -76,7 +77,7 @@ impl<'a> Schedule<'a> {
         schedule
     }
 
-    /// Records that a task reads a base: it runs after the producer.
+    /// Records that a task reads a base, and therefore must run after the task that computes the base.
     fn reads(&mut self, task: PlannedTask, base: Base) {
         if let Some(producer) = self.fused.producer(self.data, base).map(PlannedTask::Unit)
             && producer != task
@@ -86,13 +87,13 @@ impl<'a> Schedule<'a> {
         self.readers.entry(base).or_default().insert(task);
     }
 
-    /// Adds a dependency.
+    /// Records that task `later` must run after task `first`.
     fn link(&mut self, first: PlannedTask, later: PlannedTask) {
         self.after.entry(first).or_default().insert(later);
         self.after.entry(later).or_default();
     }
 
-    /// Returns whether `to` depends on `from`, also indirectly.
+    /// Returns whether task `to` depends on task `from`, directly or indirectly.
     fn reaches(&self, from: PlannedTask, to: PlannedTask) -> bool {
         let mut visited = BTreeSet::new();
         let mut stack = vec![from];
@@ -107,8 +108,8 @@ impl<'a> Schedule<'a> {
         false
     }
 
-    /// Decides for each update whether the task that produces the new value writes it directly into the variable's
-    /// buffer.
+    /// Decides for each update whether the task that computes the new value writes it directly into the variable's
+    /// buffer or a copy follows.
     fn place_updates(&mut self) {
         for (k, update) in self.data.updates.iter().enumerate() {
             let node = self.data.variables[&update.variable.id()];
@@ -138,7 +139,7 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    /// Returns whether every read of `old` by a task is at the position that it writes.
+    /// Returns whether a task reads `old` only at the position that it writes.
     fn reads_elementwise(&self, task: PlannedTask, old: Base) -> bool {
         let PlannedTask::Unit(unit) = task else { return false };
         let elementwise = |reading: &Reading| reading.base != old || reading.view.is_contiguous();
@@ -155,7 +156,8 @@ impl<'a> Schedule<'a> {
                     && self.fused.attached(node).all(|(cluster, _)| cluster_elementwise(&cluster))
             }
             Unit::Cluster(cluster) => cluster_elementwise(&cluster),
-            // Members run concurrently: a read by another member may come before or after the update.
+            // The members of a group run concurrently: another member's read may happen before or after the
+            // update.
             Unit::Group(group) => {
                 let reads = |cluster: ClusterId| {
                     let members = self.fused.clusters[cluster].iter();
@@ -169,7 +171,7 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    /// Returns the bases that are read from a buffer: by another task, a fetch, or an update.
+    /// Returns the values that need a buffer, because another task, a fetch or an update reads them.
     fn stored(&self) -> BTreeSet<Base> {
         let across = self.readers.iter().filter(|(base, readers)| {
             let producer = self.fused.producer(self.data, **base).map(PlannedTask::Unit);
@@ -179,7 +181,8 @@ impl<'a> Schedule<'a> {
         across.map(|(&base, _)| base).chain(kept).collect()
     }
 
-    /// Returns the tasks in an order that respects every dependency and otherwise follows the trace.
+    /// Returns the tasks in an order that respects every dependency, and otherwise is the order in which they were
+    /// traced.
     fn sequence(&self) -> Vec<PlannedTask> {
         let traced = |task: PlannedTask| match task {
             PlannedTask::Unit(Unit::Op(node)) => node.0,

@@ -1,4 +1,4 @@
-//! Partition of the nodes into sets that run together, with the check whether two sets can be merged.
+//! Partition of the nodes into sets that run in one kernel, and the check whether two sets can be merged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,24 +7,24 @@ use super::live::Live;
 use crate::graph::node::{GraphData, NodeId, NodeKind, ValueId};
 use crate::{Dispatch, Limits, Operand, Shape};
 
-/// Sets of nodes, initially one per node, with the successor lists of the quotient graph.
+/// Sets of nodes, initially one per node, and which values each node reads.
 pub(super) struct Partition<'a> {
     pub data: &'a GraphData,
     pub live: &'a Live,
     limits: &'a Limits,
-    /// Bases that each node reads.
+    /// For each node, the bases (values or copies of values) that it reads.
     pub reads: Vec<Vec<Base>>,
-    /// Bases that each node reads at other positions than the one that it writes.
+    /// For each node, the bases that it reads at positions other than the one that it writes.
     scattered: Vec<Vec<Base>>,
-    /// Nodes and copies that read each node's results, or the copy of them.
+    /// For each node, the nodes that read its results or a copy of them, and the copies themselves.
     pub readers: Vec<Vec<NodeId>>,
-    /// Bases that are fetched, copied, or the new value of a variable.
+    /// The bases that are fetched, copied, or the new value of a variable.
     pub kept: BTreeSet<Base>,
-    /// Representative node of each node's set.
+    /// The node that represents each node's set.
     root: Vec<NodeId>,
-    /// Members of each set, at the index of its representative.
+    /// The members of each set, at the index of the set's representative.
     pub members: Vec<Vec<NodeId>>,
-    /// Launches of the ops whose bindings were counted.
+    /// The launches of the ops whose bindings were counted.
     pub launches: BTreeMap<NodeId, OpLaunch>,
 }
 
@@ -47,7 +47,7 @@ impl<'a> Partition<'a> {
                 }
             }
         }
-        // A copy is a task of its own, recorded under the node of the view that it copies.
+        // A copy is a separate task. It is recorded under the node of the view that it copies.
         for (value, reading) in &fused.copies {
             if reading.base.node() != value.node {
                 readers[reading.base.node()].push(value.node);
@@ -78,7 +78,7 @@ impl<'a> Partition<'a> {
         &self.data.nodes[node].outputs[0].shape
     }
 
-    /// Returns whether two nodes have the same shape and read results of a common node.
+    /// Returns whether two nodes have the same shape and both read results of a third node.
     pub fn related(&self, a: NodeId, b: NodeId) -> bool {
         self.shape(a) == self.shape(b)
             && self.reads[a].iter().any(|base| {
@@ -88,7 +88,7 @@ impl<'a> Partition<'a> {
     }
 
     /// Merges the sets of two nodes if one kernel can bind all their buffers and neither set depends on the other
-    /// through a third one. Returns whether they are one set afterwards.
+    /// through a third set. Returns whether the nodes are in one set afterwards.
     pub fn merge(&mut self, a: NodeId, b: NodeId) -> bool {
         let (a, b) = (self.root(a), self.root(b));
         a == b || self.bindings(a, b) <= self.limits.storage_buffers && self.join(a, b)
@@ -112,8 +112,8 @@ impl<'a> Partition<'a> {
         true
     }
 
-    /// Counts the storage buffers that the merged set would bind: those of its op's kernel, those that clusters read,
-    /// and those that they write. An update in place counts once.
+    /// Returns how many storage buffers the merged set would bind: those of the op's kernel, and those that the
+    /// clusters read and write. A buffer that is updated in place counts once.
     fn bindings(&mut self, a: NodeId, b: NodeId) -> usize {
         let members: Vec<NodeId> = self.members[a].iter().chain(&self.members[b]).copied().collect();
         let inside = |node: NodeId| members.contains(&node);
@@ -151,8 +151,8 @@ impl<'a> Partition<'a> {
         own + inputs.len() + schedules.len() + outputs.count()
     }
 
-    /// Returns the largest number of buffers that a dispatch of the op at a node binds, without the outputs that only
-    /// nodes `inside` read.
+    /// Returns the largest number of buffers that a dispatch of the op at a node binds. Outputs that only nodes
+    /// `inside` the merged set read do not count.
     fn kernel_bindings(&mut self, node: NodeId, inside: &impl Fn(NodeId) -> bool) -> usize {
         if !self.launches.contains_key(&node) {
             let Some(launch) = OpLaunch::of(self.data, self.live, self.limits, node) else { return 0 };
@@ -166,8 +166,8 @@ impl<'a> Partition<'a> {
         self.launches[&node].dispatches.iter().map(bound).max().unwrap_or(0)
     }
 
-    /// Returns whether a value needs a buffer: a node that is not `inside` reads it, or no node does (an op writes it
-    /// nevertheless).
+    /// Returns whether a value needs a buffer: because a node that is not `inside` the set reads it, or because no
+    /// node reads it but an op's kernel writes it nevertheless.
     pub fn is_stored(&self, value: ValueId, inside: &impl Fn(NodeId) -> bool) -> bool {
         let base = Base::Own(value);
         let mut readers = self.readers[value.node].iter().filter(|&&reader| self.reads[reader].contains(&base));
@@ -180,7 +180,7 @@ impl<'a> Partition<'a> {
             || !read
     }
 
-    /// Returns whether set `to` reads results of set `from` at other positions than the one that it writes.
+    /// Returns whether set `to` reads results of set `from` at positions other than the one that it writes.
     fn scattered(&self, from: NodeId, to: NodeId) -> bool {
         let mut bases = self.members[to].iter().flat_map(|&reader| &self.scattered[reader]);
         bases.any(|base| matches!(base, Base::Own(value) if self.root(value.node) == from))
@@ -202,7 +202,8 @@ impl<'a> Partition<'a> {
             if root == to {
                 return true;
             }
-            // Do not stop at sets that come after `to`: they may lead into a set that also has members before `to`.
+            // The search continues through sets that come after `to`, because they may lead to a set that also has
+            // members before `to`.
             if std::mem::replace(&mut visited[root], true) {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Display of a plan.
+//! Text of a plan.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::ir::{Plan, Role};
 use super::task::Work;
 use crate::host::text::human_bytes;
 
-/// Prints a line per task. `{plan:#}` also prints the variants of kernels.
+/// Prints one line per task. `{plan:#}` also prints the variants of kernels that were chosen.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [variables, inputs, temporaries] = self.bytes().map(human_bytes);

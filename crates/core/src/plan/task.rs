@@ -1,4 +1,4 @@
-//! Tasks of a plan: the operations to run and the buffers that they use.
+//! Tasks of a plan: the computations to run, and the buffers that they use.
 
 use std::sync::Arc;
 
@@ -14,45 +14,45 @@ pub enum Arg {
     Result(usize),
     /// A constant.
     Number(f64, DType),
-    /// The linear index of the element.
+    /// The element's row-major index.
     Index,
 }
 
-/// One pointwise op of a cluster.
+/// Pointwise op in a cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Instruction {
     /// The op.
     pub op: &'static Pointwise,
-    /// Attributes of the op.
+    /// The values of the op's attributes.
     pub attributes: Vec<f64>,
-    /// Arguments of the op.
+    /// The op's arguments.
     pub args: Vec<Arg>,
 }
 
-/// An input of a cluster.
+/// Input of a cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClusterInput {
-    /// View through which its buffer is read.
+    /// The view through which the input's buffer is read.
     pub view: View,
     /// The element type.
     pub dtype: DType,
 }
 
-/// Pointwise ops that run as one loop over the elements of `shape`.
+/// Cluster: pointwise ops that run as one loop over the elements of `shape`.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     /// The shape that every result has.
     pub shape: Shape,
-    /// Inputs, in the order of the stage's inputs.
+    /// The inputs, in the order of the stage's inputs.
     pub inputs: Vec<ClusterInput>,
-    /// Instructions, each after those that compute its arguments.
+    /// The ops, each after those that compute its arguments.
     pub instructions: Vec<Instruction>,
-    /// Value that each output of the stage receives.
+    /// The value that each output of the stage receives.
     pub outputs: Vec<Arg>,
 }
 
 impl Cluster {
-    /// Returns the names of its pointwise ops, shortened to the first three if there are more than four.
+    /// Returns the names of the cluster's pointwise ops; only the first three if there are more than four.
     fn name(&self) -> String {
         let names: Vec<_> = self.instructions.iter().map(|i| i.op.name).collect();
         match &names[..] {
@@ -65,7 +65,7 @@ impl Cluster {
     }
 }
 
-/// Specs of an op's inputs and outputs; a buffer may be larger than its spec.
+/// Shapes and types of an op's inputs and outputs. A buffer may be larger than its operand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
     /// The inputs, in order.
@@ -77,35 +77,36 @@ pub struct Signature {
 /// Computation of a stage.
 #[derive(Clone, Debug)]
 pub enum Work {
-    /// A cluster of pointwise ops. An input may be the same buffer as an output; then both are read and written at
-    /// the same position.
+    /// A cluster of pointwise ops. An input may be the same buffer as an output. Each element is then read and
+    /// written at the same position.
     Cluster(Cluster),
     /// A structured op.
     Op {
         /// The op.
         op: Arc<dyn Op>,
-        /// Dispatches of its launch; empty on the CPU.
+        /// The dispatches of the op's kernels; empty on the CPU.
         dispatches: Vec<Dispatch>,
-        /// The scratch buffers of the launch.
+        /// The temporary buffers of the launch.
         scratch: Vec<BufferIndex>,
-        /// Tuning choices of the launch.
+        /// The choices among variants of the op's kernel.
         choices: Vec<TuningChoice>,
-        /// The specs of inputs and outputs.
+        /// The shapes and types of the inputs and outputs.
         signature: Signature,
     },
-    /// The same pointwise ops over several lists of buffers: the update of many parameters. All clusters have the
-    /// same number of inputs and outputs, which the stage lists cluster by cluster.
+    /// A group: clusters with the same pointwise ops and different buffers, which update many parameters. All
+    /// clusters have equally many inputs and outputs. The stage lists those of the first cluster, then those of
+    /// the second, and so on.
     Group(Vec<Cluster>),
 }
 
-/// Part of a task: a computation with its buffers.
+/// Stage of a task: a computation with its buffers.
 #[derive(Clone, Debug)]
 pub struct TaskStage {
-    /// Computation.
+    /// The computation.
     pub work: Work,
-    /// The buffers read.
+    /// The buffers that the stage reads.
     pub inputs: Vec<BufferIndex>,
-    /// The buffers written.
+    /// The buffers that the stage writes.
     pub outputs: Vec<BufferIndex>,
 }
 
@@ -118,7 +119,7 @@ impl TaskStage {
         }
     }
 
-    /// Returns the scratch buffers.
+    /// Returns the temporary buffers that ops use internally.
     pub fn scratch(&self) -> &[BufferIndex] {
         match &self.work {
             Work::Op { scratch, .. } => scratch,
@@ -127,24 +128,25 @@ impl TaskStage {
     }
 }
 
-/// One entry of a plan: a cluster, a group, or an op with the clusters before and after it that run in its kernel.
+/// Task of a plan: a cluster, a group of clusters, or an op with the clusters that run in the op's kernel.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// Stages in order. A GPU runs them in the kernels of the op. Buffers between them are
-    /// [`Role::Passed`](super::Role::Passed) if no other task reads them.
+    /// The stages, in order. A GPU runs all stages in the op's kernels. Buffers that one stage passes to the next
+    /// are [`Role::Passed`](super::Role::Passed) if no other task reads them.
     pub stages: Vec<TaskStage>,
-    /// Source location of its last node.
+    /// The place in the program where the task's last node was traced.
     pub site: Site,
 }
 
 impl Task {
-    /// Returns the name for plans and profiles: the op or the pointwise ops of a cluster, with arrows between the
-    /// stages.
+    /// Returns the name that plans and profiles print: the op or the pointwise ops of each stage, with arrows
+    /// between stages.
     pub fn name(&self) -> String {
         self.stages.iter().map(TaskStage::name).collect::<Vec<_>>().join(" → ")
     }
 
-    /// Returns the buffers read, without duplicates and without those that an earlier stage of the task writes.
+    /// Returns the buffers that the task reads, without duplicates and without those that an earlier stage of the
+    /// task writes.
     pub fn inputs(&self) -> Vec<BufferIndex> {
         let mut made: Vec<BufferIndex> = vec![];
         let mut read: Vec<BufferIndex> = vec![];
@@ -159,29 +161,29 @@ impl Task {
         read
     }
 
-    /// Returns the buffers written, in the order of the stages.
+    /// Returns the buffers that the task writes, in the order of the stages.
     pub fn outputs(&self) -> Vec<BufferIndex> {
         self.stages.iter().flat_map(|stage| stage.outputs.iter().copied()).collect()
     }
 
-    /// Returns the scratch buffers.
+    /// Returns the temporary buffers that ops use internally.
     pub(super) fn scratch(&self) -> impl Iterator<Item = BufferIndex> {
         self.stages.iter().flat_map(|stage| stage.scratch().iter().copied())
     }
 
-    /// Returns all buffers that it reads, writes or uses as scratch.
+    /// Returns all buffers that the task reads or writes, including temporary buffers of ops.
     pub(crate) fn buffers(&self) -> impl Iterator<Item = BufferIndex> {
         let stages = self.stages.iter();
         stages.flat_map(|stage| stage.inputs.iter().chain(&stage.outputs).chain(stage.scratch()).copied())
     }
 
-    /// Returns the name, followed by the scope in parentheses.
+    /// Returns the name of the task, followed by the scope in parentheses.
     pub fn label(&self) -> String {
         let scope = &self.site.scope;
         if scope.is_empty() { self.name() } else { format!("{} ({scope})", self.name()) }
     }
 
-    /// Returns the tuning choices.
+    /// Returns the choices among variants of the task's kernels.
     pub fn choices(&self) -> impl Iterator<Item = &TuningChoice> {
         self.stages.iter().flat_map(|stage| match &stage.work {
             Work::Op { choices, .. } => &choices[..],

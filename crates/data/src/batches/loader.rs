@@ -1,8 +1,8 @@
-//! Row order of PyTorch's `DataLoader(…, shuffle=True)`.
+//! Row orders that equal those of PyTorch's `DataLoader(…, shuffle=True)`.
 //!
-//! At the start of an epoch, the loader draws a seed for its worker processes, even without workers. Then its
-//! sampler draws the order: from the loader's own generator if it was given one, else from a new generator, whose
-//! seed is drawn next from the default generator.
+//! At the start of an epoch, PyTorch's loader draws a seed for its worker processes, even if it has no workers.
+//! Then its sampler draws the row order: from the loader's own generator if the loader has one, else from a new
+//! generator, whose seed is the next number drawn from the default generator.
 
 use wgrad_core::{Params, Result, TorchRandom};
 
@@ -11,17 +11,17 @@ use crate::error::BatchError;
 /// Source of the row orders.
 #[derive(Debug)]
 pub(crate) enum Loader {
-    /// The generator of a store of parameters, and the seeds of the epochs drawn so far.
+    /// The generator of a parameter store, and the seeds of the epochs drawn so far.
     Shared { params: Params, seeds: Vec<u64> },
-    /// A generator of the loader's own: its seed, the next epoch, and its state before that epoch.
+    /// A separate generator: its seed, the next epoch, and the generator's state before that epoch.
     Own { seed: u64, next: u64, random: Box<TorchRandom> },
 }
 
 impl Loader {
-    /// Uses the generator of `params`.
+    /// Creates a loader that draws from the generator of `params`.
     ///
     /// # Errors
-    /// When `params` were not seeded with [`Params::torch_seed`].
+    /// When `params` was not created with [`Params::torch_seed`].
     pub fn shared(params: &Params) -> Result<Self> {
         if params.with_torch_random(|_| ()).is_none() {
             return Err(BatchError::NoTorchGenerator.into());
@@ -29,7 +29,7 @@ impl Loader {
         Ok(Self::Shared { params: params.clone(), seeds: vec![] })
     }
 
-    /// Uses a generator of the loader's own.
+    /// Creates a loader with a separate generator, which starts from `seed`.
     pub fn seeded(seed: u64) -> Self {
         Self::Own { seed, next: 0, random: Box::new(TorchRandom::new(seed)) }
     }
@@ -51,8 +51,8 @@ impl Loader {
                 loop {
                     random.seed();
                     let order = random.permutation(rows);
-                    // PyTorch's sampler draws one more permutation, for the samples beyond a whole number of epochs,
-                    // and takes no row of it.
+                    // PyTorch's sampler draws one more permutation, for samples beyond a complete pass over the
+                    // rows, but uses none of it here.
                     let _ = random.permutation(rows);
                     *next += 1;
                     if *next > epoch {
@@ -64,9 +64,10 @@ impl Loader {
     }
 }
 
-/// Draws the seed that a `DataLoader` takes from the generator of `params` when it begins a pass over its rows.
+/// Draws the seed that a PyTorch `DataLoader` draws from the generator of `params` when it starts to iterate over
+/// its rows.
 ///
-/// Does nothing if `params` have no PyTorch generator.
+/// Does nothing if `params` has no PyTorch generator.
 pub fn begin(params: &Params) {
     params.with_torch_random(TorchRandom::seed);
 }

@@ -14,7 +14,7 @@ pub use loader::begin;
 pub use sampler::Sampler;
 pub(crate) use sampler::repeat;
 
-/// Division of rows into batches, epoch by epoch.
+/// Division of the rows of each epoch into batches.
 ///
 /// Without [`Batches::shuffle`] the rows keep their order. The last batch is smaller if the batch size does not
 /// divide the number of rows; [`Batches::drop_last`] leaves it out.
@@ -44,7 +44,8 @@ enum Order {
     Rows,
     Shuffled(Seed),
     Sampled(Sampler, Seed),
-    /// The order of PyTorch's `DataLoader`; shared by clones, because a generator draws each epoch once.
+    /// The order of PyTorch's `DataLoader`. Clones share the loader, because its generator must draw each epoch
+    /// only once.
     Torch(Arc<Mutex<Loader>>),
 }
 
@@ -66,8 +67,8 @@ impl Batches {
         Self { order: Order::Shuffled(seed), ..self }
     }
 
-    /// Shuffles the rows of each epoch as `DataLoader(…, shuffle=True)` does, with seeds from the generator of
-    /// [`Params::torch_seed`]: two numbers per epoch, drawn when the epoch is first requested.
+    /// Shuffles the rows of each epoch as `DataLoader(…, shuffle=True)` does. The generator of
+    /// [`Params::torch_seed`] draws two seeds per epoch, when the epoch is first requested.
     ///
     /// ```
     /// use wgrad_core::Params;
@@ -79,23 +80,23 @@ impl Batches {
     /// ```
     ///
     /// # Errors
-    /// When `params` were not made with [`Params::torch_seed`].
+    /// When `params` was not created with [`Params::torch_seed`].
     pub fn shuffle_as_torch(self, params: &Params) -> Result<Self> {
         let order = Order::Torch(Arc::new(Mutex::new(Loader::shared(params)?)));
         Ok(Self { order, ..self })
     }
 
-    /// Shuffles the rows of each epoch as a data loader with its own generator does:
-    /// `DataLoader(…, shuffle=True, generator=torch.Generator().manual_seed(seed))`.
+    /// Shuffles the rows of each epoch as a PyTorch data loader with its own generator does: `DataLoader(…,
+    /// shuffle=True, generator=torch.Generator().manual_seed(seed))`.
     pub fn shuffle_as_torch_generator(self, seed: u64) -> Self {
         Self { order: Order::Torch(Arc::new(Mutex::new(Loader::seeded(seed)))), ..self }
     }
 
-    /// Draws the rows of each epoch with a sampler, in the order of its draws. An epoch has [`Sampler::samples`]
-    /// rows.
+    /// Selects the rows of each epoch with a sampler. An epoch has [`Sampler::samples`] rows, in the order in
+    /// which the sampler draws them.
     ///
     /// # Errors
-    /// When the sampler was made for another number of rows, or draws more rows than a `u32` can count.
+    /// When the sampler was created for a different number of rows, or draws more rows than a `u32` can count.
     pub fn sampler(self, sampler: &Sampler, seed: Seed) -> Result<Self> {
         if sampler.rows() != self.rows as usize {
             return Err(BatchError::SamplerRows { sampler: sampler.rows(), data: self.rows as usize }.into());
@@ -104,10 +105,11 @@ impl Batches {
         Ok(Self { rows, order: Order::Sampled(sampler.clone(), seed), ..self })
     }
 
-    /// Leaves out the last batch if it is not full. With a shuffle, different rows are left out in each epoch.
+    /// Leaves out the last batch of an epoch if it is smaller than the others. If rows are shuffled, the rows left
+    /// out differ from epoch to epoch.
     ///
     /// # Errors
-    /// When there are fewer rows than a batch has.
+    /// When there are fewer rows than one batch needs.
     pub fn drop_last(self) -> Result<Self> {
         if (self.rows as usize) < self.size {
             return Err(BatchError::NoFullBatch { rows: self.rows as usize, size: self.size }.into());

@@ -1,4 +1,4 @@
-//! Samplers: draws of the rows of an epoch.
+//! Samplers, which draw the rows of each epoch at random.
 
 use std::sync::Arc;
 
@@ -7,9 +7,10 @@ use wgrad_core::{Result, Seed, SplitMix64};
 use crate::error::BatchError;
 
 /// Sampler of the rows of an epoch, for [`Batches::sampler`](crate::Batches::sampler) and `Trainer::sampler`. It
-/// replaces the shuffle, which takes each row once.
+/// replaces shuffling, which uses each row exactly once.
 ///
-/// The draws depend only on the seed and the epoch, so any epoch can be drawn without the ones before it.
+/// The draws depend only on the seed and the epoch number, so an epoch can be drawn without drawing the earlier
+/// ones.
 ///
 /// ```
 /// use wgrad_data::{Batches, Sampler, Seed};
@@ -25,21 +26,21 @@ pub struct Sampler {
     draw: Draw,
 }
 
-/// Method of drawing, with its data.
+/// Method of drawing rows, with the data that the method needs.
 #[derive(Clone, Debug)]
 enum Draw {
-    /// With replacement: the running sums of the weights.
+    /// Drawing with replacement, from the cumulative sums of the weights.
     WithReplacement(Arc<[f64]>),
-    /// Without replacement: the weights.
+    /// Drawing without replacement, from the weights.
     WithoutReplacement(Arc<[f64]>),
-    /// Classes equally often: the rows of each class.
+    /// Drawing all classes equally often, from the rows of each class.
     Balanced(Arc<[Vec<u32>]>),
 }
 
 impl Sampler {
-    /// Draws with replacement: each draw is row `i` with probability `weights[i] / sum of weights`, as
-    /// `WeightedRandomSampler(weights, samples, replacement=True)` does. A row can occur several times in an epoch,
-    /// or not at all.
+    /// Creates a sampler that draws with replacement: each draw selects row `i` with probability `weights[i] / sum
+    /// of weights`, as `WeightedRandomSampler(weights, samples, replacement=True)` does. A row can occur several
+    /// times in an epoch, or not at all.
     ///
     /// # Errors
     /// When a weight is negative or not finite, no weight is above 0, or `samples` is 0.
@@ -59,11 +60,12 @@ impl Sampler {
         Ok(Self { rows: weights.len(), samples, draw: Draw::WithReplacement(sums) })
     }
 
-    /// Draws without replacement: each draw is one of the rows that are left, with probabilities proportional to
-    /// their weights, as `WeightedRandomSampler(weights, samples, replacement=False)` does.
+    /// Creates a sampler that draws without replacement: each draw selects one of the rows not yet drawn, with a
+    /// probability proportional to its weight, as `WeightedRandomSampler(weights, samples, replacement=False)`
+    /// does.
     ///
     /// # Errors
-    /// As [`Self::weighted`], and when fewer rows than draws have a weight above 0.
+    /// The same as for [`Self::weighted`], and when fewer than `samples` rows have a weight above 0.
     pub fn weighted_once(weights: &[f64], samples: usize) -> Result<Self> {
         check(weights, samples)?;
         let weighted = weights.iter().filter(|weight| **weight > 0.0).count();
@@ -73,10 +75,12 @@ impl Sampler {
         Ok(Self { rows: weights.len(), samples, draw: Draw::WithoutReplacement(weights.into()) })
     }
 
-    /// Draws every class equally often, in random order. An epoch has as many rows as the data.
+    /// Creates a sampler that draws every class equally often, in random order. An epoch has as many rows as the
+    /// data.
     ///
-    /// The numbers of draws differ by at most one between classes, and between the rows of a class. Rows of a rare
-    /// class are repeated; of a frequent class, each epoch draws different rows. Classes without rows are left out.
+    /// In an epoch, the numbers of draws of two classes differ by at most one, and so do those of two rows of the
+    /// same class. Rows of a rare class are drawn repeatedly. Of a frequent class, only some rows are drawn,
+    /// different ones in each epoch. Classes without rows are ignored.
     ///
     /// # Errors
     /// When there are no rows.
@@ -97,8 +101,8 @@ impl Sampler {
         self.samples
     }
 
-    /// Returns a description with a checksum of the weights or classes. A resumed training compares it with that of
-    /// the checkpoint.
+    /// Returns a description that includes a checksum of the weights or classes. When training resumes, it is
+    /// compared with the description in the checkpoint.
     #[doc(hidden)]
     pub fn describe(&self) -> String {
         let mut hasher = crc32fast::Hasher::new();
@@ -120,7 +124,7 @@ impl Sampler {
         format!("{kind}, {} of {} rows, checksum {:08x}", self.samples, self.rows, hasher.finalize())
     }
 
-    /// Returns the number of rows of the data.
+    /// Returns the number of rows of the data that the sampler draws from.
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
@@ -133,7 +137,8 @@ impl Sampler {
                 let total = sums.last().copied().unwrap_or_default();
                 let mut draw = || {
                     let at = random.unit() * total;
-                    // Rounding can yield the total itself, which belongs to the last row with a weight above 0.
+                    // Rounding can make the drawn number equal to the total, which belongs to the last row with a
+                    // weight above 0.
                     let last = || sums.partition_point(|&sum| sum < total);
                     let row = sums.partition_point(|&sum| sum <= at);
                     number(if row < sums.len() { row } else { last() })
@@ -141,8 +146,9 @@ impl Sampler {
                 (0..self.samples).map(|_| draw()).collect()
             }
             Draw::WithoutReplacement(weights) => {
-                // Exponential variables whose rates are the weights: the rows with the smallest ones, in that order
-                // (Efraimidis and Spirakis, 2006).
+                // Draws an exponential variable for each row, with the row's weight as the rate. The rows with the
+                // smallest variables are selected, in ascending order of the variables (Efraimidis and Spirakis,
+                // 2006).
                 let mut keys: Vec<(f64, u32)> = weights
                     .iter()
                     .zip(0..)
@@ -154,7 +160,8 @@ impl Sampler {
             }
             Draw::Balanced(classes) => {
                 let mut order = Vec::with_capacity(self.samples);
-                // The first classes of a random permutation get the remaining draws.
+                // The classes at the start of a random permutation get the draws that remain after an equal
+                // division.
                 let mut permutation: Vec<usize> = (0..classes.len()).collect();
                 random.shuffle(&mut permutation);
                 for (at, &class) in permutation.iter().enumerate() {
@@ -168,7 +175,7 @@ impl Sampler {
     }
 }
 
-/// Checks that rows can be drawn with these weights.
+/// Checks that `samples` rows can be drawn with these weights.
 fn check(weights: &[f64], samples: usize) -> Result<()> {
     if let Some(row) = weights.iter().position(|weight| !(weight.is_finite() && *weight >= 0.0)) {
         return Err(BatchError::Weight { row, weight: weights[row] }.into());
@@ -184,7 +191,7 @@ fn number(row: usize) -> u32 {
     u32::try_from(row).unwrap_or(u32::MAX)
 }
 
-/// Appends `n` rows to `order`: all of `rows` as often as they fit into `n`, then a random subset.
+/// Appends `n` rows to `order`: all of `rows` as many times as `n` allows, then a random subset of them.
 pub(crate) fn repeat(rows: &[u32], n: usize, random: &mut SplitMix64, order: &mut Vec<u32>) {
     for _ in 0..n / rows.len() {
         order.extend_from_slice(rows);

@@ -9,7 +9,7 @@ fn counts(order: &[u32], rows: usize) -> Vec<usize> {
     counts
 }
 
-/// Checks that each count is within five standard deviations of its expectation under these probabilities.
+/// Checks that each count is within five standard deviations of the value expected from `probabilities`.
 #[track_caller]
 fn assert_frequencies(counts: &[usize], probabilities: &[f64]) {
     let n = counts.iter().sum::<usize>() as f64;
@@ -38,7 +38,8 @@ fn without_replacement_each_draw_is_among_the_rows_left() {
         pairs[(a * 5 + b) as usize] += 1;
     }
     assert_frequencies(&first, &weights.map(|weight| weight / 10.0));
-    // Distribution of torch.multinomial(weights, 2): p(a) * w(b) / (sum - w(a)).
+    // Distribution of `torch.multinomial(weights, 2)`, which draws row a and then row b: p(a) * w(b) / (sum -
+    // w(a)).
     let expected: Vec<f64> = (0..25)
         .map(|i| (weights[i / 5], weights[i % 5], i / 5 == i % 5))
         .map(|(a, b, same)| if same { 0.0 } else { a / 10.0 * b / (10.0 - a) })

@@ -1,9 +1,9 @@
 //! Recognition of dates and times.
 
-/// Returns whether a text is a date, with or without a time of day, or a time of day.
+/// Returns whether a text is a date (with or without a time of day) or a time of day.
 ///
-/// A date is a year, a month and a day as numbers in one of the usual orders, separated by `-`, `/` or `.`; a time
-/// of day has the form of ISO 8601.
+/// A date consists of a year, a month and a day as numbers, in one of the usual orders, separated with `-`, `/` or
+/// `.`. A time of day is in ISO 8601 format.
 pub(crate) fn is_date(text: &str) -> bool {
     let (day, time) = match text.find(['T', ' ']) {
         Some(at) => (&text[..at], Some(text[at + 1..].trim())),
@@ -15,8 +15,8 @@ pub(crate) fn is_date(text: &str) -> bool {
     }
 }
 
-/// Returns the Unix time in seconds of a date in the unambiguous order year, month, day, with or without a time of
-/// day; none for other texts. A text without a time zone is in UTC.
+/// Returns the Unix time in seconds of a date in the order year, month, day, with or without a time of day.
+/// Returns `None` for other texts. A time without a time zone is taken as UTC.
 pub(crate) fn seconds(text: &str) -> Option<f64> {
     let (day, time) = match text.find(['T', ' ']) {
         Some(at) => (&text[..at], Some(text[at + 1..].trim())),
@@ -24,18 +24,18 @@ pub(crate) fn seconds(text: &str) -> Option<f64> {
     };
     let Day::YearFirst(year, month, day) = day_of(day)? else { return None };
     let time = time.map_or(Some(0.0), time_of)?;
-    // Days since 1970-01-01, in years that begin in March (Hinnant, days_from_civil).
+    // Counts the days since 1970-01-01, in years that start on 1 March (Hinnant, days_from_civil).
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + (153 * month + 2) / 5 + day - 1 - 719_468;
     Some(f64::from(days) * 86_400.0 + time)
 }
 
-/// Date by the order of its parts.
+/// Date, classified by the order of its parts.
 enum Day {
     /// Year, month and day.
     YearFirst(i32, i32, i32),
-    /// Day and month in either order, then the year.
+    /// Day and month, or month and day, followed by the year.
     YearLast,
 }
 
@@ -56,13 +56,13 @@ fn day_of(text: &str) -> Option<Day> {
     if a.len() == 4 && short(b) && short(c) {
         return (((1..=12).contains(&y)) && day(z)).then_some(Day::YearFirst(x, y, z));
     }
-    // With dots, two digits at the end could be part of a version number.
+    // In a text with dots, a last part of two digits could belong to a version number.
     let year = c.len() == 4 || (c.len() == 2 && separator != '.');
     (short(a) && short(b) && year && day(x) && day(y) && x.min(y) <= 12).then_some(Day::YearLast)
 }
 
-/// Returns the seconds since midnight of `10:30`, `10:30:15` or `10:30:15.25`, optionally followed by `Z` or an
-/// offset such as `+02:00`, which is subtracted.
+/// Returns the seconds since midnight of a time such as `10:30`, `10:30:15` or `10:30:15.25`, optionally followed
+/// by `Z` or an offset such as `+02:00`. The offset is subtracted.
 fn time_of(text: &str) -> Option<f64> {
     let (clock, offset) = match text.find(['Z', '+', '-']) {
         Some(at) if &text[at..] == "Z" => (&text[..at], 0.0),
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn seconds_are_those_of_the_unix_clock() {
-        // datetime.datetime.fromisoformat(…).replace(tzinfo=utc if none).timestamp()
+        // The expected values are from datetime.datetime.fromisoformat(…).replace(tzinfo=utc if none).timestamp().
         for (text, expected) in [
             ("1970-01-01", 0.0),
             ("2000-02-29", 951_782_400.0),

@@ -1,22 +1,22 @@
-//! Cells that are numbers.
+//! Parsing of cells that contain numbers.
 
-/// Powers of ten that are exact in `f64`.
+/// Powers of ten that `f64` represents exactly.
 const POWERS: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
     1e21, 1e22,
 ];
 
-/// Parses a plain decimal such as `-12.5` on a fast path; none for anything else.
+/// Parses a plain decimal such as `-12.5` faster than [`str::parse`]; returns `None` for any other text.
 ///
-/// The digits make an integer of at most 53 bits, which is divided by an exact power of ten. That rounds once, so the
-/// result is the nearest `f64`, with the bits of [`str::parse`] (Clinger, 1990).
+/// The digits form an integer of at most 53 bits, which is divided by an exact power of ten. Only the division
+/// rounds, so the result is the nearest `f64`, the same number as from [`str::parse`] (Clinger, 1990).
 #[inline]
 pub(crate) fn plain(cell: &[u8]) -> Option<f64> {
     let (negative, digits) = match cell {
         [b'-', digits @ ..] => (true, digits),
         digits => (false, digits),
     };
-    // 18 digits fit a u64.
+    // At most 18 digits and a decimal point; 19 digits still fit in a `u64` and are rejected below.
     if digits.len() > 19 {
         return None;
     }
@@ -44,7 +44,7 @@ pub(crate) fn is_missing(cell: &str) -> bool {
     matches!(cell, "" | "NaN" | "nan" | "NA" | "N/A" | "null" | "NULL")
 }
 
-/// Parses the number of a cell without surrounding blanks; NaN if it is missing, none if it is text.
+/// Parses the number in a cell without surrounding blanks: NaN if the cell is missing, `None` if it contains text.
 pub(crate) fn number(cell: &str) -> Option<f64> {
     if is_missing(cell) { Some(f64::NAN) } else { cell.parse().ok() }
 }

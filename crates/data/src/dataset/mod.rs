@@ -1,4 +1,4 @@
-//! Datasets: features and classes of rows, ready to train on.
+//! Datasets: the features and the class of each row, ready for training.
 
 mod storage;
 
@@ -14,10 +14,10 @@ use crate::streams::BALANCE;
 
 pub(crate) use storage::Features;
 
-/// Features and class of each row, ready to train on.
+/// Features and class of each row, ready for training.
 ///
-/// Of two classes, class 1 is the positive one. The features are in memory, or on disk if the table was read with
-/// [`Table::scan_csv`](crate::Table::scan_csv).
+/// If there are two classes, class 1 is the positive one. The features are in memory, or on disk if the table was
+/// read with [`Table::scan_csv`](crate::Table::scan_csv).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     x: Features,
@@ -28,7 +28,8 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Makes a dataset of features `x`, row by row, and the class `y` of each row. The values are not standardised.
+    /// Creates a dataset from the features `x`, in row-major order, and the class `y` of each row. The values are
+    /// not standardised.
     ///
     /// ```
     /// use wgrad_data::Dataset;
@@ -38,7 +39,8 @@ impl Dataset {
     /// ```
     ///
     /// # Errors
-    /// When `x` does not hold rows × features values, there is no row, a value is not finite, or a class has no name.
+    /// When the length of `x` is not rows × features, there are no rows, a value is not finite, or a class has no
+    /// name.
     pub fn new<F: Into<String>, C: Into<String>>(
         features: impl IntoIterator<Item = F>,
         x: Vec<f32>,
@@ -65,17 +67,17 @@ impl Dataset {
         Ok(Self::from_parts(x, y, classes, Arc::new(preprocess)))
     }
 
-    /// Makes a dataset of checked parts.
+    /// Creates a dataset from parts that have been checked.
     pub(crate) fn from_parts(x: Features, y: Vec<u32>, classes: Arc<[String]>, preprocess: Arc<Preprocess>) -> Self {
         Self { x, y, classes, preprocess, dropped: 0 }
     }
 
-    /// Sets the number of rows that were left out.
+    /// Sets the number of rows that were left out of the dataset.
     pub(crate) fn with_dropped(self, dropped: usize) -> Self {
         Self { dropped, ..self }
     }
 
-    /// Replaces the features by others of the same names and shape, all of them finite.
+    /// Returns the dataset with other values for its features. They must have the same shape and be finite.
     pub(crate) fn with_x(&self, x: Array) -> Result<Self> {
         if x.shape().dims() != [self.rows(), self.features()] {
             return Err(DatasetError::FeatureShape { shape: x.shape().clone(), rows: self.rows() }.into());
@@ -88,7 +90,7 @@ impl Dataset {
         self.y.len()
     }
 
-    /// Returns the number of features of a row.
+    /// Returns the number of features per row.
     pub fn features(&self) -> usize {
         self.preprocess.features().len()
     }
@@ -103,7 +105,7 @@ impl Dataset {
         matches!(self.x, Features::Disk { .. })
     }
 
-    /// Returns the features in memory, row by row; an empty slice if they are on disk.
+    /// Returns the features in memory, in row-major order; an empty slice if the features are on disk.
     pub fn x(&self) -> &[f32] {
         match &self.x {
             Features::Memory(x) => x.as_slice().unwrap_or_default(),
@@ -111,10 +113,10 @@ impl Dataset {
         }
     }
 
-    /// Returns the features of some rows, one row after the other, from memory or disk.
+    /// Returns the features of the given rows, one row after the other, from memory or disk.
     ///
     /// # Errors
-    /// When a row does not exist, or the file of the features cannot be read.
+    /// When a row does not exist, or the temporary file with the features cannot be read.
     pub fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {
         self.check(rows)?;
         let mut values = Vec::with_capacity(rows.len() * self.features());
@@ -132,12 +134,12 @@ impl Dataset {
         &self.y
     }
 
-    /// Returns the features in memory as `f32[rows, features]`; without rows if they are on disk.
+    /// Returns the features in memory as `f32[rows, features]`; an array without rows if the features are on disk.
     pub fn x_array(&self) -> Array {
         Array::clone(&self.x_shared())
     }
 
-    /// Returns [`Self::x_array`] without a copy, for the trainer.
+    /// Returns the same array as [`Self::x_array`] without copying it; the trainer uses this.
     #[doc(hidden)]
     pub fn x_shared(&self) -> Arc<Array> {
         match &self.x {
@@ -151,12 +153,12 @@ impl Dataset {
         Array::vector(self.y.clone())
     }
 
-    /// Returns the names of the classes: `classes()[c]` is that of class `c`.
+    /// Returns the names of the classes, indexed by class number.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    /// Returns the name of the positive class; none if there are not two classes.
+    /// Returns the name of the positive class; `None` unless there are exactly two classes.
     pub fn positive(&self) -> Option<&str> {
         match &self.classes[..] {
             [_, positive] => Some(positive),
@@ -169,7 +171,7 @@ impl Dataset {
         &self.preprocess
     }
 
-    /// Returns the number of rows of the file that were left out because of missing cells, before any split.
+    /// Returns the number of rows in the file that were left out because of missing cells, before any split.
     pub fn dropped_rows(&self) -> usize {
         self.dropped
     }
@@ -183,9 +185,10 @@ impl Dataset {
         counts
     }
 
-    /// Returns the number of negative rows per positive row: the `pos_weight` that balances two classes.
+    /// Returns the number of negative rows per positive row, which is the `pos_weight` that balances two classes.
     ///
-    /// Infinite if no row is positive, and NaN if there are not two classes; losses reject both.
+    /// It is infinite if no row is positive, and NaN unless there are exactly two classes; losses reject both
+    /// values.
     pub fn pos_weight(&self) -> f32 {
         match self.class_counts()[..] {
             [negatives, positives] => (negatives as f64 / positives as f64) as f32,
@@ -193,8 +196,8 @@ impl Dataset {
         }
     }
 
-    /// Returns the weights that balance the `C` classes: `rows / (C * rows of the class)`, scikit-learn's
-    /// `balanced`; 0 for a class without rows.
+    /// Returns the class weights that balance the classes, as scikit-learn's `balanced` does: for `C` classes,
+    /// `rows / (C * rows of the class)`, and 0 for a class without rows.
     pub fn class_weights(&self) -> Vec<f32> {
         let total = self.rows() as f64 / self.classes.len() as f64;
         self.class_counts().iter().map(|&n| if n == 0 { 0.0 } else { (total / n as f64) as f32 }).collect()
@@ -203,7 +206,7 @@ impl Dataset {
     /// Returns a dataset of the given rows in the given order.
     ///
     /// # Errors
-    /// When a row does not exist, or the file of the features cannot be read.
+    /// When a row does not exist, or the temporary file with the features cannot be read.
     pub fn subset(&self, rows: &[u32]) -> Result<Self> {
         self.check(rows)?;
         let x = self.x.subset(rows, self.features())?;
@@ -212,7 +215,7 @@ impl Dataset {
         Ok(Self { x, y, classes, preprocess, dropped: self.dropped })
     }
 
-    /// Checks that all these rows exist.
+    /// Checks that all the given rows exist.
     fn check(&self, rows: &[u32]) -> Result<()> {
         match rows.iter().find(|&&row| row as usize >= self.rows()) {
             Some(&row) => Err(DatasetError::NoRow { row, rows: self.rows() }.into()),
@@ -220,28 +223,31 @@ impl Dataset {
         }
     }
 
-    /// Repeats rows until each class has as many as the most frequent one.
+    /// Repeats rows until each class has as many rows as the most frequent class.
     ///
-    /// All rows are kept. Within a class, the numbers of copies differ by at most one; which rows get one more is
-    /// random. Use it for training rows only: metrics of repeated rows are meaningless. The trainer's
-    /// [`Sampler::balanced`](crate::Sampler::balanced) balances classes without a copy, and draws different rows in
-    /// each epoch.
+    /// All rows are kept. Within a class, the numbers of copies of two rows differ by at most one; the rows with
+    /// one more copy are chosen at random. Use this for training rows only, since metrics of repeated rows are
+    /// meaningless. In a trainer, [`Sampler::balanced`](crate::Sampler::balanced) balances classes without copying
+    /// rows, and draws different rows in each epoch.
     ///
     /// # Errors
-    /// When the result has more rows than a `u32` can count, or the file of the features cannot be read.
+    /// When the result has more rows than a `u32` can count, or the temporary file with the features cannot be
+    /// read.
     pub fn oversample(&self, seed: Seed) -> Result<Self> {
         self.resample(seed, |counts| counts.iter().copied().max())
     }
 
-    /// Selects random rows, without repetition, so that each class has as many as the rarest class that has any.
+    /// Selects random rows, without repetition, so that each class has as many rows as the rarest class that
+    /// occurs.
     ///
     /// # Errors
-    /// When the file of the features cannot be read.
+    /// When the temporary file with the features cannot be read.
     pub fn undersample(&self, seed: Seed) -> Result<Self> {
         self.resample(seed, |counts| counts.iter().copied().filter(|n| *n > 0).min())
     }
 
-    /// Draws the same number of rows of each class; `target` computes it from the numbers of rows of the classes.
+    /// Draws the same number of rows from each class; `target` computes this number from the row counts of the
+    /// classes.
     fn resample(&self, seed: Seed, target: impl Fn(&[usize]) -> Option<usize>) -> Result<Self> {
         let target = target(&self.class_counts()).unwrap_or_default();
         let mut random = SplitMix64::new(seed, BALANCE);
@@ -259,11 +265,11 @@ impl Dataset {
         self.subset(&order)
     }
 
-    /// Splits the rows in two, as [`Labelled::split`](crate::Labelled::split), for instance to set validation rows
-    /// aside.
+    /// Splits the rows into two datasets as [`Labelled::split`](crate::Labelled::split) does, for instance into
+    /// training and validation rows.
     ///
-    /// The features are not standardised again: their means and standard deviations are those of all training rows
-    /// of this dataset. To separate training and test rows before anything is learned, split the table.
+    /// The features are not standardised again: their means and standard deviations were computed before this
+    /// split. To separate training and test rows before anything is learned from them, split the table.
     ///
     /// # Errors
     /// When `train_fraction` is not between 0 and 1, or every class has only one row.
@@ -286,7 +292,8 @@ mod tests {
     fn weights_balance_the_classes() {
         let two = dataset(&[0, 0, 0, 1], &["no", "yes"]);
         assert_eq!((two.class_counts(), two.pos_weight()), (vec![3, 1], 3.0));
-        // sklearn.utils.class_weight.compute_class_weight("balanced", classes=[0, 1], y=[0, 0, 0, 1])
+        // The expected weights are from sklearn.utils.class_weight.compute_class_weight("balanced", classes=[0,
+        // 1], y=[0, 0, 0, 1]).
         assert_eq!(two.class_weights(), [0.666_666_7, 2.0]);
     }
 

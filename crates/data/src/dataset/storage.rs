@@ -9,14 +9,14 @@ use crate::scratch::Scratch;
 /// Features of a dataset's rows, in memory or in a temporary file.
 #[derive(Clone, Debug)]
 pub(crate) enum Features {
-    /// `f32[rows, features]`; clones share it.
+    /// Array `f32[rows, features]`, which clones share.
     Memory(Arc<Array>),
-    /// All rows of a temporary file, or the given ones.
+    /// All rows of a temporary file, or only those listed in `rows`.
     Disk { scratch: Arc<Scratch>, rows: Option<Arc<[u32]>> },
 }
 
 impl PartialEq for Features {
-    /// Compares values in memory; on disk, the file and the row numbers.
+    /// Compares the values of features in memory; for features on disk, compares the file and the row numbers.
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Memory(a), Self::Memory(b)) => a == b,
@@ -46,7 +46,7 @@ impl Features {
             }
             Self::Disk { scratch, rows: subset } => {
                 let real = |row: u32| subset.as_ref().map_or(row, |subset| subset[row as usize]);
-                // One read for each run of consecutive rows.
+                // Reads each run of consecutive rows at once.
                 for run in rows.chunk_by(|&a, &b| real(a).checked_add(1) == Some(real(b))) {
                     let start = values.len();
                     values.resize(start + run.len() * width, 0.0);
@@ -57,7 +57,7 @@ impl Features {
         Ok(())
     }
 
-    /// Returns the features of these rows, which must exist, in this order.
+    /// Returns the features of the given rows, which must exist, in the given order.
     pub(crate) fn subset(&self, rows: &[u32], width: usize) -> Result<Self> {
         match self {
             Self::Memory(_) => {

@@ -1,113 +1,113 @@
-//! Errors of files of arrays.
+//! Errors in array files.
 
 use wgrad_core::text::{did_you_mean, list};
 
-/// Problem of a `.npy`, `.npz` or IDX file, for [`DataError::ArrayFile`](super::DataError::ArrayFile).
+/// Problem in a `.npy`, `.npz` or IDX file, for [`DataError::ArrayFile`](super::DataError::ArrayFile).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ArrayFileError {
-    /// The file does not begin as a `.npy` file.
+    /// The file does not start with the signature of a `.npy` file.
     NotNpy,
-    /// The file does not begin as an IDX file.
+    /// The file does not start with the signature of an IDX file.
     NotIdx {
         /// The first four bytes.
         magic: [u8; 4],
     },
-    /// The file is no zip archive, or a damaged one.
+    /// The file is not a zip archive, or is a damaged one.
     NotNpz {
-        /// The message of the reader.
+        /// The error message of the zip reader.
         reason: String,
     },
-    /// A `.npy` file of a version that is not supported.
+    /// This version of the `.npy` format is not supported.
     NpyVersion {
-        /// The major version.
+        /// The major version number.
         version: u8,
     },
-    /// A header that is longer than any header of an array of numbers.
+    /// The header is longer than any header of an array of numbers.
     HeaderLength {
-        /// The length in bytes.
+        /// The length of the header in bytes.
         length: usize,
-        /// The longest header that is read.
+        /// The maximum length of a header in bytes.
         limit: usize,
     },
-    /// The file ends in its header.
+    /// The file ends inside its header.
     HeaderCutOff,
     /// The header cannot be read from disk.
     HeaderUnreadable {
-        /// The message of the system.
+        /// The error message of the operating system.
         reason: String,
     },
-    /// A header that is not text.
+    /// The header is not text.
     HeaderNotText,
-    /// A header without a key.
+    /// The header lacks a required key.
     HeaderKey {
-        /// The key.
+        /// The missing key.
         key: String,
-        /// The header.
+        /// The text of the header.
         header: String,
     },
-    /// A header whose shape is no tuple.
+    /// The shape in the header is not a tuple.
     HeaderShape {
-        /// The header.
+        /// The text of the header.
         header: String,
     },
-    /// A shape whose sizes are not numbers.
+    /// The sizes in the shape are not numbers.
     ShapeSizes {
         /// The text between the parentheses.
         sizes: String,
     },
-    /// An array of records.
+    /// The array contains records.
     Records,
-    /// An array in Fortran order.
+    /// The array is in Fortran order.
     FortranOrder,
-    /// An array of something else than real numbers.
+    /// The array contains something other than real numbers.
     Dtype {
         /// NumPy's code of the type, such as `<U2`.
         code: String,
         /// The kind of the type.
         dtype: Dtype,
     },
-    /// A shape with more numbers than an array can have.
+    /// The shape has more elements than an array can have.
     TooLarge {
         /// The shape.
         shape: Vec<usize>,
     },
     /// The numbers cannot be read from disk or from the archive.
     Unreadable {
-        /// The message of the system.
+        /// The error message of the operating system.
         reason: String,
     },
-    /// The file holds fewer or more bytes than its header says.
+    /// The file contains fewer or more bytes than its header requires.
     Length {
-        /// The shape.
+        /// The shape in the header.
         shape: Vec<usize>,
-        /// The number of bytes of a number.
+        /// The number of bytes per number.
         size: usize,
-        /// The number of bytes of all numbers.
+        /// The number of bytes that all numbers need.
         expected: usize,
-        /// The number of bytes in the file; none if there are more than expected.
+        /// The number of bytes in the file; `None` if there are more than expected.
         found: Option<usize>,
     },
-    /// The numbers do not make an array.
+    /// The numbers cannot be turned into an array.
     Array {
-        /// The message.
+        /// The error message.
         reason: String,
     },
-    /// A `.npz` file without an array that was asked for.
+    /// The `.npz` file does not contain the requested array.
     NoArray {
-        /// The name.
+        /// The requested name.
         name: String,
         /// The names of the arrays in the file.
         arrays: Vec<String>,
     },
 }
 
-/// Type of a NumPy array that cannot be read.
+/// Element type of a NumPy array that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
     /// Pickled Python objects.
     Objects,
-    /// Texts.
+    /// Text.
     Texts,
     /// Complex numbers.
     Complex,

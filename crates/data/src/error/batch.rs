@@ -4,57 +4,57 @@ use wgrad_core::text::count;
 
 use super::{Fix, Say};
 
-/// Problem of [`Batches`](crate::Batches), a [`Sampler`](crate::Sampler) or their settings.
+/// Problem with [`Batches`](crate::Batches), a [`Sampler`](crate::Sampler) or their settings.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum BatchError {
-    /// No rows, or batches of no rows.
+    /// There are no rows, or the batch size is 0.
     Empty {
         /// The number of rows.
         rows: usize,
-        /// The number of rows of a batch.
+        /// The number of rows per batch.
         size: usize,
     },
-    /// More rows than a row number can count.
+    /// There are more rows than a row number can count.
     TooManyRows {
         /// The number of rows.
         rows: usize,
     },
-    /// No full batch where only full ones are kept.
+    /// There are too few rows for a full batch, and only full batches are kept.
     NoFullBatch {
         /// The number of rows.
         rows: usize,
-        /// The number of rows of a batch.
+        /// The number of rows per batch.
         size: usize,
     },
-    /// PyTorch's order with parameters that have no PyTorch generator.
+    /// PyTorch's row order was requested with parameters that have no PyTorch generator.
     NoTorchGenerator,
-    /// A sampler of another number of rows than the data.
+    /// The sampler is for a different number of rows than the data has.
     SamplerRows {
-        /// The number of rows of the sampler.
+        /// The number of rows that the sampler is for.
         sampler: usize,
         /// The number of rows of the data.
         data: usize,
     },
-    /// A sampler of no rows.
+    /// The sampler is for no rows.
     NoRows,
-    /// A weight that is negative or not finite.
+    /// A weight is negative or not finite.
     Weight {
-        /// The row.
+        /// The index of the row.
         row: usize,
         /// The weight.
         weight: f64,
     },
-    /// Weights whose sum is infinite.
+    /// The sum of the weights is infinite.
     WeightSum,
-    /// No row to draw, or no weight above 0.
+    /// The number of rows to draw is 0, or no weight is above 0.
     NothingToDraw {
         /// The number of rows to draw.
         samples: usize,
         /// The number of rows with a weight above 0.
         weighted: usize,
     },
-    /// More draws without replacement than rows with a weight above 0.
+    /// More rows are to be drawn without replacement than have a weight above 0.
     TooManyDraws {
         /// The number of rows to draw.
         samples: usize,

@@ -4,47 +4,47 @@ use wgrad_core::text::{count, did_you_mean, list};
 
 use super::{Fix, Say};
 
-/// Problem of a cell, for [`DataError::Cell`](super::DataError::Cell).
+/// Problem with a cell, for [`DataError::Cell`](super::DataError::Cell).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum CellError {
-    /// A feature is missing, and preprocessing has no value to fill in.
+    /// A feature is missing, and the preprocessing has no value to fill in.
     Missing,
-    /// The group or the time by which rows are split is missing.
+    /// The group or the time of the row, which decides its part of the split, is missing.
     MissingKey,
-    /// A text in a column that is otherwise numbers.
+    /// The cell contains text, but its column otherwise contains numbers.
     NotANumber {
         /// The text.
         text: String,
-        /// The number of other such cells in the column.
+        /// The number of other cells with text in the column.
         others: usize,
     },
-    /// A time by which rows are split that cannot be read as one.
+    /// The cell must be a time, by which the rows are split, but cannot be read as a time.
     NotATime {
         /// The text.
         text: String,
     },
-    /// An infinite feature.
+    /// The feature is infinite.
     Infinite,
-    /// A feature that no 32-bit float can hold.
+    /// The feature is too large for a 32-bit float.
     TooLarge {
-        /// The feature.
+        /// The value of the feature.
         value: f64,
     },
-    /// A feature that no 32-bit float can hold after standardisation.
+    /// After standardisation, the feature is too large for a 32-bit float.
     TooLargeStandardised {
         /// The feature before standardisation.
         value: f64,
         /// The standard deviation of the training rows.
         std: f64,
     },
-    /// An infinite label.
+    /// The label is infinite.
     InfiniteLabel,
-    /// A label that is none of the classes.
+    /// The label is not one of the classes.
     UnknownClass {
         /// The label.
         label: String,
-        /// The classes.
+        /// The names of the classes.
         classes: Vec<String>,
     },
 }

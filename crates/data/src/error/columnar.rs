@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Fix, Say};
 
-/// Format of a file whose columns have types.
+/// File format with typed columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnarFormat {
     /// Apache Parquet.
@@ -22,35 +22,35 @@ impl fmt::Display for ColumnarFormat {
     }
 }
 
-/// Problem of a Parquet or Arrow file, for [`DataError::Columnar`](super::DataError::Columnar).
+/// Problem with a Parquet or Arrow file, for [`DataError::Columnar`](super::DataError::Columnar).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ColumnarError {
-    /// The file is damaged or cut off.
+    /// The file is damaged or truncated.
     Damaged {
         /// The format.
         format: ColumnarFormat,
-        /// The message of the reader.
+        /// The error message of the reader.
         reason: String,
     },
-    /// The file is read as CSV.
+    /// The file was opened as CSV, but is in another format.
     NotCsv {
-        /// The format.
+        /// The format of the file.
         format: ColumnarFormat,
     },
-    /// This build has no reader of the format.
+    /// This build has no reader for the format.
     NoReader {
         /// The format.
         format: ColumnarFormat,
     },
-    /// A column holds neither numbers nor texts.
+    /// A column has a type that cannot be read.
     ColumnType {
         /// The column.
         column: String,
-        /// Its Arrow type, without parameters.
+        /// The Arrow type of the column, without parameters.
         dtype: String,
     },
-    /// The file has columns, but no row.
+    /// The file has columns, but no rows.
     NoRows,
 }
 

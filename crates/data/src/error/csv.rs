@@ -2,15 +2,15 @@
 
 use wgrad_core::text::count;
 
-/// Problem of CSV text, for [`DataError::Csv`](super::DataError::Csv).
+/// Problem in CSV text, for [`DataError::Csv`](super::DataError::Csv).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CsvError {
-    /// The file has no line that is not blank.
+    /// The file contains no lines, or only blank ones.
     Empty,
     /// The file has a header and nothing else.
     NoRows,
-    /// The second pass over the file found other rows than the first.
+    /// The second pass over the file found different rows than the first.
     Changed,
     /// The file is encoded in UTF-16.
     Utf16,
@@ -19,34 +19,34 @@ pub enum CsvError {
         /// The line on which the record starts.
         line: u64,
     },
-    /// A quote is opened and never closed.
+    /// A quote is never closed.
     OpenQuote {
         /// The line on which the record with the quote starts.
         line: u64,
     },
-    /// The fields are separated by something else than commas.
+    /// The fields are separated with something other than commas.
     Separator {
         /// The separator: a semicolon or a tab.
         separator: char,
     },
-    /// A row has another number of fields than the header.
+    /// A row has a different number of fields than the header.
     FieldCount {
         /// The line on which the row starts.
         line: u64,
-        /// The number of fields of the row.
+        /// The number of fields in the row.
         fields: usize,
-        /// The number of columns that the header names.
+        /// The number of columns in the header.
         columns: usize,
     },
-    /// Any other error of the parser.
+    /// The parser reported another error.
     Parser {
-        /// The message of the parser.
+        /// The error message of the parser.
         reason: String,
     },
 }
 
 impl CsvError {
-    /// Returns the line that the error is about, if it is about one.
+    /// Returns the line that the error refers to, if there is one.
     pub fn line(&self) -> Option<u64> {
         match self {
             Self::NotUtf8 { line } | Self::OpenQuote { line } | Self::FieldCount { line, .. } => Some(*line),
@@ -54,7 +54,7 @@ impl CsvError {
         }
     }
 
-    /// Returns the text, without the file and the line.
+    /// Returns the message without the file name and the line.
     pub(super) fn message(&self) -> String {
         match self {
             Self::Empty => {

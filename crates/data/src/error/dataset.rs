@@ -3,13 +3,13 @@
 use wgrad_core::Shape;
 use wgrad_core::text::count;
 
-/// Problem of the features or labels of a [`Dataset`](crate::Dataset).
+/// Problem with the features or labels of a [`Dataset`](crate::Dataset).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum DatasetError {
-    /// No row or no feature.
+    /// There are no rows or no features.
     Empty,
-    /// A number of values that is not rows times features, or more rows than a row number can count.
+    /// The number of values is not rows × features, or there are more rows than a row number can count.
     Size {
         /// The number of values.
         values: usize,
@@ -18,55 +18,55 @@ pub enum DatasetError {
         /// The number of features.
         features: usize,
     },
-    /// New features of another shape.
+    /// The new features have a different shape than the dataset's features.
     FeatureShape {
-        /// The shape.
+        /// The shape of the new features.
         shape: Shape,
         /// The number of rows of the dataset.
         rows: usize,
     },
-    /// Labels that are not one per row.
+    /// There is not exactly one label per row.
     LabelShape {
         /// The shape of the features.
         x: Shape,
         /// The shape of the labels.
         y: Shape,
     },
-    /// A feature that is not finite.
+    /// A feature is not finite.
     Feature {
-        /// The row.
+        /// The index of the row.
         row: usize,
         /// The name of the feature.
         feature: String,
         /// The value.
         value: f32,
     },
-    /// A label that is not finite.
+    /// A label is not finite.
     Label {
-        /// The row.
+        /// The index of the row.
         row: usize,
         /// The label.
         label: f64,
     },
-    /// A class number that is too large.
+    /// A class number is not below the number of classes.
     Class {
-        /// The row.
+        /// The index of the row.
         row: usize,
         /// The class number.
         class: u32,
         /// The number of classes.
         classes: usize,
     },
-    /// Labels that look like a quantity.
+    /// The labels look like a quantity instead of classes.
     Quantity {
         /// The number of distinct labels.
         distinct: usize,
         /// The number of rows.
         rows: usize,
     },
-    /// A row number that is too large.
+    /// A requested row does not exist.
     NoRow {
-        /// The row.
+        /// The index of the requested row.
         row: u32,
         /// The number of rows of the dataset.
         rows: usize,

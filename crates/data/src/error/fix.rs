@@ -1,26 +1,28 @@
-//! Fixes that errors offer, as values.
+//! Fixes that error messages propose, as values.
 
 use std::fmt;
 
-/// Change to a program that removes the cause of an error. `Display` writes the call.
+/// Change to a program that removes the cause of an error. `Display` writes the code to use, such as a method
+/// call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fix {
-    /// [`Labelled::drop_columns`](crate::Labelled::drop_columns) with these columns; without names, the method alone.
+    /// [`Labelled::drop_columns`](crate::Labelled::drop_columns) with these columns; only the method name if there
+    /// are none.
     DropColumns(Vec<String>),
     /// [`Missing::DropRows`](crate::Missing::DropRows).
     DropRows,
     /// [`Missing::FillMean`](crate::Missing::FillMean).
     FillMean,
-    /// [`Labelled::min_frequency`](crate::Labelled::min_frequency), whose number the user chooses.
+    /// [`Labelled::min_frequency`](crate::Labelled::min_frequency), with a number that the user chooses.
     MinFrequency,
-    /// [`Labelled::max_categories`](crate::Labelled::max_categories) with this number.
+    /// [`Labelled::max_categories`](crate::Labelled::max_categories) with this limit.
     MaxCategories(usize),
     /// [`Split::by_time`](crate::Split::by_time) with this column.
     SplitByTime(String),
     /// [`Table::read`](crate::Table::read) for a file that is not CSV.
     TableRead,
-    /// Build with the feature `arrow`.
+    /// Building the crate with the feature `arrow`.
     EnableArrow,
     /// [`Params::torch_seed`](wgrad_core::Params::torch_seed).
     TorchSeed,

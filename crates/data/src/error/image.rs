@@ -4,53 +4,53 @@ use std::path::PathBuf;
 
 use wgrad_core::text::count;
 
-/// Problem of a folder of images (`ImageFolder`) or its settings.
+/// Problem with a folder of images (`ImageFolder`) or with its settings.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ImageFolderError {
-    /// Images of no pixels, or of too many.
+    /// A side of the image size is 0 or too long.
     Size {
         /// The height.
         height: usize,
         /// The width.
         width: usize,
-        /// The longest side that is allowed.
+        /// The maximum length of a side in pixels.
         limit: u32,
     },
-    /// A number of means or deviations that is not that of the channels.
+    /// The number of means or standard deviations is not the number of channels.
     Channels {
         /// The number of means.
         means: usize,
-        /// The number of deviations.
+        /// The number of standard deviations.
         deviations: usize,
         /// The number of channels.
         channels: usize,
     },
-    /// Means or deviations that cannot be used.
+    /// The means or standard deviations are not usable numbers.
     Normalization {
         /// The means.
         mean: Vec<f32>,
-        /// The deviations.
+        /// The standard deviations.
         std: Vec<f32>,
     },
-    /// Fewer than two folders of classes.
+    /// There are fewer than two class folders.
     TooFewClasses {
-        /// The folder.
+        /// The folder that should contain them.
         folder: PathBuf,
-        /// The number of folders in it.
+        /// The number of class folders.
         classes: usize,
     },
-    /// A class without images.
+    /// A class has no images.
     NoImages {
         /// The folder of the class.
         folder: PathBuf,
     },
-    /// Folders that are nested too deeply, as with a link to a folder above.
+    /// Folders are nested too deeply, for instance because a link points to a parent folder.
     Depth {
         /// The innermost folder.
         folder: PathBuf,
     },
-    /// Images that do not fit memory.
+    /// The images do not fit in memory.
     Memory {
         /// The folder.
         folder: PathBuf,
@@ -61,11 +61,11 @@ pub enum ImageFolderError {
         /// The width of an image.
         width: usize,
     },
-    /// An image that cannot be decoded.
+    /// An image cannot be decoded.
     Damaged {
         /// The file.
         path: PathBuf,
-        /// The message of the decoder.
+        /// The error message of the decoder.
         reason: String,
     },
 }
@@ -109,22 +109,22 @@ impl ImageFolderError {
     }
 }
 
-/// Problem of an [`Augment`](crate::Augment) with a dataset.
+/// Problem in applying an [`Augment`](crate::Augment) to a dataset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AugmentError {
-    /// Rows that are no images of the size that was given.
+    /// The rows are not images of the given size.
     Size {
-        /// Channels, height and width.
+        /// The given channels, height and width.
         dims: [usize; 3],
-        /// The number of features of a row.
+        /// The number of features per row.
         features: usize,
     },
-    /// Images on disk.
+    /// The images are on disk, but must be in memory.
     OnDisk,
-    /// A padding that is larger than the image.
+    /// The padding is larger than the image.
     Padding {
-        /// The number of zeros on each side.
+        /// The number of zeros added on each side.
         padding: usize,
         /// The height of an image.
         height: usize,

@@ -1,4 +1,4 @@
-//! Errors of this crate: facts as fields, and all their text.
+//! Errors of this crate, with their facts as fields, and the text of all messages.
 
 mod array;
 mod batch;
@@ -25,10 +25,10 @@ pub use image::{AugmentError, ImageFolderError};
 pub use split::{FoldUnit, SplitError, SplitPart};
 pub use table::{ColumnGaps, TableError};
 
-/// Function that writes a fix for the reader of a message: as a call, or as an option of a command.
+/// Function that writes a fix for the reader of a message, either as a method call or as an option of a command.
 type Say<'a> = &'a dyn Fn(&Fix) -> String;
 
-/// Any error of this crate, as [`wgrad_core::Error::Other`] holds it.
+/// Any error of this crate, as stored in [`wgrad_core::Error::Other`].
 ///
 /// ```
 /// use wgrad_data::error::{DataError, TableError};
@@ -44,28 +44,28 @@ type Say<'a> = &'a dyn Fn(&Fix) -> String;
 pub enum DataError {
     /// CSV text that cannot be read as a table.
     Csv {
-        /// The file, as messages name it.
+        /// The file name shown in messages.
         file: String,
         /// The problem.
         error: CsvError,
     },
     /// Parquet or Arrow file that cannot be read as a table.
     Columnar {
-        /// The file, as messages name it.
+        /// The file name shown in messages.
         file: String,
         /// The problem.
         error: ColumnarError,
     },
-    /// Table whose columns cannot be used as asked.
+    /// Table whose columns cannot be used as requested.
     Table {
-        /// The file, as messages name it.
+        /// The file name shown in messages.
         file: String,
         /// The problem.
         error: TableError,
     },
     /// Cell of a table that cannot be used.
     Cell {
-        /// The file, as messages name it.
+        /// The file name shown in messages.
         file: String,
         /// The row of the cell.
         row: RowLocation,
@@ -74,36 +74,36 @@ pub enum DataError {
         /// The problem.
         error: CellError,
     },
-    /// File of arrays (`.npy`, `.npz`, IDX) that cannot be read.
+    /// Array file (`.npy`, `.npz`, IDX) that cannot be read.
     ArrayFile {
         /// The file.
         path: PathBuf,
-        /// The array of a `.npz` file; none if the file as a whole is meant.
+        /// The name of the array in a `.npz` file; `None` if the problem is not with one of its arrays.
         array: Option<String>,
         /// The problem.
         error: ArrayFileError,
     },
-    /// Features and labels that do not make a dataset.
+    /// Features and labels that cannot be combined in a dataset.
     Dataset(DatasetError),
-    /// Split or folds that cannot be made of the rows.
+    /// Split or folds that cannot be created from the rows.
     Split(SplitError),
-    /// Batches or samples that cannot be made of the rows.
+    /// Batches or samples that cannot be created from the rows.
     Batch(BatchError),
     /// Folder of images that cannot be read.
     ImageFolder(ImageFolderError),
     /// Augmentation that does not fit the images.
     Augment(AugmentError),
-    /// Text that is no [`Missing`](crate::Missing).
+    /// Text that does not name a [`Missing`](crate::Missing).
     UnknownMissing {
         /// The text.
         text: String,
     },
-    /// Text that is no saved [`Preprocess`](crate::Preprocess).
+    /// Text that is not a saved [`Preprocess`](crate::Preprocess).
     Preprocess {
-        /// The message of the parser.
+        /// The error message of the parser.
         reason: String,
     },
-    /// The thread that builds columns ended before the file did.
+    /// The thread that builds columns ended before the file was read to its end.
     BuilderEnded,
 }
 
@@ -112,7 +112,7 @@ pub enum DataError {
 pub enum RowLocation {
     /// Line of a text file, counted from 1.
     Line(u64),
-    /// Row of a file without lines, counted from 0; messages count from 1.
+    /// Row of a file without lines, counted from 0; messages count rows from 1.
     Row(usize),
 }
 
@@ -126,7 +126,7 @@ impl fmt::Display for RowLocation {
 }
 
 impl DataError {
-    /// Returns the message, each of whose fixes is written by `say`; `Display` writes them as calls.
+    /// Returns the message, in which `say` writes the proposed fixes; `Display` writes them as method calls.
     pub fn message(&self, say: &dyn Fn(&Fix) -> String) -> String {
         match self {
             Self::Csv { file, error } => match error.line() {
@@ -170,7 +170,7 @@ impl From<DataError> for wgrad_core::Error {
     }
 }
 
-/// Makes errors that name no file part of [`DataError`], and so of [`wgrad_core::Error`].
+/// Converts errors that do not name a file to [`DataError`] and to [`wgrad_core::Error`].
 macro_rules! into_data_error {
     ($($error:ident => $variant:ident),*) => {$(
         impl From<$error> for DataError {

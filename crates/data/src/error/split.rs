@@ -2,48 +2,48 @@
 
 use wgrad_core::text::count;
 
-/// Problem of a [`Split`](crate::Split), a [`KFold`](crate::KFold) or their settings.
+/// Problem with a [`Split`](crate::Split), a [`KFold`](crate::KFold) or their settings.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum SplitError {
-    /// A fraction of rows that is not between 0 and 1.
+    /// A fraction of rows is not between 0 and 1.
     Fraction {
-        /// The part that the fraction is of.
+        /// The part of the split that the fraction is for.
         part: SplitPart,
         /// The fraction.
         fraction: f64,
     },
-    /// Fractions that leave no training rows.
+    /// The fractions leave no rows for training.
     NoTrainingRows {
         /// The fraction of test rows.
         test: f64,
         /// The fraction of validation rows.
         validation: f64,
     },
-    /// Too few rows: a part would be empty.
+    /// There are too few rows, so a part would be empty.
     EmptyPart,
-    /// Too few rows: each class has one at most.
+    /// There are too few rows: no class has two rows to separate.
     NoClassOfTwo,
-    /// Too few groups for the parts.
+    /// There are too few groups for the parts.
     TooFewGroups {
         /// The column of the groups.
         column: String,
     },
-    /// Fewer than two folds.
+    /// Fewer than two folds are requested.
     FoldCount {
         /// The number of folds.
         folds: usize,
     },
-    /// More folds than rows or groups.
+    /// There are more folds than rows or groups.
     TooManyFolds {
-        /// The number of units.
+        /// The number of rows or groups that are available.
         available: usize,
-        /// The unit that each fold needs one of.
+        /// The kind of unit that each fold needs at least one of.
         unit: FoldUnit,
         /// The number of folds.
         folds: usize,
     },
-    /// Folds by group without a group for each row.
+    /// Folds by group are requested, but there is not exactly one group per row.
     NoGroups {
         /// The column of the groups.
         column: String,
@@ -61,7 +61,7 @@ pub enum SplitPart {
     Test,
 }
 
-/// Unit that is put into folds.
+/// Unit that is distributed over folds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FoldUnit {
     /// Rows.

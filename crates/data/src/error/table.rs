@@ -2,7 +2,7 @@
 
 use wgrad_core::text::{count, did_you_mean, list};
 
-use super::{Fix, RowLocation, Say};
+use super::{DataFix, RowLocation, Say};
 
 /// Problem of a table, for [`DataError::Table`](super::DataError::Table).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,7 +170,7 @@ pub struct ColumnGaps {
 impl TableError {
     #[allow(clippy::too_many_lines, reason = "an arm per variant")]
     pub(super) fn message(&self, say: Say<'_>) -> String {
-        let drop = |column: &String| say(&Fix::DropColumns(vec![column.clone()]));
+        let drop = |column: &String| say(&DataFix::DropColumns(vec![column.clone()]));
         match self {
             Self::TooManyRows => {
                 "there are more than 4294967294 rows, which is more than a row number can count.".into()
@@ -235,8 +235,8 @@ impl TableError {
                  the limit is {limit}. Drop the column with {}, put rare ones together with {}, or raise the limit \
                  with {}.",
                 drop(column),
-                say(&Fix::MinFrequency),
-                say(&Fix::MaxCategories(*categories))
+                say(&DataFix::MinFrequency),
+                say(&DataFix::MaxCategories(*categories))
             ),
             Self::MissingCells { gaps, first, incomplete, rows } => {
                 let cells: usize = gaps.iter().map(|gap| gap.missing).sum();
@@ -245,8 +245,8 @@ impl TableError {
                      of the {rows} rows; {} fills in the column's mean, and leaves out rows without a label.",
                     if cells == 1 { "1 cell is".to_string() } else { format!("{cells} cells are") },
                     by_column(gaps),
-                    say(&Fix::DropRows),
-                    say(&Fix::FillMean)
+                    say(&DataFix::DropRows),
+                    say(&DataFix::FillMean)
                 )
             }
             Self::NoCompleteRow { gaps, target } => {
@@ -255,9 +255,9 @@ impl TableError {
                     Some(column) if column == target => "Give the rows a label.".to_string(),
                     most => format!(
                         "Drop columns that are often empty with {} (most often: {}), or fill them with {}.",
-                        say(&Fix::DropColumns(vec![])),
+                        say(&DataFix::DropColumns(vec![])),
                         list(most),
-                        say(&Fix::FillMean)
+                        say(&DataFix::FillMean)
                     ),
                 };
                 format!("no row is complete; missing are {}. {remedy}", by_column(gaps))
@@ -297,8 +297,8 @@ fn dates(columns: &[String], text: &str, row: RowLocation, say: Say<'_>) -> Stri
          numbers: the days since an event for what grows, the month, weekday or hour for what comes again. To split by \
          `{first}`, oldest rows first, use {}, which drops it too.",
         list(columns),
-        say(&Fix::DropColumns(columns.to_vec())),
-        say(&Fix::SplitByTime(first.clone())),
+        say(&DataFix::DropColumns(columns.to_vec())),
+        say(&DataFix::SplitByTime(first.clone())),
     )
 }
 

@@ -1,5 +1,6 @@
 //! Files of arrays: NumPy's `.npy` and `.npz`, and IDX, the format of MNIST.
 
+mod header;
 mod idx;
 mod npy;
 mod number;
@@ -26,14 +27,6 @@ fn open(path: &Path) -> Result<BufReader<File>> {
 /// Returns an error about a file of arrays, or one array in it.
 fn failure(path: &Path, array: Option<String>, error: ArrayFileError) -> Error {
     DataError::ArrayFile { path: path.into(), array, error }.into()
-}
-
-/// Reads bytes of a header.
-fn header(from: &mut impl Read, bytes: &mut [u8]) -> Result<(), ArrayFileError> {
-    from.read_exact(bytes).map_err(|error| match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => ArrayFileError::HeaderCutOff,
-        _ => ArrayFileError::HeaderUnreadable { reason: error.to_string() },
-    })
 }
 
 /// Reads a NumPy array, as `numpy.save` writes it.

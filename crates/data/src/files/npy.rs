@@ -4,7 +4,7 @@ use std::io::Read;
 
 use wgrad_core::Array;
 
-use super::header;
+use super::header::header;
 use super::number::Kind;
 use crate::error::{ArrayFileError, Dtype};
 

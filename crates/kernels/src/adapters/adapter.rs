@@ -1,4 +1,4 @@
-//! Adapters of this machine and opening of devices.
+//! The GPU adapters of this machine, and the code that opens them as devices.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -11,15 +11,15 @@ use super::self_test::SelfTest;
 use crate::gpu::Gpu;
 use crate::kernels::compile::{Disk, Kernels};
 
-/// Optional features that devices use if the adapter supports them: timestamps, for profiling and tuning, and the
-/// pipeline cache.
+/// Optional GPU features that are enabled if the adapter supports them: timestamps, used for profiling and tuning,
+/// and the pipeline cache.
 pub(crate) const OPTIONAL_FEATURES: wgpu::Features =
     wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::PIPELINE_CACHE);
 
-/// Largest binding that plans use, in bytes.
+/// Largest size of a buffer binding that a plan may use, in bytes.
 const LARGEST_BINDING: u64 = (1 << 32) - 256;
 
-/// Adapter of this machine; see [`adapters`].
+/// GPU adapter of this machine, real or simulated in software; see [`adapters`].
 #[derive(Clone)]
 pub struct Adapter {
     adapter: wgpu::Adapter,
@@ -56,7 +56,7 @@ pub fn adapters() -> &'static [Adapter] {
 }
 
 impl Adapter {
-    /// Returns the sort key: smaller is better.
+    /// Returns the key by which adapters are sorted; a smaller key means a better adapter.
     fn rank(&self) -> (bool, bool, u8) {
         let kind = match self.info.device_type {
             wgpu::DeviceType::DiscreteGpu => 0,
@@ -70,7 +70,8 @@ impl Adapter {
 
     /// Returns whether the adapter computes on the CPU.
     pub fn is_software(&self) -> bool {
-        // OpenGL drivers do not report it: compare with the names of the existing software rasterisers.
+        // OpenGL drivers do not report software adapters as CPU devices, so the name is compared with known
+        // software rasterisers.
         let name = self.info.name.to_lowercase();
         self.info.device_type == wgpu::DeviceType::Cpu
             || ["llvmpipe", "softpipe", "swiftshader", "basic render"].iter().any(|known| name.contains(known))
@@ -110,11 +111,12 @@ impl Adapter {
         self.adapter.features()
     }
 
-    /// Returns the result of the driver's self-test, which runs when a device is first opened, or else now. The
-    /// answers are stored per adapter and driver in [`cache_folder`](crate::cache_folder), if there is one.
+    /// Returns the result of the driver's self-test, which runs when a device is first opened. If no device has
+    /// been opened yet, this call opens one. The driver's answers are stored per adapter and driver in
+    /// [`cache_folder`](crate::cache_folder), if there is such a folder.
     ///
     /// # Errors
-    /// Fails if the driver does not open a device.
+    /// Returns an error if the driver does not open a device.
     pub fn self_test(&self) -> Result<&SelfTest> {
         match self.tested.get() {
             Some(test) => Ok(test),
@@ -122,7 +124,7 @@ impl Adapter {
         }
     }
 
-    /// Opens a device, and runs the self-test if that was not done yet.
+    /// Opens a device, and runs the self-test unless it has already run in this process.
     fn connect(&self, cached: bool, optional: wgpu::Features) -> Result<(Arc<Gpu>, Kernels, &SelfTest)> {
         let gpu = Arc::new(Gpu::open(&self.adapter, self.info(), optional)?);
         let disk = if cached { Disk::open(&gpu, &self.info) } else { None };
@@ -132,10 +134,11 @@ impl Adapter {
         Ok((gpu, kernels, test))
     }
 
-    /// Opens a device that passes the self-test; its compiled kernels are kept on disk if `cached` is set.
+    /// Opens a device and checks that it passes the self-test. If `cached` is set, its compiled kernels are stored
+    /// on disk.
     ///
     /// # Errors
-    /// Those of [`Self::open`].
+    /// Returns the same errors as [`Self::open`].
     pub(crate) fn opened(&self, cached: bool, optional: wgpu::Features) -> Result<OpenedGpu> {
         let (gpu, kernels, test) = self.connect(cached, optional)?;
         probe::admit(test, &gpu.info, probe::forced())?;
@@ -143,13 +146,14 @@ impl Adapter {
         Ok(OpenedGpu { gpu, kernels: Arc::new(kernels), info, limits, self_test: test.clone() })
     }
 
-    /// Returns the limits of plans, for a driver that runs at most `iterations` loop iterations per thread.
+    /// Returns the limits for which plans are made, for a driver that runs at most `iterations` loop iterations
+    /// per thread.
     fn plan_limits(&self, iterations: u32) -> Limits {
         let available = self.adapter.limits();
         Limits {
-            // At most WebGPU's default of eight, so that a graph has the same plan on every device.
+            // At most eight, WebGPU's default, so that a graph has the same plan on every device.
             storage_buffers: 8.min(available.max_storage_buffers_per_shader_stage as usize),
-            // Kernels index elements, of four bytes each, with 32 bits.
+            // Kernels compute the positions of elements, which have four bytes each, in 32 bits.
             binding_bytes: available
                 .max_storage_buffer_binding_size
                 .min(available.max_buffer_size)
@@ -173,13 +177,14 @@ impl Adapter {
     /// reused by the next process.
     ///
     /// # Errors
-    /// Fails if the driver does not open a device, or fails its self-test. The environment variable `WGRAD_FORCE=1`
-    /// ignores the failed self-test.
+    /// Returns an error if the driver does not open a device or fails its self-test. If the environment variable
+    /// `WGRAD_FORCE` is `1`, a failed self-test is ignored.
     pub fn open(&self) -> Result<Device> {
         self.opened(true, OPTIONAL_FEATURES).map(Device::from)
     }
 
-    /// Returns whether the adapter's name contains `name`, ignoring case. `vulkan:name` also requires the API.
+    /// Returns whether the adapter's name contains `name`, ignoring case. For `vulkan:name`, the API must be
+    /// Vulkan, too.
     pub fn matches(&self, name: &str) -> bool {
         let (api, name) = match name.split_once(':') {
             Some((api, name)) if !api.contains(' ') => (Some(api), name),

@@ -1,4 +1,4 @@
-//! Devices: a GPU or the CPU.
+//! Devices on which sessions run: a GPU or the CPU.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use crate::gpu::Gpu;
 use crate::kernels::compile::Kernels;
 use crate::run::GpuBackend;
 
-/// Open GPU with its kernels, limits and self-test.
+/// GPU that has been opened, with its kernels, limits and self-test.
 pub(crate) struct OpenedGpu {
     pub gpu: Arc<Gpu>,
     pub kernels: Arc<Kernels>,
     pub info: DeviceInfo,
-    /// Limits of plans.
+    /// Limits for which plans are made.
     pub limits: Limits,
     pub self_test: SelfTest,
 }
 
-/// Device for sessions: a GPU, or the CPU backend in single or double precision. Cheap to clone; clones share the
-/// device.
+/// Device on which sessions run: a GPU, or the CPU backend in single or double precision. Cloning is cheap; all
+/// clones refer to the same device.
 #[derive(Clone)]
 pub struct Device(Kind);
 
@@ -44,13 +44,13 @@ impl Device {
         Self(Kind::Cpu)
     }
 
-    /// Returns the CPU backend in double precision: the reference with which other devices are compared.
+    /// Returns the CPU backend in double precision, whose results are the reference for all other devices.
     pub fn cpu_f64() -> Self {
         Self(Kind::CpuF64)
     }
 
-    /// Returns the same device with other tuning choices, such as those of [`Backend::tune`]. Has no effect on the
-    /// CPU, which has no variants of kernels.
+    /// Returns this device with other tuning choices (a kernel variant per op), such as those that
+    /// [`Backend::tune`] finds. Has no effect on the CPU, where ops have no variants.
     pub fn choosing(&self, choices: TuningChoices) -> Self {
         match &self.0 {
             Kind::Gpu(opened, _) => Self(Kind::Gpu(opened.clone(), choices)),
@@ -72,7 +72,7 @@ impl Device {
         }
     }
 
-    /// Returns the GPU; `None` on the CPU.
+    /// Returns the open GPU; `None` if this device is the CPU.
     pub(crate) fn opened(&self) -> Option<&OpenedGpu> {
         match &self.0 {
             Kind::Gpu(opened, _) => Some(opened),
@@ -81,7 +81,7 @@ impl Device {
     }
 }
 
-/// Creates a device with the tuning choices of the limits.
+/// Creates a device whose tuning choices are those in the limits of the GPU.
 impl From<OpenedGpu> for Device {
     fn from(opened: OpenedGpu) -> Self {
         let choices = opened.limits.choices.clone();

@@ -1,4 +1,4 @@
-//! Selection of devices by name.
+//! Functions that select a device by name.
 
 use wgrad_core::{AvailableDevices, DeviceError, DeviceInfo, DeviceName, Result};
 
@@ -6,11 +6,11 @@ use super::adapter::adapters;
 use super::device::Device;
 
 impl Device {
-    /// Opens the best real GPU, or else the CPU backend. A software adapter is slower than the CPU backend and only
-    /// used when selected by name.
+    /// Opens the best real GPU or, if there is none, the CPU backend. Software adapters are slower than the CPU
+    /// backend, so they are used only when selected by name.
     ///
     /// # Errors
-    /// Fails if there is a GPU but its driver does not open it, or fails its self-test.
+    /// Returns an error if there is a real GPU, but its driver does not open it or fails its self-test.
     pub fn best() -> Result<Self> {
         match adapters().iter().find(|adapter| !adapter.is_software()) {
             Some(adapter) => adapter.open(),
@@ -18,11 +18,13 @@ impl Device {
         }
     }
 
-    /// Opens a device by name: `auto` (see [`Self::best`]), `cpu`, `cpu-f64`, `gpu` (the best real GPU), or a part of
-    /// an adapter's name, optionally after an API, such as `llvmpipe`, `gl:llvmpipe` or `vulkan:nvidia`.
+    /// Opens a device by name: `auto` (see [`Self::best`]), `cpu`, `cpu-f64`, `gpu` (the best real GPU), or a part
+    /// of an adapter's name. An API may precede the adapter's name. Examples: `llvmpipe`, `gl:llvmpipe`,
+    /// `vulkan:nvidia`.
     ///
     /// # Errors
-    /// Fails if there is no such device; the message lists the available ones.
+    /// Returns an error if there is no such device, or if it cannot be opened. If there is none, the message lists
+    /// the available devices.
     pub fn named(name: &str) -> Result<Self> {
         let not_found = |name| {
             let name_of = |info: DeviceInfo| format!("{}:{}", info.api, info.adapter.to_lowercase());

@@ -1,5 +1,5 @@
-//! Self-test of a device: runs `shaders/probe.wgsl`, once per adapter and driver, and decides whether the device is
-//! usable.
+//! Self-test of a device: runs `shaders/probe.wgsl` and decides whether the device is usable. The answers are
+//! stored, so that the shader runs only once per adapter and driver.
 
 #[cfg(any(test, target_arch = "wasm32"))]
 use std::time::Duration;
@@ -17,12 +17,13 @@ use crate::kernels::trusted::trusted;
 
 const SOURCE: &str = wgrad_shaders::PROBE;
 
-/// Tests an adapter whose device has just been opened, with the stored answers of an earlier process if there are any.
+/// Tests an adapter whose device has just been opened. Uses the stored answers of an earlier process if there are
+/// any.
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) fn run(gpu: &Gpu, kernels: &Kernels) -> SelfTest {
     let start = Instant::now();
     let file = cache::cache_folder().map(|folder| cache::of_device(&folder, &gpu.info, "probes"));
-    // Answers to another version of the probes are ignored.
+    // The checksum of shader and inputs identifies the version; stored answers of another version are ignored.
     let version = cache::checksum(&[SOURCE.as_bytes(), bytemuck::cast_slice(&INPUTS)].concat());
     let stored = file.as_deref().and_then(cache::read).and_then(|bytes| {
         let words = bytes.strip_prefix(&version)?.chunks_exact(4);
@@ -34,7 +35,7 @@ pub(super) fn run(gpu: &Gpu, kernels: &Kernels) -> SelfTest {
         Ok(answers) => {
             if let (false, Some(file)) = (cached, file) {
                 let words: Vec<u8> = answers.iter().flat_map(|word| word.to_le_bytes()).collect();
-                // A failure is ignored: the next process runs the probes again.
+                // If writing fails, the error is ignored: the next process just runs the probes again.
                 let _ = cache::write(&file, &[&version[..], &words].concat());
             }
             evaluate(&answers)
@@ -48,7 +49,7 @@ pub(super) fn run(gpu: &Gpu, kernels: &Kernels) -> SelfTest {
     SelfTest { probes, took: start.elapsed(), cached }
 }
 
-/// Returns an empty self-test: a browser does not answer synchronously.
+/// Returns an empty self-test: in a browser, results cannot be read synchronously.
 #[cfg(target_arch = "wasm32")]
 pub(super) fn run(_: &Gpu, _: &Kernels) -> SelfTest {
     SelfTest { probes: vec![], took: Duration::ZERO, cached: false }
@@ -59,7 +60,8 @@ pub(super) fn run(_: &Gpu, _: &Kernels) -> SelfTest {
 fn run_probes(gpu: &Gpu, kernels: &Kernels) -> Result<Vec<u32>> {
     let kernel = Kernel::new("probe", &[SOURCE]);
     let once = |kernel, entry| Dispatch::new(kernel, entry, Grid::Groups([1, 1, 1]));
-    // `cleared` is compiled like users' kernels, with workgroup memory set to zero; the others like wgrad's own.
+    // `cleared` is compiled like the kernels of users, with workgroup memory set to zero; the other two like
+    // wgrad's own.
     let dispatches =
         [once(trusted(kernel.clone()), "values"), once(kernel.clone(), "cleared"), once(trusted(kernel), "looped")];
     let shaders = kernels.shaders(dispatches.iter())?;
@@ -108,15 +110,15 @@ fn run_probes(gpu: &Gpu, kernels: &Kernels) -> Result<Vec<u32>> {
     Ok(words.collect())
 }
 
-/// Returns whether the environment allows devices that fail their self-test: `WGRAD_FORCE=1`.
+/// Returns whether the environment variable `WGRAD_FORCE` is `1`, which allows devices that fail their self-test.
 pub(super) fn forced() -> bool {
     std::env::var_os("WGRAD_FORCE").is_some_and(|set| set == "1")
 }
 
-/// Refuses a driver that failed its self-test.
+/// Rejects a driver that failed its self-test.
 ///
 /// # Errors
-/// Fails if a probe failed, unless `forced` is set.
+/// Returns an error if a probe failed, unless `forced` is set.
 pub(super) fn admit(test: &SelfTest, info: &DeviceInfo, forced: bool) -> Result<()> {
     let failed = test.failures().map(|(probe, why)| FailedProbe {
         name: probe.name.to_string(),

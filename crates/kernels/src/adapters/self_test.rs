@@ -1,5 +1,5 @@
-//! Evaluation of a driver's answers to `shaders/probe.wgsl`: which are correct, which the kernels work around, and
-//! which make the device unusable.
+//! Evaluation of a driver's answers to `shaders/probe.wgsl`. It decides which answers are correct, which are wrong
+//! in ways that the kernels work around, and which make the device unusable.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,29 +7,32 @@ use std::time::Duration;
 /// Verdict on a driver's answer to a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeVerdict {
-    /// Correct by IEEE 754 and WGSL.
+    /// The answer is correct according to IEEE 754 and WGSL.
     Passed,
-    /// Allowed by WGSL, or a known fault of drivers that kernels work around; with the consequence or workaround.
+    /// The answer is allowed by WGSL, or is a known driver fault that kernels work around. The string describes
+    /// the consequence or the workaround.
     Noted(&'static str),
-    /// Results would be wrong, and no variant of the kernels avoids it; with the affected results.
+    /// Results would be wrong, and no variant of the kernels avoids this. The string describes the affected
+    /// results.
     Failed(&'static str),
 }
 
-/// Property of a driver that was tested, with the driver's answer.
+/// Tested property of a driver, with the driver's answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
     /// Name of the property, such as `division`.
     pub name: &'static str,
-    /// Driver's answer, for messages.
+    /// The driver's answer, as text for messages.
     pub found: String,
-    /// Verdict on the answer.
+    /// Judgement of the answer.
     pub verdict: ProbeVerdict,
 }
 
-/// Self-test of an adapter's driver: a few dispatches that probe for known faults, run when a device is first opened.
+/// Self-test of an adapter's driver: a few dispatches that look for known faults. It runs when a device is first
+/// opened.
 ///
-/// wgrad's kernels do not rely on behaviour that WGSL leaves open, so most findings are only noted. A driver that
-/// fails a probe is refused by [`Adapter::open`](crate::Adapter::open).
+/// wgrad's kernels do not rely on behaviour that WGSL leaves open, so most findings are only noted.
+/// [`Adapter::open`](crate::Adapter::open) rejects a driver that fails a probe.
 ///
 /// ```
 /// use wgrad_kernels::{ProbeVerdict, adapters};
@@ -42,16 +45,17 @@ pub struct Probe {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct SelfTest {
-    /// All probes.
+    /// The probes: tested properties, with answers and verdicts.
     pub probes: Vec<Probe>,
-    /// Time taken to run the probes, or to load stored answers.
+    /// Time that it took to run the probes, or to load stored answers.
     pub took: Duration,
-    /// True if the answers were stored by an earlier process; they are stored beside the compiled kernels.
+    /// True if the answers were loaded from disk, where an earlier process stored them next to the compiled
+    /// kernels.
     pub cached: bool,
 }
 
 impl SelfTest {
-    /// Returns the failed probes, each with the affected results.
+    /// Returns the failed probes, each with the results that it affects.
     pub fn failures(&self) -> impl Iterator<Item = (&Probe, &'static str)> {
         self.probes.iter().filter_map(|probe| match probe.verdict {
             ProbeVerdict::Failed(why) => Some((probe, why)),
@@ -59,7 +63,7 @@ impl SelfTest {
         })
     }
 
-    /// Returns the noted probes, each with the consequence or workaround.
+    /// Returns the probes that were only noted, each with its consequence or workaround.
     pub fn notes(&self) -> impl Iterator<Item = (&Probe, &'static str)> {
         self.probes.iter().filter_map(|probe| match probe.verdict {
             ProbeVerdict::Noted(why) => Some((probe, why)),
@@ -67,13 +71,14 @@ impl SelfTest {
         })
     }
 
-    /// Returns whether the driver flushes numbers below 2⁻¹²⁶ to 0: results may then have an error of that size.
+    /// Returns whether the driver replaces numbers below 2⁻¹²⁶ (subnormals) with 0. Results may then have errors
+    /// of that size.
     pub fn flushes_subnormals(&self) -> bool {
         self.notes().any(|(probe, _)| probe.name == SUBNORMALS)
     }
 
-    /// Returns the largest number of loop iterations of a thread: the number that the driver ran in the probe, or
-    /// `u32::MAX` if it ran all of them.
+    /// Returns the largest number of loop iterations that a thread may run: `u32::MAX` if the driver completed the
+    /// loop of the probe, else the number of iterations after which it stopped.
     pub fn iterations(&self) -> u32 {
         let ended = |probe: &&Probe| probe.name == LOOPS && probe.verdict != ProbeVerdict::Passed;
         let found = self.probes.iter().find(ended).and_then(|probe| probe.found.split(' ').next()?.parse().ok());
@@ -136,20 +141,20 @@ pub(super) const INPUTS: [u32; 29] = [
     ITERATIONS, // 28
 ];
 
-/// Number of iterations in the loop probe: more than 16 bits can count.
+/// Number of iterations in the loop probe. It does not fit in 16 bits.
 const ITERATIONS: u32 = 100_003;
 
-/// Number of answers of the first entry point; those of the second and the one of the third follow.
+/// Number of answers of the entry point `values`. The answers of `cleared` and the one answer of `looped` follow.
 pub(super) const VALUES: usize = 32;
 const CLEARED: usize = VALUES + 64;
 pub(super) const ANSWERS: usize = CLEARED + 1;
 
-/// Returns whether a number is within `ulp` units in the last place of the truth.
+/// Returns whether `got` differs from `truth` by at most `ulp` units in the last place of f32.
 fn within(got: f32, truth: f64, ulp: f64) -> bool {
     (f64::from(got) - truth).abs() <= ulp * truth.abs() * f64::from(f32::EPSILON)
 }
 
-/// Evaluates the answers.
+/// Evaluates the driver's answers `y` and returns one probe per tested property.
 pub(super) fn evaluate(y: &[u32]) -> Vec<Probe> {
     let mut probes = vec![];
     let mut probe = |name, found, verdict| probes.push(Probe { name, found, verdict });
@@ -162,7 +167,7 @@ pub(super) fn evaluate(y: &[u32]) -> Vec<Probe> {
 /// Callback that receives a probe: its name, the driver's answer, and the verdict.
 type AddProbe<'a> = dyn FnMut(&'static str, String, ProbeVerdict) + 'a;
 
-/// Returns [`ProbeVerdict::Passed`] if the probe passed, else the other verdict.
+/// Returns [`ProbeVerdict::Passed`] if the probe passed, else `otherwise`.
 fn passed_or(passed: bool, otherwise: ProbeVerdict) -> ProbeVerdict {
     if passed { ProbeVerdict::Passed } else { otherwise }
 }
@@ -205,11 +210,11 @@ fn special(y: &[u32], probe: &mut AddProbe<'_>) {
     probe(SUBNORMALS, format!("1e-40 · 1 = {:e}, 1e-40 + 1e-40 = {:e}", number(7), number(8)), verdict);
 }
 
-/// Probes functions, and the rounding of sums and products.
+/// Probes math functions, and the rounding of sums and products.
 fn arithmetic(y: &[u32], probe: &mut AddProbe<'_>) {
     let number = |i: usize| f32::from_bits(y[i]);
     let given = |i: usize| f64::from(f32::from_bits(INPUTS[i]));
-    // WGSL allows exp 3 + 2·|x| units, log 3, division 2.5 and inverseSqrt 2.
+    // Errors allowed by WGSL, in units in the last place: exp 3 + 2·|x|, log 3, division 2.5 and inverseSqrt 2.
     let ends = (6..8).all(|i| within(number(i + 4), given(i).exp(), 3.0 + 2.0 * given(i).abs()));
     let verdict = if !ends || number(13).is_nan() || number(13).abs() > f32::MIN_POSITIVE {
         ProbeVerdict::Failed("probabilities, and every loss of logits, would be wrong")
@@ -253,7 +258,7 @@ fn arithmetic(y: &[u32], probe: &mut AddProbe<'_>) {
 
 /// Probes integer arithmetic.
 fn integers(y: &[u32], probe: &mut AddProbe<'_>) {
-    // `y[26]`, the signed remainder, has a probe of its own below.
+    // The signed remainder `y[26]` has a separate probe below.
     let truths = [3, 0x5555_5555, 3, 0xffff_fffd, y[26], 4, 294_967_267, 16_777_215f32.to_bits()];
     let wrong = (22..30).find(|&i| y[i] != truths[i - 22]);
     probe(
@@ -261,7 +266,7 @@ fn integers(y: &[u32], probe: &mut AddProbe<'_>) {
         wrong.map_or_else(|| "exact".into(), |i| format!("answer {i} is {:#x}, not {:#x}", y[i], truths[i - 22])),
         passed_or(wrong.is_none(), ProbeVerdict::Failed("kernels would read and write at wrong indices")),
     );
-    // GLSL, to which WGSL is translated for OpenGL, leaves it undefined.
+    // WGSL is translated to GLSL for OpenGL, and GLSL leaves the remainder of negative numbers undefined.
     probe(
         "signed remainder",
         format!("-7 % 2 = {}", y[26].cast_signed()),

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Returns the answers of a driver that computes correctly by IEEE 754.
+/// Returns the answers of a driver that computes everything as IEEE 754 requires.
 fn ideal() -> Vec<u32> {
     let given = |i: usize| f32::from_bits(INPUTS[i]);
     let rounded = |f: fn(f64) -> f64, i: usize| f(f64::from(given(i))) as f32;
@@ -47,7 +47,7 @@ fn ideal() -> Vec<u32> {
     y
 }
 
-/// Returns the verdict on one probe if some answers differ from the ideal ones.
+/// Returns the verdict on the probe `name` if the given answers (index, word) differ from the ideal ones.
 fn verdict(name: &str, answers: &[(usize, u32)]) -> ProbeVerdict {
     let mut y = ideal();
     for &(i, value) in answers {

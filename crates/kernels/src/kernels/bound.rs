@@ -1,28 +1,28 @@
-//! Dispatches bound to the buffers of a plan.
+//! Dispatches whose WGSL variables are bound to the buffers of a plan.
 
 use wgrad_core::Dispatch;
 use wgrad_core::plan::BufferIndex;
 
-/// Memory that a WGSL variable is bound to.
+/// Memory to which a WGSL variable is bound.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
-    /// Buffer of the plan.
+    /// A buffer of the plan.
     Buffer(BufferIndex),
-    /// Whole device buffer that contains this buffer of the plan.
+    /// The complete device buffer in which this buffer of the plan lies.
     Whole(BufferIndex),
-    /// Constant table, written once.
+    /// Table of constants, which is written once, when the plan is loaded.
     Table(Vec<u32>),
 }
 
-/// Dispatch with the memory that its WGSL variables are bound to.
+/// Dispatch, with the memory to which its WGSL variables are bound.
 #[derive(Clone, Debug)]
 pub struct BoundDispatch {
-    /// Kernel, parameters and grid; its own bindings are replaced by `targets`.
+    /// Kernel, parameters and grid. `targets` replaces the dispatch's own bindings.
     pub dispatch: Dispatch,
-    /// WGSL variables with their memory.
+    /// Names of WGSL variables, each with its memory.
     pub targets: Vec<(String, Target)>,
 }
 
-/// Function that locates a buffer of the plan: returns the number of the device buffer that contains it, and the
-/// index of its first element there.
+/// Function that locates a buffer of the plan in device memory. It returns the number of the device buffer that
+/// contains it, and the position of its first element there.
 pub type Physical<'a> = dyn Fn(BufferIndex) -> (usize, usize) + 'a;

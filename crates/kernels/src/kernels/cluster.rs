@@ -1,4 +1,4 @@
-//! Kernels of clusters that are not attached to an op.
+//! Kernels of clusters (fused groups of pointwise ops) that are not attached to another op's kernel.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,21 +9,21 @@ use wgrad_core::{Dispatch, Grid, Kernel};
 use super::bound::{BoundDispatch, Physical, Target};
 use super::print::{Access, BodyPosition, Declared, body, declare, dtype_of, functions, store, wgsl};
 
-/// Threads of a workgroup; each computes four elements.
+/// Threads per workgroup; each computes four elements.
 const GROUP: usize = 64;
 
-/// Returns the launch of a cluster.
+/// Returns the launch of a cluster, which is a fused group of pointwise ops.
 ///
-/// A thread computes four neighbouring elements. Contiguous buffers are loaded and stored as `vec4`, other views
-/// element by element. Buffers are a multiple of 16 bytes long, so the last thread needs no special case: it writes
-/// into the padding after the last element.
+/// A thread computes four neighbouring elements. Buffers whose elements are in contiguous order are loaded and
+/// stored as `vec4`, other views one element after another. The size of a buffer is a multiple of 16 bytes, so the
+/// last thread needs no special case: it may write into the padding after the last element.
 pub(super) fn launch(
     cluster: &Cluster,
     inputs: &[BufferIndex],
     outputs: &[BufferIndex],
     physical: &Physical<'_>,
 ) -> BoundDispatch {
-    // Several inputs may read one buffer, and an input may also be an output: each buffer is bound once.
+    // Several inputs may read the same buffer, and an input may also be an output. Each buffer is bound only once.
     let mut declared: BTreeMap<BufferIndex, Declared> = BTreeMap::new();
     let mut targets = vec![];
     let written: Vec<usize> = outputs.iter().map(|&buffer| physical(buffer).0).collect();
@@ -41,7 +41,8 @@ pub(super) fn launch(
         let binding = declared.len();
         let name = format!("b{binding}");
         targets.push((name.clone(), Target::Buffer(buffer)));
-        // All bindings of a device buffer must be declared writable if one of them is.
+        // wgpu tracks complete device buffers: if one binding of a device buffer is writable, all its bindings
+        // must be.
         let written = written.contains(&physical(buffer).0);
         declared.insert(buffer, Declared { name, element, binding, written });
     }

@@ -1,7 +1,8 @@
-//! Shaders and pipelines, compiled once per device: a shader per source; a pipeline per entry point, constants and
-//! bindings with dynamic offset.
+//! Shaders and pipelines, compiled once per device. There is one shader per WGSL source, and one pipeline for each
+//! combination of entry point, constants and bindings with dynamic offset.
 //!
-//! The missing kernels of a plan are compiled in parallel on all cores, since drivers take 5 to 300 ms per kernel.
+//! The kernels that a plan lacks are compiled in parallel on all cores, because drivers take 5 to 300 ms per
+//! kernel.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use crate::cache;
 use crate::fault_injection::Fault;
 use crate::gpu::{Gpu, lock};
 
-/// Compiled and reflected WGSL module.
+/// Compiled WGSL module, with its reflection (entry points, bindings and parameters).
 pub(crate) struct Shader {
     pub name: String,
     pub module: ReflectedModule,
@@ -24,21 +25,23 @@ pub(crate) struct Shader {
     shader: wgpu::ShaderModule,
 }
 
-/// Pipeline with its bind group layout.
+/// Compute pipeline with its bind group layout.
 pub(crate) struct Pipeline {
     pub pipeline: wgpu::ComputePipeline,
     pub layout: wgpu::BindGroupLayout,
 }
 
-/// Description of the pipeline that a launch needs.
+/// Description of a pipeline that a launch needs.
 pub(crate) struct PipelineRequest<'a> {
     pub shader: &'a Arc<Shader>,
     pub dispatch: &'a Dispatch,
-    /// For each binding of the entry point, whether it is a per-step buffer, bound with a dynamic offset.
+    /// For each binding of the entry point: whether its buffer has a slot per step of a run and is bound with a
+    /// dynamic offset.
     pub offsets: Vec<bool>,
 }
 
-/// Key of a pipeline: the shader's address, entry point, constants, and which bindings have a dynamic offset.
+/// Key of a pipeline: address of the shader, entry point, constants, and for each binding whether its offset is
+/// dynamic.
 type Key = (usize, &'static str, Vec<(&'static str, u64)>, Vec<bool>);
 
 impl PipelineRequest<'_> {
@@ -48,21 +51,22 @@ impl PipelineRequest<'_> {
     }
 }
 
-/// Shaders and pipelines compiled so far. Entries are never dropped, so that the address identifies a shader.
+/// Shaders and pipelines compiled so far. Entries are never dropped, so a shader's address identifies it.
 #[derive(Default)]
 struct KernelCache {
     shaders: HashMap<(String, bool), Arc<Shader>>,
     pipelines: HashMap<Key, Arc<Pipeline>>,
 }
 
-/// Compiled pipelines on disk, if the API exports them (Vulkan). A file of another driver is ignored.
+/// File of compiled pipelines, if the API can export them (Vulkan). Pipelines of another driver are ignored.
 pub(crate) struct Disk {
     pipelines: wgpu::PipelineCache,
     file: PathBuf,
 }
 
 impl Disk {
-    /// Opens the file of an adapter; `None` if the API does not export pipelines or there is no cache folder.
+    /// Opens the file for an adapter. Returns `None` if the API cannot export pipelines or if there is no cache
+    /// folder.
     pub fn open(gpu: &Gpu, adapter: &wgpu::AdapterInfo) -> Option<Self> {
         if !gpu.device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
@@ -72,16 +76,17 @@ impl Disk {
         Some(Self { pipelines: Self::cache(&gpu.device, known.as_deref()), file })
     }
 
-    /// Creates the driver's pipeline cache from the file of an earlier process, if there is one.
+    /// Creates the driver's pipeline cache, with the contents of the file if an earlier process wrote it.
     #[allow(unsafe_code, reason = "wgpu cannot verify the origin of the bytes")]
     fn cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
         let descriptor = wgpu::PipelineCacheDescriptor { label: Some("wgrad"), data, fallback: true };
-        // SAFETY: the bytes were returned by `PipelineCache::get_data`: their checksum was compared, and the file
-        // belongs to the user. wgpu compares adapter and driver, and ignores the bytes if they differ.
+        // SAFETY: the bytes were returned by `PipelineCache::get_data`. Their checksum was verified, and the file
+        // belongs to the user. wgpu ignores the bytes if adapter or driver differ.
         unsafe { device.create_pipeline_cache(&descriptor) }
     }
 
-    /// Writes the driver's current pipeline cache. A failure is ignored: the next process compiles again.
+    /// Writes the driver's current pipeline cache to the file. Errors are ignored: the next process then compiles
+    /// again.
     fn store(&self) {
         if let Some(data) = self.pipelines.get_data() {
             let _ = cache::write(&self.file, &data);
@@ -89,19 +94,19 @@ impl Disk {
     }
 }
 
-/// Kernels of a device: shader modules, pipelines, and the file that keeps them between processes.
+/// Kernels of a device: shader modules, pipelines, and the file that stores pipelines for later processes.
 pub(crate) struct Kernels {
     gpu: Arc<Gpu>,
     compiled: Mutex<KernelCache>,
     disk: Option<Disk>,
-    /// Outlines of the sources of ops' kernels, for fusion.
+    /// Outlines (positions of functions) of the sources of ops' kernels, into which clusters are fused.
     pub outlines: Outlines,
     #[cfg(feature = "fault-injection")]
     fault: Option<&'static Fault>,
 }
 
 impl Kernels {
-    /// Creates the kernels of a device; none is compiled yet.
+    /// Creates the store for a device's kernels, without any compiled kernel.
     pub fn new(gpu: Arc<Gpu>, disk: Option<Disk>) -> Self {
         Self {
             gpu,
@@ -113,16 +118,16 @@ impl Kernels {
         }
     }
 
-    /// Creates the kernels of a device with an injected fault. None of them is kept on disk.
+    /// Creates the kernels of a device with an injected fault. Kernels with the fault are not stored on disk.
     #[cfg(feature = "fault-injection")]
     pub fn faulty(gpu: Arc<Gpu>, fault: &'static Fault) -> Self {
         Self { fault: Some(fault), ..Self::new(gpu, None) }
     }
 
-    /// Injects the fault into a kernel that it applies to.
+    /// Injects the fault into a kernel, if the fault applies to this kernel.
     ///
     /// # Errors
-    /// Fails if the kernel has changed, so that the fault cannot be injected.
+    /// Returns an error if the kernel has changed, so that the fault cannot be injected.
     #[cfg(feature = "fault-injection")]
     pub fn inject(&self, kernel: &mut Kernel) -> Result<()> {
         if let Some(faulty) = self.fault.map(|fault| fault.in_kernel(kernel)).transpose()?.flatten() {
@@ -131,10 +136,10 @@ impl Kernels {
         Ok(())
     }
 
-    /// Returns the shaders of some dispatches.
+    /// Returns the shader of each dispatch, and compiles those that are missing.
     ///
     /// # Errors
-    /// Fails if a kernel does not compile or lacks the entry point.
+    /// Returns an error if a kernel does not compile or lacks the entry point.
     pub fn shaders<'a>(&self, dispatches: impl Iterator<Item = &'a Dispatch>) -> Result<Vec<Arc<Shader>>> {
         let dispatches: Vec<&Dispatch> = dispatches.collect();
         let keys: Vec<_> = dispatches.iter().map(|d| (d.kernel.source(), d.kernel.is_trusted())).collect();
@@ -148,7 +153,8 @@ impl Kernels {
         let missing: Vec<_> = missing.into_iter().collect();
         let made = self.each(&missing, |(key, kernel)| self.shader(kernel, &key.0));
         for ((key, _), shader) in missing.into_iter().zip(made) {
-            // Another thread may have been faster: keep its shader, because pipeline keys contain the address.
+            // If another thread has compiled the same shader meanwhile, keep that one: pipeline keys contain its
+            // address.
             lock(&self.compiled).shaders.entry(key.clone()).or_insert(shader?);
         }
         let known = lock(&self.compiled);
@@ -164,11 +170,11 @@ impl Kernels {
         dispatches.iter().zip(&keys).map(shader).collect()
     }
 
-    /// Returns the pipelines of some launches. Calls `compiled` after each new one with the numbers of finished and
-    /// of all new pipelines.
+    /// Returns the pipeline of each request, and compiles those that are missing. After each compilation it calls
+    /// `compiled` with the number of pipelines finished so far and the number of all missing ones.
     ///
     /// # Errors
-    /// Fails if a pipeline exceeds the limits of the device.
+    /// Returns an error if a pipeline exceeds the limits of the device.
     pub fn pipelines(
         &self,
         requests: &[PipelineRequest<'_>],
@@ -256,22 +262,22 @@ impl Kernels {
         let descriptor =
             wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(source.into()) };
         if trusted {
-            // SAFETY: `Kernel::trusted` is a promise that the kernel stays in bounds and ends.
+            // SAFETY: `Kernel::trusted` promises that the kernel stays within its buffers and terminates.
             unsafe { self.gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         } else {
             self.gpu.device.create_shader_module(descriptor)
         }
     }
 
-    /// Calls `make` in error scopes and returns its result, or the error of the device. Error scopes belong to a
-    /// thread, so each kernel gets its own errors.
+    /// Calls `make` in error scopes, and returns its result or the error that the device reported. Error scopes
+    /// are per thread, so parallel compilations do not receive each other's errors.
     fn scoped<T>(&self, kernel: &str, make: impl FnOnce() -> T) -> Result<T> {
         #[cfg(not(target_arch = "wasm32"))]
         {
             use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
             let scopes = [Validation, Internal, OutOfMemory].map(|filter| self.gpu.device.push_error_scope(filter));
             let result = make();
-            // Scopes are closed in reverse order.
+            // Scopes must be closed in reverse order.
             let errors = scopes.into_iter().rev().filter_map(|scope| pollster::block_on(scope.pop()));
             match errors.last() {
                 Some(error) => {
@@ -296,11 +302,11 @@ impl Kernels {
     #[cfg(not(target_arch = "wasm32"))]
     fn each<T: Sync, R: Send>(&self, items: &[T], f: impl Fn(&T) -> R + Send + Sync) -> Vec<R> {
         use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
-        // OpenGL has one context; wgpu panics after waiting for it for some time.
+        // With OpenGL, all threads share one context, and wgpu panics after waiting for it for some seconds.
         if self.gpu.has_one_context() { items.iter().map(f).collect() } else { items.par_iter().map(f).collect() }
     }
 
-    /// Applies `f` to each item, sequentially: a browser's GPU belongs to one thread.
+    /// Applies `f` to one item after another, because a browser's GPU can be used from only one thread.
     #[cfg(target_arch = "wasm32")]
     fn each<T, R>(&self, items: &[T], f: impl Fn(&T) -> R) -> Vec<R> {
         items.iter().map(f).collect()

@@ -1,4 +1,5 @@
-//! Fusion of clusters into the kernels of ops: the code of the clusters replaces an op's `load_x` and `store_y`.
+//! Fuses clusters (groups of pointwise ops) into the kernels of other ops: the clusters' code replaces the
+//! functions `load_x` and `store_y` through which an op's kernel loads and stores elements.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,21 +12,22 @@ use super::print::{Access, BodyPosition, Declared, body, declare, dtype_of, func
 use super::reflect::{Outline, Outlines};
 use super::trusted::joined;
 
-/// First binding number of buffers that clusters add: kernels of ops use lower ones.
+/// Number of the first binding that clusters add to a kernel. The bindings of the op's own kernel have lower
+/// numbers.
 const FIRST: usize = 100;
 
-/// Bindings that clusters add to a kernel.
+/// Bindings that clusters add to an op's kernel.
 struct Added<'a> {
     plan: &'a Plan,
-    /// Buffers that the kernel itself reads as scalars, with the names of their variables.
+    /// Buffers that the op's kernel already reads as arrays of scalars, with the names of their variables.
     own: Vec<(BufferIndex, String)>,
     declared: BTreeMap<BufferIndex, Declared>,
     targets: Vec<(String, Target)>,
 }
 
 impl Added<'_> {
-    /// Returns the name of the variable for a buffer of the plan; declares it on first use. `None` if the buffer has
-    /// no memory.
+    /// Returns the name of the variable for a buffer of the plan, which is declared on first use. Returns `None`
+    /// if the buffer has no memory because its values stay in registers.
     fn name(&mut self, buffer: BufferIndex, element: &str, written: bool) -> Option<String> {
         if matches!(self.plan.buffers[buffer].role, Role::Passed) {
             return None;
@@ -43,7 +45,8 @@ impl Added<'_> {
         Some(entry.name.clone())
     }
 
-    /// Returns the accesses of a cluster's inputs. The element of the buffer `passed` is in the variable `value`.
+    /// Returns how the kernel accesses each input of a cluster. The element of buffer `passed` is in the variable
+    /// `value`.
     fn reads(&mut self, cluster: &Cluster, inputs: &[BufferIndex], passed: Option<BufferIndex>) -> Vec<Access> {
         let read = |(&buffer, ClusterInput { view, dtype }): (&BufferIndex, &ClusterInput)| {
             if passed == Some(buffer) {
@@ -67,7 +70,7 @@ impl Added<'_> {
     }
 }
 
-/// Load and store functions of a kernel that clusters replace.
+/// Functions `load_…` and `store_…` of an op's kernel that clusters replace.
 struct Replaced<'a> {
     kernel: &'a Kernel,
     outline: &'a Outline,
@@ -85,7 +88,8 @@ impl Replaced<'_> {
     }
 }
 
-/// Fuses into a dispatch of the op at stage `op` those prologues and epilogues of its task whose buffer it binds.
+/// Fuses clusters into a dispatch of the op at stage `op` of a task: clusters before the op (prologues) whose
+/// output the dispatch reads, and clusters after it (epilogues) whose input it writes.
 pub(super) fn attach(
     plan: &Plan,
     bound: BoundDispatch,
@@ -114,7 +118,7 @@ pub(super) fn attach(
     let mut added = Added { plan, own, declared: BTreeMap::new(), targets: vec![] };
     let mut code = String::new();
     let mut label = dispatch.kernel.name.to_string();
-    // Bindings that prologues replace.
+    // Names of bindings whose loads are replaced with a prologue.
     let mut computed: Vec<String> = vec![];
     for (i, stage) in prologues.iter().enumerate() {
         let Work::Cluster(cluster) = &stage.work else { unreachable!("a prologue is a cluster") };
@@ -133,7 +137,7 @@ pub(super) fn attach(
         label += "_p";
         computed.push(name);
     }
-    // The epilogues of one output share its store function.
+    // Several epilogues may read the same output of the op; all of them go into the store function of that output.
     let mut stores: BTreeMap<String, (BufferIndex, String)> = BTreeMap::new();
     for (i, stage) in epilogues.iter().enumerate() {
         let Work::Cluster(cluster) = &stage.work else { unreachable!("an epilogue is a cluster") };
@@ -161,7 +165,8 @@ pub(super) fn attach(
         code += "}\n";
     }
     if !code.is_empty() {
-        // All bindings of a device buffer must be declared writable if one of them is.
+        // wgpu tracks complete device buffers: if one binding of a device buffer is writable, all its bindings
+        // must be.
         let written = added.declared.iter().filter(|(_, declared)| declared.written);
         let written: Vec<usize> = written.map(|(&buffer, _)| physical(buffer).0).collect();
         for (&buffer, declared) in &mut added.declared {

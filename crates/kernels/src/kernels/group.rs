@@ -1,9 +1,9 @@
-//! Kernels of groups: one kernel that runs the same pointwise ops over many lists of buffers, such as the update of all
-//! parameters.
+//! Kernels of groups: one kernel that runs the same pointwise ops on many sets of buffers, such as the update of
+//! all parameters. Each set of buffers is a member of the group.
 //!
-//! Variables, their optimizer state and their gradients are allocated side by side in a few device buffers, which the
-//! kernel binds as a whole. A table maps each block of elements to its member of the group, and each member to the
-//! start of its buffers.
+//! Variables, their optimizer state and their gradients are allocated side by side in a few device buffers, which
+//! the kernel binds completely. For each block of elements, a table of constants names its member of the group;
+//! for each member, it contains the positions of the member's buffers.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,10 +14,10 @@ use wgrad_core::{Dispatch, Grid, Kernel};
 use super::bound::{BoundDispatch, Physical, Target};
 use super::print::{Access, BodyPosition, Declared, LANES, body, declare, dtype_of, functions, store, wgsl};
 
-/// Threads of a workgroup; each computes four elements.
+/// Threads per workgroup; each computes four elements.
 const GROUP: usize = 64;
 
-/// Cluster of the group with its buffers.
+/// Member of a group: a cluster (fused pointwise ops) with its buffers.
 #[derive(Clone, Copy)]
 struct Member<'a> {
     cluster: &'a Cluster,
@@ -25,7 +25,8 @@ struct Member<'a> {
     outputs: &'a [BufferIndex],
 }
 
-/// Returns the launches of a group: one for each set of members whose buffers are in the same device buffers.
+/// Returns the launches of a group: one launch for each set of members whose buffers lie in the same device
+/// buffers.
 pub(super) fn launches(
     clusters: &[Cluster],
     inputs: &[BufferIndex],
@@ -39,8 +40,8 @@ pub(super) fn launches(
         outputs: &outputs[i * writes..(i + 1) * writes],
     };
     let members: Vec<_> = clusters.iter().enumerate().map(member).filter(|m| m.cluster.shape.numel() > 0).collect();
-    // An input that one member reads as a splat is a splat for all: for a parameter with a single element, a splat is
-    // indistinguishable from a contiguous view.
+    // If one member reads an input as a splat (a single element for all positions), all members do. For a
+    // parameter with a single element, a splat looks like a contiguous view.
     let splat: Vec<bool> =
         (0..reads).map(|k| members.iter().any(|m| !m.cluster.inputs[k].view.is_contiguous())).collect();
     let mut together: BTreeMap<Vec<usize>, Vec<Member<'_>>> = BTreeMap::new();
@@ -56,7 +57,8 @@ fn launch(members: &[Member<'_>], splat: &[bool], physical: &Physical<'_>) -> Bo
     let first = members[0];
     let cluster = first.cluster;
     let written: Vec<usize> = first.outputs.iter().map(|&buffer| physical(buffer).0).collect();
-    // Device buffers that are bound as a whole, by their number, then the scalars that all members read.
+    // By number of the device buffer: the device buffers that are bound completely, then the scalars that all
+    // members read.
     let mut declared: BTreeMap<usize, Declared> = BTreeMap::new();
     let mut targets = vec![];
     let mut bind = |key: usize, element: String, written: bool, target: Target| {
@@ -68,7 +70,9 @@ fn launch(members: &[Member<'_>], splat: &[bool], physical: &Physical<'_>) -> Bo
         });
         entry.name.clone()
     };
-    // Words of the table per member: its first block, its number of elements, the first quad of each of its buffers.
+    // Positions of the inputs that are read as `vec4`. In the table, each member has these words: its first block,
+    // its number of elements, and for each of these inputs and each output the position of its first four
+    // elements.
     let mut own: Vec<usize> = vec![];
     let mut reads = vec![];
     for (k, &buffer) in first.inputs.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Lowering of tasks to dispatches bound to buffers of the plan.
+//! Lowering of tasks to dispatches that are bound to buffers of the plan.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use super::bound::{BoundDispatch, Physical, Target};
 use super::reflect::Outlines;
 use super::{cluster, fused, group};
 
-/// Returns the launches of a task. `outlines` caches the outlines of ops' kernels.
+/// Returns the launches of a task. `outlines` caches parsed outlines of the kernels into which clusters are fused.
 ///
 /// # Errors
-/// Fails if an op's kernel does not parse, or lacks the load or store function that the op promises.
+/// Returns an error if an op's kernel does not parse, or lacks the load or store function that the op promises.
 pub(crate) fn launches(
     plan: &Plan,
     task: &Task,
@@ -64,8 +64,9 @@ pub(crate) fn launches(
     Ok(bounds)
 }
 
-/// Returns the table of [`Grid::Blocks`] for each device buffer that contains some of the inputs, with one of these
-/// inputs.
+/// Returns a table for each device buffer that contains some of the inputs, for [`Grid::Blocks`]; with each table,
+/// one of these inputs. Each block has three words: its first element, its number of elements, and the block's
+/// number.
 fn blocks(
     inputs: impl Iterator<Item = (BufferIndex, usize)>,
     elements: usize,

@@ -1,8 +1,9 @@
 //! Lowering of the tasks of a plan to compiled kernels.
 //!
-//! [`launch`] lowers a task to launches: a [`cluster`] or a [`group`] becomes a kernel of its own, written by
-//! [`print`]; clusters attached to an op are [`fused`] into the op's kernel. [`reflect`] reads bindings and
-//! parameters from the WGSL, and [`compile`] creates pipelines.
+//! [`launch`] lowers a task to launches. A [`cluster`] (fused pointwise ops) or a [`group`] (the same ops on many
+//! sets of buffers) gets a kernel that [`print`] generates; a cluster attached to another op is [`fused`] into
+//! that op's kernel. [`reflect`] extracts bindings and parameters from the WGSL, and [`compile`] creates
+//! pipelines.
 
 pub(crate) mod bound;
 mod cluster;

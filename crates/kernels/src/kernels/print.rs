@@ -1,5 +1,5 @@
-//! Prints clusters of pointwise ops as WGSL: declarations, functions, loads, calls and stores, for one element or for
-//! four neighbouring ones.
+//! Prints clusters (fused groups of pointwise ops) as WGSL: declarations, functions, loads, calls and stores. The
+//! code computes either one element or four neighbouring ones.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,27 +10,27 @@ use wgrad_core::{DType, Pointwise, View};
 /// Components of a `vec4`.
 pub(super) const LANES: [&str; 4] = ["x", "y", "z", "w"];
 
-/// Access of a kernel to an input or output of a cluster.
+/// Way in which a kernel accesses an input or output of a cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Access {
-    /// Variable of the kernel that already contains the element.
+    /// The element is already in this variable of the kernel.
     Local(&'static str),
-    /// Expression of a `vec4` of four neighbouring elements.
+    /// WGSL expression for a `vec4` of four neighbouring elements.
     Vector(String),
-    /// Expression of the single element that is used at every position.
+    /// WGSL expression for a single element, which is used at every position.
     Splat(String),
-    /// Name of an array of scalars, read through the input's view.
+    /// Name of an array of scalars; positions are computed from the strides of the input's view.
     Strided(String),
-    /// No memory: the output is only passed to another stage.
+    /// The output is not stored, only passed to another stage in a register.
     NoMemory,
 }
 
-/// Returns the WGSL type of an element.
+/// Returns the WGSL type for elements of this type.
 pub(super) fn wgsl(dtype: DType) -> &'static str {
     if dtype.is_float() { "f32" } else { "u32" }
 }
 
-/// Returns a number as a WGSL literal; infinities become the largest finite number.
+/// Returns a number as a WGSL literal. Infinities, which WGSL cannot write, become the largest finite number.
 fn literal(value: f64, dtype: DType) -> String {
     if dtype.is_float() {
         let value = (value as f32).clamp(f32::MIN, f32::MAX);
@@ -44,7 +44,7 @@ fn literal(value: f64, dtype: DType) -> String {
     }
 }
 
-/// Returns the element type of an argument.
+/// Returns the element type of an instruction's argument.
 pub(super) fn dtype_of(cluster: &Cluster, arg: Arg) -> DType {
     match arg {
         Arg::Input(input) => cluster.inputs[input].dtype,
@@ -54,8 +54,9 @@ pub(super) fn dtype_of(cluster: &Cluster, arg: Arg) -> DType {
     }
 }
 
-/// Prints one function per pointwise op in use, after the library functions that they call, unless `present` contains
-/// these. Names begin with `prefix`, because a kernel may contain several clusters.
+/// Prints one function per pointwise op in use, preceded by the library functions that they call; library
+/// functions that the text `present` already contains are omitted. Names begin with `prefix`, because a kernel may
+/// contain several clusters.
 pub(super) fn functions(cluster: &Cluster, prefix: &str, present: &str) -> String {
     let mut text = String::new();
     for instruction in &cluster.instructions {
@@ -79,24 +80,26 @@ pub(super) fn functions(cluster: &Cluster, prefix: &str, present: &str) -> Strin
     text
 }
 
-/// Returns the number of a pointwise op's function: the index of the first instruction with this op. It is part of the
-/// function's name, because the names of a user's ops may clash with wgrad's.
+/// Returns a number that identifies a pointwise op in a cluster: the index of the first instruction with this op.
+/// The number is part of the WGSL function's name, because users' ops may have the same names as wgrad's.
 fn function(cluster: &Cluster, op: &'static Pointwise) -> usize {
     let first = cluster.instructions.iter().position(|instruction| instruction.op == op);
     first.expect("the op of one of the instructions")
 }
 
-/// Position of a body's element, or of its four elements, in WGSL.
+/// Position in WGSL of the element, or four elements, that the printed statements compute.
 pub(super) struct BodyPosition<'a> {
-    /// Prefix of the functions' names.
+    /// Prefix of the names of the ops' functions.
     pub prefix: &'a str,
-    /// Expression of the linear position of the element; for four elements, of the index of the quad.
+    /// Expression for the linear position of the element. If four elements are computed, that position divided by
+    /// four.
     pub at: &'a str,
-    /// For four elements, expression of the number of all elements; positions beyond it read the last element.
+    /// If four elements are computed, the expression for the total number of elements; positions beyond it read
+    /// the last element.
     pub quad: Option<&'a str>,
 }
 
-/// Prints the statements that compute a cluster. Returns the expression of each output, per lane.
+/// Prints the statements that compute a cluster. Returns the expressions of each output, one per computed element.
 pub(super) fn body(
     cluster: &Cluster,
     inputs: &[Access],
@@ -186,7 +189,7 @@ pub(super) fn declare<K>(buffers: &BTreeMap<K, Declared>, text: &mut String) {
     }
 }
 
-/// Storage buffer of a printed kernel.
+/// Storage buffer that a printed kernel declares.
 pub(super) struct Declared {
     /// Name of the variable.
     pub name: String,
@@ -198,8 +201,8 @@ pub(super) struct Declared {
     pub written: bool,
 }
 
-/// Returns the expression of the buffer index for linear position `at` of a view. Adjacent axes are merged if one
-/// stride covers them.
+/// Returns the WGSL expression for the index in the buffer of the element at linear position `at` of a view.
+/// Adjacent axes are treated as one axis if one stride covers them.
 fn locate(view: &View, at: &str) -> String {
     let mut axes: Vec<(usize, usize)> = vec![];
     for (&size, &stride) in view.shape.dims().iter().zip(&view.strides).rev() {

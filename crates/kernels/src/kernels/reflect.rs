@@ -1,5 +1,6 @@
-//! Reflection of WGSL: bindings by name, the layout of the uniform `params`, workgroup sizes, and the positions of
-//! functions that fusion replaces. Launches therefore need not declare these a second time.
+//! Reflection of WGSL: extracts from the source what launches would otherwise have to declare a second time. These
+//! are bindings by name, the layout of the uniform `params`, workgroup sizes, and the positions of functions that
+//! fusion replaces.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -11,7 +12,7 @@ use wgrad_core::{DeviceError, Error, KernelProblem, Param, Result};
 
 use crate::gpu::lock;
 
-/// Resource that an entry point uses.
+/// Buffer or uniform that an entry point uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
     /// Name of the WGSL variable.
@@ -24,21 +25,21 @@ pub struct Binding {
     pub writable: bool,
 }
 
-/// Entry point of a module.
+/// Entry point of a WGSL module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryPoint {
-    /// Resources that it uses, by ascending `@binding`.
+    /// Buffers and uniforms in use, sorted by `@binding`.
     pub bindings: Vec<Binding>,
     /// Threads per workgroup, along each axis.
     pub workgroup: [u32; 3],
 }
 
-/// Reflected WGSL module.
+/// Properties of a WGSL module that launches need.
 #[derive(Clone, Debug)]
 pub struct ReflectedModule {
     /// Entry points by name.
     pub entries: BTreeMap<String, EntryPoint>,
-    /// Members of the uniform struct by name: offset in bytes and scalar kind.
+    /// Members of the uniform struct by name, each with its offset in bytes and its scalar type.
     pub params: BTreeMap<String, (u32, ScalarKind)>,
     /// Size of the uniform struct in bytes.
     pub params_size: u32,
@@ -53,12 +54,13 @@ fn parse(name: &str, source: &str) -> Result<naga::Module> {
     })
 }
 
-/// Functions and read-only scalar arrays of a WGSL source, for fusion.
+/// Positions of the functions in a WGSL source, and its read-only arrays of scalars; used to fuse clusters into
+/// it.
 #[derive(Debug)]
 pub(super) struct Outline {
-    /// Byte range of each function, from its `fn` to its closing brace.
+    /// For each function, the byte range from its `fn` to its closing brace.
     functions: BTreeMap<String, Range<usize>>,
-    /// Read-only storage buffers that are arrays of `f32`.
+    /// Names of the read-only storage buffers that are arrays of `f32`.
     scalars: BTreeSet<String>,
 }
 
@@ -91,7 +93,7 @@ impl Outline {
         self.scalars.contains(variable)
     }
 
-    /// Returns `source`, the source of this outline, without some of its functions.
+    /// Returns `source`, which must be the source of this outline, without the given functions.
     pub fn without(&self, source: &str, functions: &[String]) -> String {
         let mut ranges: Vec<&Range<usize>> = functions.iter().map(|function| &self.functions[function]).collect();
         ranges.sort_by_key(|range| range.start);
@@ -102,15 +104,15 @@ impl Outline {
     }
 }
 
-/// Cache of outlines: each source is parsed once.
+/// Cache of outlines by source, so that each source is parsed only once.
 #[derive(Default)]
 pub(crate) struct Outlines(Mutex<HashMap<String, Arc<Outline>>>);
 
 impl Outlines {
-    /// Returns the outline of a source; `name` is for messages.
+    /// Returns the outline of a WGSL source. `name` is used in error messages.
     ///
     /// # Errors
-    /// Fails if the source does not parse, with naga's explanation.
+    /// Returns an error with naga's explanation if the source does not parse.
     pub(super) fn of(&self, name: &str, source: &str) -> Result<Arc<Outline>> {
         if let Some(known) = lock(&self.0).get(source) {
             return Ok(known.clone());
@@ -121,10 +123,11 @@ impl Outlines {
     }
 }
 
-/// Parses, validates and reflects a WGSL source; `name` is for messages.
+/// Parses, validates and reflects a WGSL source. `name` is used in error messages.
 ///
 /// # Errors
-/// When the source does not parse or validate, with naga's explanation; when it uses more than bind group 0.
+/// Returns an error if the source does not parse or validate (with naga's explanation), or if it uses a bind group
+/// other than 0.
 pub fn reflect(name: &str, source: &str) -> Result<ReflectedModule> {
     let invalid = |problem| Error::from(DeviceError::kernel(name, problem));
     let module = parse(name, source)?;
@@ -169,10 +172,10 @@ pub fn reflect(name: &str, source: &str) -> Result<ReflectedModule> {
 }
 
 impl ReflectedModule {
-    /// Returns the bytes of the uniform with these values, which must be exactly its members.
+    /// Returns the bytes of the uniform `params` for these values. There must be exactly one value per member.
     ///
     /// # Errors
-    /// Fails if a member is missing, unknown or of another type.
+    /// Returns an error if a value is missing, has no member, or has the wrong type.
     pub fn pack(&self, name: &str, values: &[(&'static str, Param)]) -> Result<Vec<u8>> {
         let mut bytes = vec![0; self.params_size as usize];
         for (member, value) in values {

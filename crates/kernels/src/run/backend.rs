@@ -1,4 +1,4 @@
-//! The GPU backend: dispatches the calls of a session to its buffers, loaded programs and queue.
+//! The GPU backend: forwards the calls of a session to the modules for buffers, loaded programs and the queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +18,12 @@ use super::tune::Tuner;
 use crate::gpu::Gpu;
 use crate::kernels::compile::Kernels;
 
-/// Backend that runs plans on a GPU, created from a [`Device`](crate::Device).
+/// Backend that runs plans on a GPU. It is created from a [`Device`](crate::Device).
 pub struct GpuBackend {
     gpu: Arc<Gpu>,
     kernels: Arc<Kernels>,
     info: DeviceInfo,
-    /// Limits of plans, with the tuning choices.
+    /// Limits for which plans are made, including the tuning choices.
     limits: Limits,
     buffers: Buffers,
     programs: Vec<Option<Program>>,
@@ -38,7 +38,7 @@ impl std::fmt::Debug for GpuBackend {
 }
 
 impl GpuBackend {
-    /// Creates a backend on an open device, without buffers.
+    /// Creates a backend on an open device. It has no buffers yet.
     pub(crate) fn new(gpu: Arc<Gpu>, kernels: Arc<Kernels>, info: DeviceInfo, limits: Limits) -> Self {
         Self {
             buffers: Buffers::new(gpu.clone(), limits.binding_bytes),
@@ -57,7 +57,7 @@ const LOADED: &str = "the program is loaded";
 
 impl Drop for GpuBackend {
     fn drop(&mut self) {
-        // Freeing buffers calls the driver.
+        // Dropping buffers calls the driver, so the API's context must be locked.
         let _guard = self.gpu.context();
         self.queue.clear();
         self.programs.clear();

@@ -1,4 +1,4 @@
-//! Buffers of a session: ids for ranges of device buffers.
+//! Buffers of a session. An id refers to a range of a device buffer.
 
 use std::sync::Arc;
 
@@ -6,62 +6,63 @@ use wgrad_core::{Array, BufferId, DeviceError, Result, Spec};
 
 use crate::gpu::Gpu;
 
-/// Alignment of ranges in a device buffer, in bytes: every device binds at multiples of 256.
+/// Alignment in bytes of ranges in a device buffer. All devices can bind at multiples of 256.
 const ALIGN: u64 = 256;
 
-/// Range of a device buffer.
+/// Range of a device buffer, which is one of the session's buffers.
 #[derive(Clone)]
 pub(super) struct Allocation {
     pub buffer: wgpu::Buffer,
-    /// Number of the device buffer, in the order of creation.
+    /// Number of the device buffer; device buffers are numbered in the order of creation.
     pub number: usize,
     /// Offset of the first byte.
     pub offset: u64,
-    /// Size that a kernel binds, in bytes: that of one slot for a per-step buffer.
+    /// Number of bytes that a kernel binds. For a per-step buffer, this is the size of one slot.
     pub size: u64,
-    /// Slots, for a per-step buffer.
+    /// For a per-step buffer (a buffer with a value per step of a run): its slots.
     pub slots: Option<Slots>,
 }
 
 impl Allocation {
-    /// Returns the index of the first element (of four bytes) in the device buffer.
+    /// Returns the position in the device buffer of this range's first element, where each element has four bytes.
     pub fn first(&self) -> usize {
         usize::try_from(self.offset / 4).unwrap_or(usize::MAX)
     }
 }
 
-/// Slots of a per-step buffer, one for each step of a run, at a distance that is a valid dynamic offset.
+/// Slots of a per-step buffer, one per step of a run. The distance between slots is a valid dynamic offset.
 #[derive(Clone, Copy)]
 pub(super) struct Slots {
-    /// Distance between slots in bytes.
+    /// Distance in bytes from one slot to the next.
     pub pitch: u64,
-    /// Number of slots that are allocated.
+    /// Number of allocated slots.
     pub capacity: usize,
-    /// Number of slots in use; a single one serves every step.
+    /// Number of slots in use. If it is 1, every step uses the first slot.
     pub filled: usize,
 }
 
 impl Slots {
-    /// Returns the offset of the slot of step `step`, in bytes.
+    /// Returns the offset in bytes of the slot for step `step`.
     pub fn offset(self, step: usize) -> u64 {
         if self.filled == 1 { 0 } else { step as u64 * self.pitch }
     }
 }
 
-/// Returns the size of a buffer in bytes: a positive multiple of 16, because clusters load and store `vec4`.
+/// Returns the allocated size of a buffer in bytes: a positive multiple of 16, because kernels of pointwise ops
+/// load and store `vec4`.
 pub(super) fn padded(spec: &Spec) -> u64 {
     spec.bytes().next_multiple_of(16).max(16) as u64
 }
 
-/// Returns the usages of storage buffers.
+/// Returns the usage flags of all storage buffers.
 fn storage() -> wgpu::BufferUsages {
     wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC
 }
 
-/// All buffers of a session.
+/// All buffers of a session, by id.
 pub(super) struct Buffers {
     gpu: Arc<Gpu>,
-    /// Largest size of a binding in bytes.
+    /// Largest size in bytes of a buffer that a kernel binds.
     limit: u64,
     allocations: Vec<Option<Allocation>>,
     free: Vec<BufferId>,
@@ -70,25 +71,25 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    /// Creates an empty list of buffers; none will be larger than `limit` bytes.
+    /// Creates an empty list of buffers. No device buffer in it may be larger than `limit` bytes.
     pub fn new(gpu: Arc<Gpu>, limit: u64) -> Self {
         Self { gpu, limit, allocations: vec![], free: vec![], made: 0 }
     }
 
-    /// Returns the number of ids.
+    /// Returns the number of ids, including released ones.
     pub fn len(&self) -> usize {
         self.allocations.len()
     }
 
-    /// Returns a buffer that was allocated and not released.
+    /// Returns the buffer with this id, which must have been allocated and not released.
     pub fn get(&self, id: BufferId) -> &Allocation {
         self.allocations[id.0].as_ref().expect("a session uses a buffer only while it holds it")
     }
 
-    /// Creates a device buffer without an id, which kernels may bind as a whole.
+    /// Creates a device buffer without an id. Kernels may bind all of it.
     ///
     /// # Errors
-    /// Fails if it is larger than a binding, or if the device is out of memory.
+    /// Returns an error if `size` exceeds the largest binding, or if the device is out of memory.
     pub fn make(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         if size > self.limit {
             let (device, limit) = (self.gpu.info.clone(), self.limit);
@@ -97,14 +98,14 @@ impl Buffers {
         self.gpu.try_buffer(label, size, usage)
     }
 
-    /// Allocates `size` bytes in a device buffer. All allocations are made here.
+    /// Allocates `size` bytes in a new device buffer, at its start.
     fn place(&mut self, label: &str, size: u64) -> Result<Allocation> {
         let buffer = self.make(label, size, storage())?;
         self.made += 1;
         Ok(Allocation { buffer, number: self.made, offset: 0, size, slots: None })
     }
 
-    /// Stores an allocation under a free id or a new one.
+    /// Stores an allocation and returns its id: a released id if there is one, otherwise a new id.
     fn keep(&mut self, allocation: Allocation) -> BufferId {
         let id = self.free.pop().unwrap_or(BufferId(self.allocations.len()));
         if id.0 == self.allocations.len() {
@@ -118,16 +119,16 @@ impl Buffers {
     /// Allocates a buffer of `size` bytes.
     ///
     /// # Errors
-    /// Those of [`Self::make`].
+    /// Returns the same errors as [`Self::make`].
     pub fn allocate(&mut self, size: u64) -> Result<BufferId> {
         let allocation = self.place("persistent", size)?;
         Ok(self.keep(allocation))
     }
 
-    /// Allocates buffers side by side in as few device buffers as the limit of bindings allows.
+    /// Allocates buffers side by side. Uses as few device buffers as the limit on their size allows.
     ///
     /// # Errors
-    /// Those of [`Self::make`]; then nothing stays allocated.
+    /// Returns the same errors as [`Self::make`]; in this case no buffer stays allocated.
     pub fn allocate_together(&mut self, specs: &[&Spec]) -> Result<Vec<BufferId>> {
         let mut ids = Vec::with_capacity(specs.len());
         let mut rest = specs;
@@ -160,7 +161,7 @@ impl Buffers {
     /// Allocates a per-step buffer with one slot.
     ///
     /// # Errors
-    /// Those of [`Self::make`].
+    /// Returns the same errors as [`Self::make`].
     pub fn allocate_per_step(&mut self, spec: &Spec) -> Result<BufferId> {
         let size = padded(spec);
         let align = u64::from(self.gpu.device.limits().min_storage_buffer_offset_alignment);
@@ -169,23 +170,24 @@ impl Buffers {
         Ok(self.keep(Allocation { slots, ..allocation }))
     }
 
-    /// Returns a new id for the part of a buffer that begins at element `first` and holds a value of this spec.
+    /// Returns a new id for a part of buffer `of`: the part begins at element `first` and contains a value
+    /// described by `spec`.
     pub fn part(&mut self, of: BufferId, first: usize, spec: &Spec) -> BufferId {
         let whole = self.get(of);
         let part = Allocation { offset: whole.offset + 4 * first as u64, size: padded(spec), ..whole.clone() };
         self.keep(part)
     }
 
-    /// Sets the number of slots in use of a per-step buffer and grows it if necessary. Programs have to bind a grown
-    /// buffer again. Has no effect on other buffers.
+    /// Sets the number of slots in use of a per-step buffer. If there are too few, allocates a larger buffer,
+    /// which programs must then bind again. Has no effect on other buffers.
     ///
     /// # Errors
-    /// Fails if the device cannot hold this number of slots.
+    /// Returns an error if the device cannot allocate this number of slots.
     pub fn fill(&mut self, id: BufferId, filled: usize) -> Result<()> {
         let Allocation { slots: Some(mut slots), size, .. } = *self.get(id) else { return Ok(()) };
         let mut grown = None;
         if filled > slots.capacity {
-            // Dynamic offsets have 32 bits.
+            // Dynamic offsets are 32-bit numbers.
             let limit = self.gpu.device.limits().max_buffer_size.min(u64::from(u32::MAX));
             let bytes = (filled as u64).saturating_mul(slots.pitch);
             if bytes > limit {
@@ -211,10 +213,11 @@ impl Buffers {
         Ok(())
     }
 
-    /// Writes an array to a buffer, or to the first `slots` slots of a per-step buffer, one after another.
+    /// Writes an array to a buffer. For a per-step buffer, the array contains the values of the first `slots`
+    /// slots, one after another.
     ///
     /// # Errors
-    /// Those of [`Self::fill`]; also fails if the device is lost.
+    /// Returns the same errors as [`Self::fill`], and an error if the device is lost.
     pub fn write(&mut self, id: BufferId, array: &Array, slots: usize) -> Result<()> {
         self.fill(id, slots)?;
         match (array.as_slice::<f32>(), array.as_slice::<u32>()) {
@@ -239,7 +242,8 @@ impl Buffers {
 
     /// Releases buffers; their ids may be reused.
     pub fn release(&mut self, ids: &[BufferId]) {
-        // Bind groups keep their buffers alive, and wgpu keeps both until the device no longer uses them.
+        // Bind groups keep their buffers alive. wgpu drops buffers and bind groups only when the device no longer
+        // uses them.
         let _guard = self.gpu.context();
         for &id in ids {
             self.allocations[id.0] = None;

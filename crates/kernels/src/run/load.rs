@@ -1,7 +1,8 @@
 //! Loading of plans: allocates buffers, compiles kernels and binds launches.
 //!
-//! WebGPU guarantees only [`OFFSETS`] bindings with dynamic offset per kernel. If a kernel would have more, a plain
-//! buffer replaces the per-step buffer, and each step copies between the two.
+//! WebGPU guarantees only [`OFFSETS`] bindings with dynamic offset per kernel. A per-step buffer, which has a slot
+//! for each step of a run, needs such a binding. If a kernel reads or writes more of them, ordinary buffers
+//! replace the surplus ones, and each step copies data between the two.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,15 +17,15 @@ use crate::kernels::bound::{BoundDispatch, Target};
 use crate::kernels::compile::{Kernels, Pipeline, PipelineRequest, Shader};
 use crate::kernels::launch::launches;
 
-/// Launch before it is compiled.
+/// Launch that has buffers but is not compiled yet.
 struct PlannedLaunch {
     dispatch: Dispatch,
-    /// WGSL variables with their buffer, and whether the whole device buffer is bound.
+    /// Names of WGSL variables, each with its buffer. The flag is true if the complete device buffer is bound.
     buffers: Vec<(String, BufferId, bool)>,
 }
 
 impl PlannedLaunch {
-    /// Returns the launch that copies `bytes` bytes from one buffer to another.
+    /// Returns a launch that copies `bytes` bytes from one buffer to another.
     fn copy(from: BufferId, to: BufferId, bytes: u64) -> Self {
         let kernel = Kernel::generated("copy", COPY.into());
         let quads = usize::try_from(bytes / 16).expect("a buffer's size");
@@ -56,12 +57,12 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 }
 ";
 
-/// Loads plans.
+/// Loads one plan into a session.
 pub(super) struct Loader<'a> {
     pub gpu: &'a Gpu,
     pub kernels: &'a Kernels,
     pub buffers: &'a mut Buffers,
-    /// Largest number of workgroups of a launch along an axis.
+    /// Largest number of workgroups of a launch along one axis.
     pub workgroups: u32,
     pub on_compile: Option<&'a OnCompile>,
 }
@@ -70,7 +71,8 @@ impl Loader<'_> {
     /// Loads a plan; see [`wgrad_core::Backend::load`].
     ///
     /// # Errors
-    /// Fails if the device is out of memory, or if a kernel does not compile. Then nothing stays allocated.
+    /// Returns an error if the device is out of memory, or if a kernel does not compile. In this case no buffer
+    /// stays allocated.
     pub fn load(mut self, plan: &Plan, bound: &[Option<BufferId>], copies: &[StepCopy]) -> Result<Program> {
         let mut own = vec![];
         match self.prepare(plan, bound, copies, &mut own) {
@@ -85,7 +87,8 @@ impl Loader<'_> {
         }
     }
 
-    /// Loads a plan. Adds the allocated buffers to `own`, also if it fails.
+    /// Allocates buffers, then creates the program. Adds the ids of the allocated buffers to `own`, even if it
+    /// returns an error.
     fn prepare(
         &mut self,
         plan: &Plan,
@@ -96,7 +99,7 @@ impl Loader<'_> {
         for slot in &plan.slots {
             own.push(self.buffers.allocate(padded(&Spec::new([slot.elements], slot.dtype)))?);
         }
-        // Values that are passed between stages in registers need no buffer.
+        // Values that one stage passes to the next in registers need no buffer.
         let mut places: Vec<Option<BufferId>> = bound.to_vec();
         for (place, buffer) in places.iter_mut().zip(&plan.buffers) {
             if let Role::Temp { slot, first } = buffer.role {
@@ -124,7 +127,7 @@ impl Loader<'_> {
         self.program(planned, tasks, written, own)
     }
 
-    /// Resolves the targets of a launch to buffers of the device.
+    /// Replaces the targets of a launch, which refer to the plan, with buffers of the device.
     fn planned(
         &mut self,
         bound: BoundDispatch,
@@ -136,7 +139,7 @@ impl Loader<'_> {
         for (name, target) in targets {
             buffers.push(match target {
                 Target::Buffer(buffer) => (name, place(buffer), false),
-                // Of a per-step buffer, only the slot of the step is bound.
+                // If the buffer is a per-step buffer, only the slot of the current step is bound.
                 Target::Whole(buffer) => (name, place(buffer), self.buffers.get(place(buffer)).slots.is_none()),
                 Target::Table(words) => {
                     let id = self.buffers.allocate(padded(&Spec::u32([words.len()])))?;
@@ -149,7 +152,7 @@ impl Loader<'_> {
         Ok(PlannedLaunch { dispatch, buffers })
     }
 
-    /// Compiles and binds launches.
+    /// Compiles the launches and binds their buffers.
     fn program(
         &mut self,
         mut launches: Vec<PlannedLaunch>,
@@ -183,13 +186,14 @@ impl Loader<'_> {
             program.add(self.gpu, self.buffers, self.compiled(launch, shader, pipeline, offset)?);
         }
         self.gpu.check()?;
-        // Copies count as parts of the first and the last task.
+        // Copies before the first launch count as part of the first task, those after the last launch as part of
+        // the last.
         program.end_tasks(tasks);
         Ok(program)
     }
 
-    /// Replaces per-step buffers by plain ones if a kernel has too many of them. Returns the number of copies that
-    /// were added before the first launch.
+    /// Replaces per-step buffers with ordinary buffers if a kernel uses more than [`OFFSETS`] of them. Returns the
+    /// number of copies that were inserted before the first launch.
     fn limit_offsets(
         &mut self,
         launches: &mut Vec<PlannedLaunch>,
@@ -221,7 +225,8 @@ impl Loader<'_> {
         Ok(before)
     }
 
-    /// Creates one buffer with the parameters of all launches. Also returns the offset of each launch's parameters.
+    /// Creates one uniform buffer with the parameters of all launches. Also returns the offset of each launch's
+    /// parameters.
     fn uniforms(&self, launches: &[PlannedLaunch], shaders: &[Arc<Shader>]) -> Result<(wgpu::Buffer, Vec<u64>)> {
         let align = self.gpu.device.limits().min_uniform_buffer_offset_alignment as usize;
         let (mut bytes, mut offsets) = (vec![], vec![]);
@@ -238,7 +243,7 @@ impl Loader<'_> {
         Ok((buffer, offsets))
     }
 
-    /// Returns a launch with its pipeline, whose parameters are at `offset`.
+    /// Adds its pipeline to a launch. The launch's parameters are at `offset` in the uniform buffer.
     fn compiled(
         &self,
         launch: &PlannedLaunch,
@@ -267,8 +272,8 @@ impl Loader<'_> {
         Ok(CompiledLaunch { pipeline, groups, bindings, per_step })
     }
 
-    /// Divides threads by the workgroup size. A one-dimensional grid that exceeds the limit continues along the
-    /// second axis.
+    /// Returns the number of workgroups along each axis. If a one-dimensional grid has more workgroups than the
+    /// limit, they are divided between the first and the second axis.
     fn groups(&self, dispatch: &Dispatch, workgroup: [u32; 3]) -> Result<[u32; 3]> {
         let [x, y, z] = match dispatch.grid {
             Grid::Groups(groups) => groups,

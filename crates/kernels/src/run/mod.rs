@@ -1,4 +1,4 @@
-//! Execution of plans: buffers, loading, submission to the device, and readback to the host.
+//! Execution of plans: buffers, loading, submission to the device, and transfer of results to the host.
 
 mod backend;
 mod buffers;

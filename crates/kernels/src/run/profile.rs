@@ -1,4 +1,5 @@
-//! Profiling: the time of each task, by timestamps at the start and end of a compute pass per task.
+//! Profiling: measures the time of each task with timestamps. Each task runs in a separate compute pass, with a
+//! timestamp at its start and end.
 
 use std::time::Duration;
 
@@ -7,15 +8,15 @@ use wgrad_core::{DeviceCall, DeviceError, Result};
 use super::program::Program;
 use crate::gpu::Gpu;
 
-/// Runs one step of a program and measures each task. The device must support timestamps, and [`Program::fit`] must
-/// have been called before.
+/// Runs one step of a program and returns the time of each task. The device must support timestamps, and
+/// [`Program::fit`] must have been called before.
 ///
 /// # Errors
-/// Fails if the device is lost.
+/// Returns an error if the device is lost.
 pub(super) fn task_times(gpu: &Gpu, program: &Program) -> Result<Vec<Duration>> {
     let tasks: Vec<_> = program.tasks().collect();
     let mut times = Vec::with_capacity(tasks.len());
-    // A query set holds at most 4096 timestamps.
+    // A query set can have at most 4096 timestamps: two for each of 2048 tasks.
     for chunk in tasks.chunks(2048) {
         let count = u32::try_from(chunk.len() * 2).expect("at most 4096");
         let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {

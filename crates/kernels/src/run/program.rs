@@ -1,7 +1,7 @@
-//! Loaded plans: every launch with its pipeline and bind group, so that a run only encodes commands.
+//! Loaded plans. Every launch has its pipeline and bind group, so a run only encodes commands.
 //!
-//! Values that differ between the steps of a run are in slots of per-step buffers, selected by the dynamic offset of
-//! the binding.
+//! Values that differ between the steps of a run are in per-step buffers, which have one slot per step. The
+//! dynamic offset of a binding selects the slot.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,63 +12,66 @@ use super::buffers::Buffers;
 use crate::gpu::Gpu;
 use crate::kernels::compile::Pipeline;
 
-/// Number of bindings with dynamic offset that a kernel may have on every device: WebGPU's default limit.
+/// Number of bindings with dynamic offset that every device allows per kernel: WebGPU's default limit.
 pub(super) const OFFSETS: usize = 4;
 
 /// Resource that a binding refers to.
 #[derive(Clone, Copy)]
 pub(super) enum Resource {
-    /// Range of the uniform buffer: offset and size in bytes.
+    /// Range of the uniform buffer that contains all parameters: offset and size in bytes.
     Uniform(u64, u64),
-    /// Buffer.
+    /// One of the session's buffers.
     Buffer(BufferId),
-    /// Whole device buffer that contains this buffer.
+    /// The complete device buffer in which this buffer lies.
     Whole(BufferId),
 }
 
-/// Launch before it is bound.
+/// Launch with its pipeline, whose buffers are not bound yet.
 pub(super) struct CompiledLaunch {
     pub pipeline: Arc<Pipeline>,
     pub groups: [u32; 3],
-    /// Number and resource of each binding.
+    /// Binding numbers with their resources.
     pub bindings: Vec<(u32, Resource)>,
-    /// Per-step buffers among them, in the order of their bindings; at most [`OFFSETS`].
+    /// Per-step buffers (buffers with a slot per step) among the bindings, in order of binding number; at most
+    /// [`OFFSETS`].
     pub per_step: Vec<BufferId>,
 }
 
-/// Dispatch ready to be encoded.
+/// Launch whose commands can be encoded.
 struct ReadyLaunch {
     /// Index into [`Program::pipelines`].
     pipeline: u32,
     groups: [u32; 3],
     group: wgpu::BindGroup,
-    /// Per-step buffers in the order of their bindings: their number, and their indices in [`Program::per_step`].
+    /// Number of per-step buffers that the launch binds; then, in order of binding number, the index of each in
+    /// [`Program::per_step`].
     per_step: (u8, [u16; OFFSETS]),
 }
 
-/// Loaded plan.
+/// Plan that has been loaded: its launches, with pipelines and bind groups.
 pub(super) struct Program {
     launches: Vec<ReadyLaunch>,
     pipelines: Vec<Arc<Pipeline>>,
-    /// For each task, the index after its last launch.
+    /// For each task, the index of the launch after its last one.
     tasks: Vec<usize>,
-    /// Per-step buffers in use, each with the capacity that it had when it was bound.
+    /// Per-step buffers in use, each with the number of slots that it had when it was bound.
     per_step: Vec<(BufferId, usize)>,
-    /// Per-step buffers that steps write.
+    /// Per-step buffers that the steps write.
     written: Vec<BufferId>,
-    /// Offset of each per-step buffer in the current step; kept to avoid allocation in runs.
+    /// Offset of each per-step buffer in the current step. It is a field so that runs need not allocate it.
     offsets: Vec<u32>,
-    /// Launches with per-step buffers and their bindings, to bind them again when a buffer has grown.
+    /// Launches with per-step buffers (by index) and their bindings, which are bound again after a buffer has
+    /// grown.
     bindings: Vec<(usize, Vec<(u32, Resource)>)>,
     uniform: wgpu::Buffer,
-    /// Buffers owned by this program.
+    /// Buffers that are released together with this program.
     own: Vec<BufferId>,
-    /// Number of steps per submission.
+    /// Number of steps that are submitted together.
     pub chunk: usize,
 }
 
 impl Program {
-    /// Creates a program without launches; its steps write the per-step buffers `written`.
+    /// Creates a program without launches. `written` are the per-step buffers that its steps write.
     pub fn new(uniform: wgpu::Buffer, written: Vec<BufferId>) -> Self {
         Self {
             launches: vec![],
@@ -84,7 +87,7 @@ impl Program {
         }
     }
 
-    /// Binds and adds a launch.
+    /// Binds the buffers of a launch, then appends the launch.
     pub fn add(&mut self, gpu: &Gpu, buffers: &Buffers, compiled: CompiledLaunch) {
         let CompiledLaunch { pipeline, groups, bindings, per_step } = compiled;
         let mut indices = (0, [0; OFFSETS]);
@@ -110,7 +113,8 @@ impl Program {
         self.launches.push(ReadyLaunch { pipeline, groups, group, per_step: indices });
     }
 
-    /// Sets the index after the last launch of each task. Launches after the last task belong to it.
+    /// Sets where each task ends: the index of the launch after its last one. Any later launches count as part of
+    /// the last task.
     pub fn end_tasks(&mut self, ends: Vec<usize>) {
         self.tasks = ends;
         if let Some(last) = self.tasks.last_mut() {
@@ -118,18 +122,18 @@ impl Program {
         }
     }
 
-    /// Returns the number of launches of a step.
+    /// Returns the number of launches per step.
     pub fn len(&self) -> usize {
         self.launches.len()
     }
 
-    /// Returns the launches of each task.
+    /// Returns the range of launches of each task.
     pub fn tasks(&self) -> impl Iterator<Item = Range<usize>> {
         let starts = [0].into_iter().chain(self.tasks.iter().copied());
         starts.zip(&self.tasks).map(|(start, &end)| start..end)
     }
 
-    /// Takes ownership of buffers.
+    /// Makes the program the owner of these buffers, which are released with it.
     pub fn take(&mut self, own: Vec<BufferId>) {
         self.own.extend(own);
     }
@@ -139,11 +143,11 @@ impl Program {
         &self.own
     }
 
-    /// Prepares a run of `steps` steps: allocates a slot per step in the per-step buffers that steps write, and binds
-    /// buffers that have grown since the last run.
+    /// Prepares a run of `steps` steps: allocates a slot per step in the per-step buffers that the steps write,
+    /// and binds all per-step buffers again if one has grown since the last run.
     ///
     /// # Errors
-    /// Fails if the device cannot hold this number of slots.
+    /// Returns an error if the device cannot allocate this number of slots.
     pub fn fit(&mut self, gpu: &Gpu, buffers: &mut Buffers, steps: usize) -> Result<()> {
         for &id in &self.written {
             buffers.fill(id, steps)?;
@@ -161,7 +165,7 @@ impl Program {
         Ok(())
     }
 
-    /// Encodes one step of a run.
+    /// Encodes all launches of one step of a run.
     pub fn encode(&mut self, pass: &mut wgpu::ComputePass<'_>, buffers: &Buffers, step: usize) {
         self.offsets.clear();
         self.offsets.extend(self.per_step.iter().map(|&(id, _)| {
@@ -171,7 +175,7 @@ impl Program {
         self.encode_launches(pass, 0..self.launches.len(), &self.offsets);
     }
 
-    /// Encodes some launches of the first step.
+    /// Encodes a range of launches of the first step.
     pub fn encode_first(&self, pass: &mut wgpu::ComputePass<'_>, launches: Range<usize>) {
         self.encode_launches(pass, launches, &[]);
     }

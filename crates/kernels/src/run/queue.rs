@@ -1,7 +1,9 @@
-//! Submissions of a session: the steps of a run are encoded into compute passes and submitted in chunks of steps.
+//! Submission of commands. The steps of a run are submitted in chunks of several steps; each chunk is one compute
+//! pass.
 //!
-//! A chunk has enough steps to keep the device busy, with at most [`DISPATCHES`] launches. Fewer than [`IN_FLIGHT`]
-//! chunks are in flight, so that the device never waits for the host and the host never runs ahead without limit.
+//! The number of steps per chunk adapts to the time that they take, with at most [`DISPATCHES`] launches. The host
+//! waits while [`IN_FLIGHT`] chunks are unfinished; so the device always has work, but the host is never far
+//! ahead.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,29 +16,30 @@ use super::program::Program;
 use super::readback::Readback;
 use crate::gpu::Gpu;
 
-/// Largest number of launches in a submission, unless a single step has more.
+/// Largest number of launches in one submission; only a single step may have more.
 const DISPATCHES: usize = 2048;
 
-/// Number of submissions in flight at which the host waits for the oldest.
+/// Number of unfinished submissions at which the host waits for the oldest one.
 #[cfg(not(target_arch = "wasm32"))]
 const IN_FLIGHT: usize = 3;
 
-/// Longest time that a submission should take, in seconds: drivers reset a device that is busy for some seconds.
+/// Time in seconds that a submission should not exceed, because drivers reset a device that is busy for several
+/// seconds.
 #[cfg(not(target_arch = "wasm32"))]
 const BUSY: f64 = 0.1;
 
-/// Submissions of a session, and the reading of results.
+/// Queue of a session's submissions and reads.
 pub(super) struct Queue {
     gpu: Arc<Gpu>,
-    /// Submissions not known to be finished, oldest first, each with whether it belongs to the current run.
+    /// Submissions that may be unfinished, oldest first. The flag is true for submissions of the current run.
     in_flight: VecDeque<(wgpu::SubmissionIndex, bool)>,
-    /// Time at which the last one was found to be finished.
+    /// Time at which the latest finished submission was seen to be finished.
     finished: Option<Instant>,
     readback: Readback,
 }
 
 impl Queue {
-    /// Creates a queue with nothing in flight.
+    /// Creates a queue without submissions.
     pub fn new(gpu: Arc<Gpu>) -> Self {
         Self { readback: Readback::new(gpu.clone()), gpu, in_flight: VecDeque::new(), finished: None }
     }
@@ -45,10 +48,10 @@ impl Queue {
         self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
     }
 
-    /// Submits a read of buffers, after everything submitted before.
+    /// Submits a read of buffers, which is executed after all earlier submissions.
     ///
     /// # Errors
-    /// Fails if the device is lost.
+    /// Returns an error if the device is lost.
     pub fn read(&mut self, buffers: &Buffers, reads: &[Read]) -> Result<Pending> {
         let mut encoder = self.encoder();
         let reading = self.readback.copy(&mut encoder, buffers, reads);
@@ -57,11 +60,11 @@ impl Queue {
         Ok(self.readback.pending(reading, index))
     }
 
-    /// Runs a program and reads buffers after its last step, in the same submission as that step. [`Program::fit`]
-    /// must have been called before.
+    /// Runs a program for `steps` steps and reads buffers after the last step; the read is in the same submission
+    /// as that step. [`Program::fit`] must have been called before.
     ///
     /// # Errors
-    /// Fails if the device is lost.
+    /// Returns an error if the device is lost.
     pub fn run(&mut self, program: &mut Program, buffers: &Buffers, steps: usize, reads: &[Read]) -> Result<Pending> {
         for (_, own) in &mut self.in_flight {
             *own = false;
@@ -87,8 +90,8 @@ impl Queue {
         }
     }
 
-    /// Waits until few submissions are in flight, and adapts the number of steps per chunk to their times. The first
-    /// chunk has one step, because the time of a step is unknown.
+    /// Waits until fewer than [`IN_FLIGHT`] submissions are unfinished, and adapts the number of steps per chunk
+    /// to the time that chunks take. The first chunk has one step, because the time of a step is not known yet.
     #[cfg(not(target_arch = "wasm32"))]
     fn throttle(&mut self, index: wgpu::SubmissionIndex, program: &mut Program) -> Result<()> {
         self.in_flight.push_back((index, true));
@@ -108,14 +111,15 @@ impl Queue {
         Ok(())
     }
 
-    /// Sets a fixed number of steps per chunk: a browser throttles submissions itself and does not report their times.
+    /// Sets a fixed number of steps per chunk: a browser limits submissions itself and does not tell when one
+    /// finishes.
     #[cfg(target_arch = "wasm32")]
     fn throttle(&mut self, _: wgpu::SubmissionIndex, program: &mut Program) -> Result<()> {
         program.chunk = (DISPATCHES / 8 / program.len().max(1)).max(1);
         Ok(())
     }
 
-    /// Drops the submissions in flight and the staging buffers.
+    /// Forgets the unfinished submissions and drops the staging buffers.
     pub fn clear(&mut self) {
         self.in_flight.clear();
         self.readback.clear();

@@ -1,4 +1,5 @@
-//! Readback from the device to the host: asynchronous, with one copy per buffer and one mapping per read.
+//! Transfer of results from device to host. It is asynchronous, with one copy per buffer and a single mapping per
+//! read.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,37 +9,37 @@ use wgrad_core::{Array, DType, DeviceError, Pending, Read, Result};
 use super::buffers::{Allocation, Buffers};
 use crate::gpu::{Gpu, lock};
 
-/// Read whose copies to a staging buffer have been encoded.
+/// Read of several buffers, whose copies to a staging buffer have been encoded.
 pub(super) struct StagedRead {
     staging: Option<wgpu::Buffer>,
-    /// Number of bytes in use.
+    /// Number of bytes of the staging buffer that this read uses.
     bytes: u64,
     parts: Vec<StagedBuffer>,
 }
 
-/// Buffer in the staging buffer.
+/// Copy of one buffer in the staging buffer.
 struct StagedBuffer {
     read: Read,
-    /// Offset of the first slot in bytes.
+    /// Position of the first slot in the staging buffer, in bytes.
     offset: u64,
-    /// Distance between slots in bytes; 0 if one slot serves every step.
+    /// Distance in bytes from one slot to the next; 0 if all steps have the same slot.
     pitch: u64,
 }
 
-/// Staging buffers for reads.
+/// Pool of staging buffers for reads.
 pub(super) struct Readback {
     gpu: Arc<Gpu>,
-    /// Unmapped buffers, for the next reads.
+    /// Unmapped staging buffers, which later reads use again.
     free: Arc<Mutex<Vec<wgpu::Buffer>>>,
 }
 
 impl Readback {
-    /// Creates a readback without staging buffers.
+    /// Creates an empty pool of staging buffers.
     pub fn new(gpu: Arc<Gpu>) -> Self {
         Self { gpu, free: Arc::default() }
     }
 
-    /// Encodes the copies of a read.
+    /// Encodes copies of the buffers to a staging buffer.
     pub fn copy(&self, encoder: &mut wgpu::CommandEncoder, buffers: &Buffers, reads: &[Read]) -> StagedRead {
         let (mut bytes, mut parts) = (0, vec![]);
         for read in reads {
@@ -58,7 +59,7 @@ impl Readback {
         StagedRead { staging, bytes, parts }
     }
 
-    /// Returns an unused staging buffer of at least `bytes` bytes.
+    /// Returns an unused staging buffer with at least `bytes` bytes.
     fn staging(&self, bytes: u64) -> wgpu::Buffer {
         let mut free = lock(&self.free);
         let fits = free.iter().enumerate().filter(|(_, buffer)| buffer.size() >= bytes);
@@ -85,7 +86,8 @@ impl Readback {
         })
     }
 
-    /// Returns a future that waits for submission `index`, maps the staging buffer and returns the arrays.
+    /// Returns a future that waits for submission `index`, maps the staging buffer and converts its contents to
+    /// arrays.
     pub fn pending(&self, reading: StagedRead, index: wgpu::SubmissionIndex) -> Pending {
         let StagedRead { staging: Some(staging), bytes, parts } = reading else {
             return self.finished(index);
@@ -95,12 +97,12 @@ impl Readback {
         {
             let _guard = gpu.context();
             staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
-                // The receiver no longer exists if the caller dropped the future.
+                // Sending fails if the caller has dropped the future, and with it the receiver.
                 let _ = sender.send(result);
             });
         }
         Box::pin(async move {
-            // A browser polls the device itself.
+            // In a browser, the browser itself polls the device.
             #[cfg(not(target_arch = "wasm32"))]
             gpu.wait(Some(&index))?;
             #[cfg(target_arch = "wasm32")]

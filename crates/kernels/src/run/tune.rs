@@ -1,4 +1,5 @@
-//! Tuning: measures the variants of kernels on a device, each on buffers of its own.
+//! Tuning: measures the variants of each op's kernels on a device. Each variant runs with separately allocated
+//! buffers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,16 +7,18 @@ use std::time::{Duration, Instant};
 use wgrad_core::plan::{Buffer, BufferIndex, Plan, Role, Task, TaskStage, Work};
 use wgrad_core::{Backend, BufferId, Launch, Limits, ProgramId, Result, Site, Spec, TimedVariant, Tuned, TuningChoice};
 
-/// Number of timed runs per variant; the median is used.
+/// Largest number of timed runs per variant. The median time is used.
 const RUNS: usize = 9;
-/// Total time of a variant's runs after which no further run starts.
+/// Total time of a variant's runs after which no further run is started.
 const ENOUGH: Duration = Duration::from_millis(200);
-/// A variant replaces the default one if it takes less than this fraction of its time, so that noise does not decide.
+/// Threshold for another variant: it replaces the default if its time is less than this fraction of the default's
+/// time. A small difference may be noise.
 const BETTER: f64 = 0.95;
-/// Time of a measurement by the host's clock: several runs, because submitting takes time too.
+/// Time that one measurement with the host's clock should take. It covers several runs, because submitting takes
+/// time, too.
 const LONG: Duration = Duration::from_millis(5);
 
-/// Tuning choice of an op in a plan.
+/// Op of a plan whose kernel has several variants, and the choice between them.
 #[derive(Clone, Copy)]
 struct TuningCase<'a> {
     work: &'a Work,
@@ -23,7 +26,7 @@ struct TuningCase<'a> {
     choice: &'a TuningChoice,
 }
 
-/// Returns whether a deadline has passed.
+/// Returns whether the deadline has passed; `false` if there is none.
 fn late(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| Instant::now() >= deadline)
 }
@@ -31,18 +34,18 @@ fn late(deadline: Option<Instant>) -> bool {
 /// Measures variants of kernels on a device.
 pub(super) struct Tuner<'a> {
     pub backend: &'a mut dyn Backend,
-    /// Limits of plans, with the tuning choices so far; new choices are added.
+    /// Limits for which plans are made. They contain the tuning choices made so far; new choices are added.
     pub limits: &'a mut Limits,
     /// True if the device supports timestamps.
     pub clock: bool,
 }
 
 impl Tuner<'_> {
-    /// Chooses variants; see [`Backend::tune`]. Each variant is compiled, run on zeros and timed at most nine times,
-    /// with the device's timestamps if it supports them, else with the host's clock.
+    /// Chooses variants; see [`Backend::tune`]. Each variant is compiled, run on zeros and timed at most nine
+    /// times. The time comes from the device's timestamps if it supports them, else from the host's clock.
     ///
     /// # Errors
-    /// Fails if a variant does not run; choices made before are kept.
+    /// Returns an error if a variant does not run. Choices made before that are kept.
     pub fn tune(&mut self, plan: &Plan, limit: Duration, f: &mut dyn FnMut(&Tuned)) -> Result<()> {
         let deadline = Instant::now().checked_add(limit);
         let mut sites: Vec<TuningCase<'_>> = vec![];
@@ -67,14 +70,15 @@ impl Tuner<'_> {
         Ok(())
     }
 
-    /// Returns whether a choice has been made and names an existing variant; one of another version may not.
+    /// Returns whether a choice has been made and names an existing variant. A choice of another version of wgrad
+    /// may name a variant that no longer exists.
     fn decided(&self, choice: &TuningChoice) -> bool {
         let made = &self.limits.choices;
         made.contains(&choice.key) && made.get(&choice.key).is_some_and(|name| choice.variants.contains(&name))
     }
 
-    /// Returns the default variant and the fastest one, with their times; `None` if the deadline passed before all were
-    /// measured.
+    /// Returns the default variant and the fastest one, with their times. Returns `None` if the deadline passed
+    /// before all variants were measured.
     #[allow(clippy::type_complexity, reason = "two variants with their times")]
     fn best(
         &mut self,
@@ -94,8 +98,8 @@ impl Tuner<'_> {
         Ok(Some((default, best)))
     }
 
-    /// Returns the median time of a variant; after one run only if that takes longer than `longest`. `None` after the
-    /// deadline.
+    /// Returns the median time of a variant. If one run takes longer than `longest`, that is the only run. Returns
+    /// `None` after the deadline.
     fn time(
         &mut self,
         at: TuningCase<'_>,
@@ -116,9 +120,9 @@ impl Tuner<'_> {
         time
     }
 
-    /// Returns the median time of a program's runs; `None` after the deadline.
+    /// Returns the median time of several runs of a program. Returns `None` after the deadline.
     fn median(&mut self, program: ProgramId, longest: Duration, deadline: Option<Instant>) -> Result<Option<Duration>> {
-        // The first run is not counted: a driver may compile during it.
+        // The first run does not count, because the driver may still compile during it.
         let first = self.time_of_run(program, 1)?;
         let runs = u32::try_from(LONG.as_nanos() / first.as_nanos().max(1)).unwrap_or(64).clamp(1, 64);
         let mut times: Vec<Duration> = vec![];
@@ -133,7 +137,7 @@ impl Tuner<'_> {
         Ok(Some(times[times.len() / 2]))
     }
 
-    /// Loads a plan of a single op; all its buffers are bound.
+    /// Loads a plan that consists of a single op. All buffers of the plan are allocated here and added to `bound`.
     fn load_alone(&mut self, at: TuningCase<'_>, limits: &Limits, bound: &mut Vec<BufferId>) -> Result<ProgramId> {
         let Work::Op { op, signature, .. } = at.work else { unreachable!("only a structured op has variants") };
         let mut launch = Launch::new(&signature.inputs, &signature.outputs, limits);
@@ -167,7 +171,8 @@ impl Tuner<'_> {
         self.backend.load(Arc::new(plan), &bound, &[])
     }
 
-    /// Returns the time of a run: by the device's timestamps, or the mean of `runs` runs by the host's clock.
+    /// Returns the time of one run: measured with the device's timestamps, or the mean of `runs` runs on the
+    /// host's clock.
     fn time_of_run(&mut self, program: ProgramId, runs: u32) -> Result<Duration> {
         if self.clock {
             return self.backend.profile(program).map(|times| times.iter().sum());

@@ -1,4 +1,5 @@
-//! Activations as modules, for [`Sequential`](crate::Sequential). In formulas, use the ops, such as `x.relu()`.
+//! Activation functions as modules, for use in a [`Sequential`](crate::Sequential). In a `forward` function, call
+//! the tensor op instead, such as `x.relu()`.
 
 use wgrad_core::{Init, InvalidArgument, Kind, Params, Variable};
 
@@ -52,7 +53,7 @@ module! {
     pub struct Tanhshrink; |x| x.tanhshrink()
 }
 module! {
-    /// Identity: returns its input; a placeholder for a layer; PyTorch's `Identity`.
+    /// Identity: returns its input unchanged, as a placeholder for a layer; PyTorch's `Identity`.
     pub struct Identity; |x| x.clone()
 }
 
@@ -60,7 +61,7 @@ options! {
     /// Leaky rectified linear unit: `x` for `x > 0`, otherwise `negative_slope · x`; PyTorch's `LeakyReLU`.
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct LeakyRelu {
-        /// Factor of negative numbers. Default: 0.01.
+        /// Factor by which negative numbers are multiplied. Default: 0.01.
         negative_slope: f64 = 0.01,
     }
 }
@@ -70,7 +71,7 @@ options! {
     /// Exponential linear unit: `x` for `x > 0`, otherwise `alpha · (eˣ − 1)`; PyTorch's `ELU`.
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct Elu {
-        /// Negative of the limit for `x → −∞`. Default: 1.
+        /// Scale of the negative part, which approaches `−alpha` for `x → −∞`. Default: 1.
         alpha: f64 = 1.0,
     }
 }
@@ -81,7 +82,7 @@ options! {
     /// PyTorch's `CELU`.
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct Celu {
-        /// Negative of the limit for `x → −∞`; must be positive. Default: 1.
+        /// Scale of the negative part, which approaches `−alpha` for `x → −∞`; must be positive. Default: 1.
         alpha: f64 = 1.0,
     }
 }
@@ -109,8 +110,8 @@ options! {
 module!(Softplus, |softplus, x| x.softplus_with(softplus.beta, softplus.threshold));
 
 options! {
-    /// Clamp: `min(max(x, min_val), max_val)`; PyTorch's `Hardtanh`. A lower bound above the upper bound is an error
-    /// of the graph.
+    /// Clamp: `min(max(x, min_val), max_val)`; PyTorch's `Hardtanh`. If `min_val` is above `max_val`, `forward`
+    /// records an error in the graph, which `compile` reports.
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct Hardtanh {
         /// Lower bound. Default: −1.
@@ -149,7 +150,8 @@ options! {
 module!(Threshold, |layer, x| x.threshold(layer.threshold, layer.value));
 
 options! {
-    /// Softmax along an axis: `eˣ / Σ eˣ`; PyTorch's `Softmax`. A negative `dim` counts from the last axis.
+    /// Softmax along the axis `dim`: `eˣ / Σ eˣ`; PyTorch's `Softmax`. A negative `dim` counts from the end: −1 is
+    /// the last axis.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode};
@@ -164,22 +166,22 @@ options! {
 module!(Softmax, |softmax, x| x.softmax(softmax.dim));
 
 options! {
-    /// Logarithm of the [`Softmax`], computed without underflow; PyTorch's `LogSoftmax`.
+    /// Logarithm of the [`Softmax`] along the axis `dim`, computed without underflow; PyTorch's `LogSoftmax`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct LogSoftmax(dim: isize) {}
 }
 module!(LogSoftmax, |softmax, x| x.log_softmax(softmax.dim));
 
 options! {
-    /// [`Softmax`] of −x; PyTorch's `Softmin`.
+    /// [`Softmax`] of −x along the axis `dim`; PyTorch's `Softmin`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Softmin(dim: isize) {}
 }
 module!(Softmin, |softmin, x| x.softmin(softmin.dim));
 
 module! {
-    /// [`Softmax`] over the channels of `[N, C, H, W]` or `[C, H, W]`; PyTorch's `Softmax2d`. Other ranks are errors
-    /// of the graph.
+    /// [`Softmax`] over the channels of `[N, C, H, W]` or `[C, H, W]`; PyTorch's `Softmax2d`. For inputs of other
+    /// ranks, `forward` records an error in the graph, which `compile` reports.
     pub struct Softmax2d; |x| {
         let shape = x.shape();
         if x.is_valid() && !matches!(shape.rank(), 3 | 4) {
@@ -192,23 +194,25 @@ module! {
 }
 
 options! {
-    /// Gated linear unit: `a · sigmoid(b)`, where `a` and `b` are the halves of an axis; PyTorch's `GLU`. An odd size
-    /// is an error of the graph.
+    /// Gated linear unit: `a · sigmoid(b)`, where `a` and `b` are the two halves of the input along the axis
+    /// `dim`; PyTorch's `GLU`. If the size of the axis is odd, `forward` records an error in the graph, which
+    /// `compile` reports.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Glu {
-        /// Axis that is halved; a negative one counts from the last axis. Default: −1.
+        /// Axis along which the input is halved. A negative number counts from the end. Default: −1, the last
+        /// axis.
         dim: isize = -1,
     }
 }
 module!(Glu, |glu, x| x.glu(glu.dim));
 
-/// Formula of a [`Gelu`].
+/// Formula that a [`Gelu`] uses for the normal distribution function Φ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GeluApproximation {
-    /// Exact: the normal distribution function.
+    /// The exact function.
     #[default]
     None,
-    /// Approximation by the hyperbolic tangent.
+    /// An approximation with the hyperbolic tangent.
     Tanh,
 }
 
@@ -216,7 +220,7 @@ options! {
     /// Gaussian error linear unit: `x · Φ(x)` with the normal distribution function Φ; PyTorch's `GELU`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Gelu {
-        /// Approximation of Φ. Default: [`GeluApproximation::None`].
+        /// Formula for Φ: exact or approximate. Default: [`GeluApproximation::None`], the exact one.
         approximate: GeluApproximation = GeluApproximation::None,
     }
 }
@@ -239,7 +243,7 @@ options! {
 /// Leaky rectified linear unit with a trainable negative slope: `x` for `x > 0`, otherwise `weight · x`; PyTorch's
 /// `PReLU`.
 ///
-/// There is one weight, or one for each channel of axis 1.
+/// There is either one weight for all elements, or one for each channel along axis 1.
 ///
 /// Variable: `weight` `[1]` or `[C]`, initially 0.25.
 ///
@@ -263,7 +267,7 @@ pub struct Prelu {
 }
 
 impl Prelu {
-    /// Creates a layer with one weight, declared in `params`.
+    /// Creates a layer with one weight, which is declared in `params`.
     #[track_caller]
     pub fn new(params: &Params) -> Self {
         Self::with(params, PreluOptions::new())

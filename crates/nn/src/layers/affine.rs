@@ -1,10 +1,10 @@
-//! Weight and bias of norms over the axes of a sample.
+//! The trainable weight and bias of the norms that normalize each sample on its own: layer, group and RMS norm.
 
 use std::panic::Location;
 
 use wgrad_core::{Init, Kind, Params, Shape, Tensor, Variable};
 
-/// Trainable weight and bias of a norm, if its options ask for them.
+/// Trainable weight and bias of a norm layer, each present only if the layer's options ask for it.
 #[derive(Clone, Debug)]
 pub(super) struct Affine {
     scope: String,
@@ -23,11 +23,11 @@ impl Affine {
         }
     }
 
-    /// Calls `apply` with x, weight and bias inside the layer's scope, and returns the result.
+    /// Enters the layer's scope and returns the result of `apply`, which is called with the weight and the bias.
     #[track_caller]
     pub fn apply(&self, x: &Tensor, apply: impl FnOnce(Option<&Tensor>, Option<&Tensor>) -> Tensor) -> Tensor {
         let graph = x.graph();
-        // `track_caller` does not reach into closures.
+        // The scope records the caller's source line, because `track_caller` does not reach into closures.
         let _scope = graph.scope_of_library(&self.scope, Location::caller(), crate::source());
         let read = |variable: &Option<Variable>| variable.as_ref().map(|variable| graph.variable(variable));
         apply(read(&self.weight).as_ref(), read(&self.bias).as_ref())

@@ -10,13 +10,15 @@ options! {
     pub struct BatchNormOptions {
         /// Number added to the variance. Default: 1e−5.
         eps: f64 = 1e-5,
-        /// Weight of the new batch in the running statistics; `None` for the average over all batches. Default: 0.1.
+        /// Weight of the current batch when the running statistics are updated. With `None`, the running
+        /// statistics are the average over all batches. Default: 0.1.
         momentum: Option<f64> as Option<f64> = Some(0.1),
         /// If `false`, the layer has no weight and no bias. Default: `true`.
         affine: bool = true,
         /// If `false`, an affine layer has no bias. Default: `true`.
         bias: bool = true,
-        /// If `false`, the layer has no running statistics, and evaluation uses those of the batch. Default: `true`.
+        /// If `false`, the layer has no running statistics, and evaluation uses the statistics of the batch.
+        /// Default: `true`.
         track_running_stats: bool = true,
     }
 }
@@ -31,16 +33,17 @@ struct Running {
 /// Batch norm over `[N, C]` or `[N, C, L]`: `y = (x − mean) / √(var + eps) · weight + bias` per channel; PyTorch's
 /// `BatchNorm1d`.
 ///
-/// In training it uses the mean and the biased variance of the batch, and updates the running statistics, with the
-/// unbiased variance. In evaluation it uses the running statistics. If the layer is called several times in a
-/// training step, each call updates the statistics, in the order of the calls.
+/// In training, the layer normalizes with the mean and the biased variance of the batch, and updates the running
+/// statistics with the mean and the unbiased variance. In evaluation, it normalizes with the running statistics.
+/// If the layer is called several times in a training step, each call updates the statistics, in the order of the
+/// calls.
 ///
-/// A layer whose parameters are all frozen ([`Params::set_trainable`]) uses its running statistics in training, too,
-/// and does not update them, as in Keras. In PyTorch `requires_grad = False` does not stop the updates; `bn.eval()`
-/// does.
+/// A layer whose parameters are all frozen ([`Params::set_trainable`]) also normalizes with the running statistics
+/// in training and does not update them, as in Keras. In PyTorch, `requires_grad = False` does not stop these
+/// updates; `bn.eval()` does.
 ///
-/// Variables, as in PyTorch: `weight`, initially 1, `bias`, 0, `running_mean`, 0, and `running_var`, 1, all `[C]`;
-/// the counter `num_batches_tracked`.
+/// Variables, as in PyTorch: `weight` (initially 1), `bias` (0), `running_mean` (0) and `running_var` (1), all of
+/// shape `[C]`, and the counter `num_batches_tracked`.
 ///
 /// Ioffe, Szegedy: "Batch normalization: accelerating deep network training by reducing internal covariate shift",
 /// 2015.
@@ -63,8 +66,8 @@ struct Running {
 /// ```
 pub type BatchNorm1d = BatchNorm<1>;
 
-/// Batch norm of images `[N, C, H, W]`, with mean and variance of a channel over the batch and its pixels; PyTorch's
-/// `BatchNorm2d`. See [`BatchNorm1d`].
+/// Batch norm of images `[N, C, H, W]`, with the mean and variance of each channel over all pixels of the batch;
+/// PyTorch's `BatchNorm2d`. See [`BatchNorm1d`].
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -76,7 +79,7 @@ pub type BatchNorm1d = BatchNorm<1>;
 /// ```
 pub type BatchNorm2d = BatchNorm<2>;
 
-/// Batch norm over `D` axes: [`BatchNorm1d`] or [`BatchNorm2d`].
+/// Batch norm of data with `D` spatial axes: [`BatchNorm1d`] or [`BatchNorm2d`].
 #[derive(Clone, Debug)]
 pub struct BatchNorm<const D: usize> {
     scope: String,
@@ -114,12 +117,12 @@ impl<const D: usize> BatchNorm<D> {
         Self { scope: params.path().into(), channels, options, weight, bias, running }
     }
 
-    /// Returns the weight `[C]`, if the layer is affine.
+    /// Returns the weight `[C]`, or `None` if the layer is not affine.
     pub fn weight(&self) -> Option<&Variable> {
         self.weight.as_ref()
     }
 
-    /// Returns the bias `[C]`, if the layer is affine and has one.
+    /// Returns the bias `[C]`, or `None` if the layer has no bias.
     pub fn bias(&self) -> Option<&Variable> {
         self.bias.as_ref()
     }
@@ -150,7 +153,7 @@ impl<const D: usize> BatchNorm<D> {
         })
     }
 
-    /// Returns `of(weight)`, where `weight` is the weight of the batch in the running statistics.
+    /// Returns `of(weight)`, where `weight` is the weight of the current batch in the updated running statistics.
     fn weight_of_batch(
         &self,
         graph: &Graph,
@@ -160,7 +163,7 @@ impl<const D: usize> BatchNorm<D> {
         if let Some(momentum) = self.options.momentum {
             return graph.constant(of(momentum));
         }
-        // Earlier calls of the layer in the same step count as batches.
+        // Each earlier call of the layer in the same training step counts as a batch.
         let (batches, before) = (batches.clone(), graph.advances(batches) as u64);
         let weight = move || of(1.0 / (batches.get() + before + 1) as f64);
         graph.scheduled(format!("{}.momentum", self.scope), DType::F32, weight)
@@ -181,7 +184,7 @@ impl<const D: usize> BatchNorm<D> {
         graph.advance_again(&running.batches);
     }
 
-    /// Normalizes by the running statistics: a scale and a shift per channel.
+    /// Normalizes `x` with the running statistics.
     fn evaluate(&self, x: &Tensor, running: &Running) -> Tensor {
         let graph = x.graph();
         let mut shape = vec![1; x.shape().rank() - 1];
@@ -198,17 +201,18 @@ impl<const D: usize> BatchNorm<D> {
         }
     }
 
-    /// Returns whether the layer has parameters, all of them frozen.
+    /// Returns whether the layer has parameters and all of them are frozen.
     fn is_frozen(&self) -> bool {
         let mut parameters = self.weight.iter().chain(&self.bias).peekable();
         parameters.peek().is_some() && parameters.all(|parameter| !parameter.is_trainable())
     }
 
-    /// Traces the layer for an input whose rank is in `ranks`; `shapes` describes them in an error.
+    /// Traces the layer for an input whose rank must be in `ranks`; the error message for other ranks contains
+    /// `shapes`, a description of the permitted shapes.
     #[track_caller]
     fn trace(&self, x: &Tensor, shapes: &str, ranks: &[usize]) -> Tensor {
         let graph = x.graph();
-        // `track_caller` does not reach into closures.
+        // The scope records the caller's source line, because `track_caller` does not reach into closures.
         let _scope = graph.scope_of_library(&self.scope, Location::caller(), crate::source());
         if let Some(invalid) = self.invalid(x, shapes, ranks) {
             return x.invalid("batch_norm", &[], invalid);

@@ -1,4 +1,4 @@
-//! The bilinear layer and function.
+//! The bilinear layer, and the function that computes it.
 
 use std::panic::Location;
 
@@ -15,7 +15,7 @@ options! {
 
 /// Bilinear layer: `y_o = x₁ᵀ W_o x₂ + b_o`; PyTorch's `Bilinear`.
 ///
-/// Shapes: `[…, in1]` and `[…, in2]`, with equal leading axes, to `[…, out]`.
+/// Shapes: the inputs are `[…, in1]` and `[…, in2]` with equal leading axes; the output is `[…, out]`.
 ///
 /// Variables: `weight` `[out, in1, in2]` and `bias` `[out]`, both initially uniform in ±`1/√in1`.
 ///
@@ -35,7 +35,7 @@ pub struct Bilinear {
 }
 
 impl Bilinear {
-    /// Creates a layer from pairs of `in1` and `in2` features to `outputs` features, with a bias.
+    /// Creates a layer with a bias, for inputs of `in1` and `in2` features and outputs of `outputs` features.
     #[track_caller]
     pub fn new(params: &Params, in1: usize, in2: usize, outputs: usize) -> Self {
         Self::with(params, in1, in2, outputs, BilinearOptions::new())
@@ -51,7 +51,7 @@ impl Bilinear {
         Self { scope: params.path().into(), weight, bias }
     }
 
-    /// Returns the output for a pair of inputs.
+    /// Returns the layer's output for the inputs `x1` and `x2`.
     #[track_caller]
     pub fn forward(&self, x1: &Tensor, x2: &Tensor) -> Tensor {
         let graph = x1.graph();
@@ -64,7 +64,7 @@ impl Bilinear {
 /// Computes `y_o = x₁ᵀ W_o x₂ + b_o`; PyTorch's `torch.nn.functional.bilinear`.
 ///
 /// Shapes: `x1` `[…, in1]`, `x2` `[…, in2]`, `weight` `[out, in1, in2]`, `bias` `[out]`; the result is `[…, out]`.
-/// Other shapes and types are errors of the graph.
+/// For other shapes and types, the function records an error in the graph, which `compile` reports.
 #[track_caller]
 pub fn bilinear(x1: &Tensor, x2: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
     let _scope = x1.graph().scope_of_library("", Location::caller(), crate::source());
@@ -76,7 +76,7 @@ pub fn bilinear(x1: &Tensor, x2: &Tensor, weight: &Tensor, bias: Option<&Tensor>
     let &[outputs, in1, in2] = weights.dims() else { unreachable!("the weight has three axes") };
     let lead = &shape.dims()[..shape.rank() - 1];
     let rows = lead.iter().product::<usize>();
-    // [rows, in1] · [in1, out·in2], then a product with x2 row by row.
+    // Multiplies [rows, in1] · [in1, out·in2], then each row of the product with the same row of x2.
     let products = x1.reshape([rows, in1]).matmul(&weight.permute(&[1, 0, 2]).reshape([in1, outputs * in2]));
     let y = products.reshape([rows, outputs, in2]) * x2.reshape([rows, 1, in2]);
     let y = y.sum([-1]).reshape([lead, &[outputs]].concat());

@@ -1,4 +1,4 @@
-//! Layers with binary weights.
+//! Linear and convolution layers whose weights are −1 or 1, up to a factor per output.
 
 use std::panic::Location;
 
@@ -15,21 +15,21 @@ options! {
     pub struct BinaryLinearOptions {
         /// If `false`, the layer has no bias. The bias is not binary. Default: `true`.
         bias: bool = true,
-        /// If `true`, the signs of each output are multiplied by the mean of `|weight|`, as in XNOR-Net. Gradients
-        /// flow through this factor. Default: `true`.
+        /// If `true`, the weight signs of each output are multiplied by the mean of `|weight|` of that output, as
+        /// in XNOR-Net. Gradients flow through this factor. Default: `true`.
         scale: bool = true,
     }
 }
 
 options! {
-    /// Options of a [`BinaryConv2d`]: those of the op, [`ConvOptions`], and those of a [`BinaryLinear`].
+    /// Options of a [`BinaryConv2d`]: the convolution's [`ConvOptions`], `bias` and `scale`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct BinaryConv2dOptions {
         (window: ConvOptions<2> = ConvOptions::new())
         /// If `false`, the layer has no bias. The bias is not binary. Default: `true`.
         bias: bool = true,
-        /// If `true`, the signs of each output are multiplied by the mean of `|weight|`; see
-        /// [`BinaryLinearOptions::scale`]. Default: `true`.
+        /// If `true`, the weight signs of each output channel are multiplied by the mean of `|weight|` of that
+        /// channel; see [`BinaryLinearOptions::scale`]. Default: `true`.
         scale: bool = true,
     }
 }
@@ -38,7 +38,8 @@ impl BinaryConv2dOptions {
     window_setters!(ConvOptions: stride: Sizes<2>, padding: Padding<2>, dilation: Sizes<2>);
 }
 
-/// Returns the signs of a weight `[out, …]`, with a factor per output if `scale` is set.
+/// Returns the signs of a weight `[out, …]`. If `scale` is set, the signs of each output are multiplied by the
+/// mean of its `|weight|`.
 fn signs(weight: &Tensor, scale: bool) -> Tensor {
     let signs = weight.binarize();
     if !scale {
@@ -51,13 +52,14 @@ fn signs(weight: &Tensor, scale: bool) -> Tensor {
 /// Linear layer with binary weights: `y = x Bᵀ + b` with `B = α·sign(W)`. The weight `W` is stored and trained in
 /// full precision.
 ///
-/// `sign` is 1 for numbers of at least 0, otherwise −1. Its gradient is passed through where `|W| ≤ 1`
-/// (straight-through estimator), and is 0 elsewhere; see [`Tensor::binarize`]. `α` is the mean of `|W|` of each
-/// output, or 1 without [`BinaryLinearOptions::scale`].
+/// `sign(W)` is 1 where `W ≥ 0`, otherwise −1. In the backward pass, gradients pass through `sign` unchanged where
+/// `|W| ≤ 1` (straight-through estimator), and are 0 elsewhere; see [`Tensor::binarize`]. `α` is the mean of `|W|`
+/// of each output, or 1 if [`BinaryLinearOptions::scale`] is `false`.
 ///
-/// Shapes, variables and initial values are those of [`Linear`], so state dicts of one load into the other.
+/// Shapes, variables and initial values are those of [`Linear`], so a state dict saved from one of the two layers
+/// loads into the other.
 ///
-/// Courbariaux, Bengio, David: "`BinaryConnect`", 2015; for `α`, Rastegari et al.: "XNOR-Net", 2016.
+/// Courbariaux, Bengio, David: "`BinaryConnect`", 2015. The factor `α`: Rastegari et al.: "XNOR-Net", 2016.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -74,7 +76,7 @@ pub struct BinaryLinear {
 }
 
 impl BinaryLinear {
-    /// Creates a layer from `inputs` to `outputs` features, with bias and scale.
+    /// Creates a layer with `inputs` input features, `outputs` output features, a bias and a scale.
     #[track_caller]
     pub fn new(params: &Params, inputs: usize, outputs: usize) -> Self {
         Self::with(params, inputs, outputs, BinaryLinearOptions::new())
@@ -106,7 +108,7 @@ module!(BinaryLinear, |layer, x| {
 
 /// Convolution of images `[N, C, H, W]` or `[C, H, W]` with binary weights; see [`BinaryLinear`].
 ///
-/// Shapes, variables and initial values are those of [`Conv2d`](super::Conv2d). Padding is with zeros.
+/// Shapes, variables and initial values are those of [`Conv2d`](super::Conv2d). The input is padded with zeros.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -125,7 +127,8 @@ pub struct BinaryConv2d {
 }
 
 impl BinaryConv2d {
-    /// Creates a layer from `inputs` to `outputs` channels, with bias and scale, a stride of 1 and no padding.
+    /// Creates a layer with `inputs` input channels, `outputs` output channels, a bias, a scale, a stride of 1 and
+    /// no padding.
     #[track_caller]
     pub fn new(params: &Params, inputs: usize, outputs: usize, kernel: impl Into<Sizes<2>>) -> Self {
         Self::with(params, inputs, outputs, kernel, BinaryConv2dOptions::new())
@@ -140,7 +143,7 @@ impl BinaryConv2d {
         kernel: impl Into<Sizes<2>>,
         options: BinaryConv2dOptions,
     ) -> Self {
-        // If `groups` does not divide the channels, the first forward pass reports the error.
+        // If `groups` does not divide the channels, the first forward pass records the error.
         let per_group = inputs.checked_div(options.window.groups).unwrap_or(inputs);
         let shape = [&[outputs, per_group], &kernel.into().0[..]].concat();
         let fan_in = shape[1..].iter().product();

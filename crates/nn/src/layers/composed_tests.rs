@@ -1,9 +1,9 @@
-//! Tests of layers composed of ops, on the CPU in f64: comparison with numbers of PyTorch 2.15, and documented
-//! behaviour.
+//! Tests of layers that are composed of ops, on the CPU in f64. They compare outputs and gradients with numbers
+//! computed by PyTorch 2.15, and check documented behaviour.
 //!
-//! Each number is the sum of an output or a gradient, weighted by the cosine of the position. The weights of the
-//! `k`-th variable are `sin(1.3·i + k)/2`; inputs have the same form, with the `k` given in the test. Cosines are
-//! also the cotangents of all outputs.
+//! Each number is the sum of an output or a gradient, whose element `i` is weighted with `cos(i)`. Element `i` of
+//! the `k`-th variable is `sin(1.3·i + k)/2`; the inputs are computed with the same formula and the `k` given in
+//! the test. All outputs have the cotangents `cos(i)`.
 
 use wgrad_core::plan::Plan;
 use wgrad_core::{Array, CpuBackend, DType, Graph, Limits, Mode, Params, Session, Shape, Tensor, vjp};
@@ -25,7 +25,8 @@ fn weighted(array: &Array) -> f64 {
 
 /// Returns the outputs and the gradients of `x` and of every variable, each as a weighted sum.
 fn sums(params: &Params, shape: &[usize], build: impl FnOnce(&Tensor) -> Vec<Tensor>) -> Vec<f64> {
-    // PyTorch's order of parameters: attention's own, then those of its output. It differs from the order of drawing.
+    // The variables are sorted as PyTorch's parameters: attention's output projection is last, although its values
+    // are drawn first.
     let mut variables = params.variables();
     variables.sort_by_key(|variable| variable.name().starts_with("out_proj"));
     for (k, variable) in variables.iter().enumerate() {
@@ -273,7 +274,7 @@ fn fully_masked_queries_are_as_in_pytorch() {
     let attention = MultiheadAttention::new(&params, 4, 2);
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.array(wave(&[3, 2, 4].into(), 0.0));
-    // The masks exclude all keys of the second sequence.
+    // Both masks exclude all keys of the second sequence.
     for mask in [
         graph.array(Array::new([2, 3], vec![0u32, 0, 1, 1, 1, 1]).unwrap()),
         graph.array(
@@ -351,7 +352,7 @@ fn channels_are_dropped_as_a_whole() {
         (drop(&image, &params, &[40, 10, 6]), 6),
     ] {
         let kept = y.chunks(size).filter(|channel| channel[0] != 0.0).count();
-        // Four standard deviations of 400 draws.
+        // The range is four standard deviations of the number of kept channels around its mean.
         assert!((265..=335).contains(&kept), "{kept}");
         #[allow(clippy::float_cmp, reason = "the elements of a channel have equal values")]
         let whole =
@@ -367,14 +368,15 @@ fn channels_are_dropped_as_a_whole() {
 fn alpha_dropout_has_the_values_of_pytorch() {
     let params = Params::seeded(3);
     let y = drop(&AlphaDropout::new(&params.at("drop"), 0.3), &params, &[4000]);
-    // The values of `torch.nn.AlphaDropout(0.3)` on ones.
+    // `torch.nn.AlphaDropout(0.3)` turns ones into these two values.
     assert!(y.iter().all(|y| (y + 1.059_5).abs() < 1e-4 || (y - 1.315).abs() < 1e-4), "{:?}", &y[..5]);
     let dropped = y.iter().filter(|&&y| y < 0.0).count();
     assert!((1084..=1316).contains(&dropped), "{dropped}");
     assert!(drop(&AlphaDropout::new(&params.at("all"), 1.0), &params, &[9]).iter().all(|&y| y == 0.0));
 }
 
-/// Returns the number of dispatches of one more time step, with or without gradients of all variables.
+/// Returns the number of dispatches that one more time step adds, in evaluation or in training with the gradients
+/// of all variables.
 fn dispatches_per_step(training: bool, layer: impl Fn(&Params) -> Box<dyn Module>) -> usize {
     let count = |length: usize| {
         let params = Params::seeded(0);

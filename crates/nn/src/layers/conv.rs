@@ -22,15 +22,15 @@ pub enum PaddingMode {
     /// Zeros.
     #[default]
     Zeros,
-    /// Reflection of the input at its first and last element, which are not repeated.
+    /// Mirror image of the input; the first and the last element are not repeated.
     Reflect,
-    /// Repetition of the first and the last element.
+    /// Copies of the first and the last element.
     Replicate,
     /// Periodic continuation: elements from the opposite end of the input.
     Circular,
 }
 
-/// Declares setters for the options of the op: `stride`, `padding` and so on.
+/// Declares setters that forward to the convolution op's options: `stride`, `padding` and so on.
 macro_rules! window_setters {
     ($Op:ident: $($setter:ident: $From:ty),+) => {
         $(
@@ -51,13 +51,13 @@ macro_rules! window_setters {
 pub(super) use window_setters;
 
 options! {
-    /// Options of a [`Conv`]: those of the op, [`ConvOptions`], and those of the layer.
+    /// Options of a [`Conv`]: the op's [`ConvOptions`], `bias` and `padding_mode`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct ConvLayerOptions<const D> {
         (window: ConvOptions<D> = ConvOptions::new())
         /// If `false`, the layer has no bias. Default: `true`.
         bias: bool = true,
-        /// Values of the padding. Default: [`PaddingMode::Zeros`].
+        /// Values with which the input is padded. Default: [`PaddingMode::Zeros`].
         padding_mode: PaddingMode = PaddingMode::Zeros,
     }
 }
@@ -66,7 +66,7 @@ impl<const D: usize> ConvLayerOptions<D> {
     window_setters!(ConvOptions: stride: Sizes<D>, padding: Padding<D>, dilation: Sizes<D>);
 }
 
-/// Variables of a convolution or a transposed convolution.
+/// Weight and bias of a convolution or a transposed convolution.
 #[derive(Clone, Debug)]
 pub(super) struct Filters {
     scope: String,
@@ -77,11 +77,11 @@ pub(super) struct Filters {
 }
 
 impl Filters {
-    /// Declares a weight of this shape, and a bias if `bias` is set, with PyTorch's initial values. `channels` are
-    /// the numbers of input and output channels.
+    /// Declares a variable of the shape `weight`, and a bias if `bias` is set, with PyTorch's initial values.
+    /// `channels` contains the numbers of input and output channels.
     #[track_caller]
     pub fn declare(params: &Params, weight: Vec<usize>, channels: [usize; 2], groups: usize, bias: bool) -> Self {
-        // PyTorch computes the fan-in so for transposed convolutions, too.
+        // PyTorch uses this fan-in also for transposed convolutions, whose axis 0 is the input channels.
         let fan_in = weight[1..].iter().product();
         let weight = params.variable("weight", weight, Kind::Parameter, init::kaiming_uniform(fan_in, 5.0f64.sqrt()));
         let bias =
@@ -89,7 +89,7 @@ impl Filters {
         Self { scope: params.path().into(), weight, bias, channels, groups }
     }
 
-    /// Traces the op `name` with weight and bias.
+    /// Traces the op `name` on `x` with the layer's weight and bias.
     #[track_caller]
     pub fn trace(
         &self,
@@ -109,8 +109,8 @@ impl Filters {
     }
 }
 
-/// Returns the channels per group. If `groups` does not divide `channels`, returns `channels`, and the first forward
-/// pass reports the error.
+/// Returns the channels per group. If `groups` does not divide `channels`, returns `channels`, and the first
+/// forward pass records the error.
 pub(super) fn per_group(channels: usize, groups: usize) -> usize {
     if groups > 0 && channels.is_multiple_of(groups) { channels / groups } else { channels }
 }
@@ -123,7 +123,7 @@ fn invalid_groups([inputs, outputs]: [usize; 2], groups: usize) -> Option<Invali
     })
 }
 
-/// Convolution over `D` axes: [`Conv1d`] or [`Conv2d`]. See [`Tensor::conv1d`] for the formula.
+/// Convolution over `D` spatial axes: [`Conv1d`] or [`Conv2d`]. See [`Tensor::conv1d`] for the formula.
 ///
 /// Variables: `weight` `[out, in/groups, K…]` and `bias` `[out]`, both initially uniform in ±`1/√(in/groups · K…)`.
 ///
@@ -145,7 +145,8 @@ pub struct Conv<const D: usize> {
 }
 
 impl<const D: usize> Conv<D> {
-    /// Creates a layer from `inputs` to `outputs` channels with a bias, a stride of 1 and no padding.
+    /// Creates a layer with `inputs` input channels, `outputs` output channels, a bias, a stride of 1 and no
+    /// padding.
     #[track_caller]
     pub fn new(params: &Params, inputs: usize, outputs: usize, kernel: impl Into<Sizes<D>>) -> Self {
         Self::with(params, inputs, outputs, kernel, ConvLayerOptions::new())
@@ -170,12 +171,12 @@ impl<const D: usize> Conv<D> {
         &self.kernel.weight
     }
 
-    /// Returns the bias `[out]`, if the layer has one.
+    /// Returns the bias `[out]`, or `None` if the layer has no bias.
     pub fn bias(&self) -> Option<&Variable> {
         self.kernel.bias.as_ref()
     }
 
-    /// Returns the size of the padding before and after each axis.
+    /// Returns the number of elements to pad before and after each spatial axis.
     fn padding_sizes(&self) -> [[usize; 2]; D] {
         let kernel = self.kernel.weight.shape().dims()[2..].to_vec();
         std::array::from_fn(|axis| match self.options.window.padding {
@@ -187,7 +188,8 @@ impl<const D: usize> Conv<D> {
         })
     }
 
-    /// Returns the padded input, and the op's options without padding. Zeros are left to the op.
+    /// Returns the padded input, and op options without padding. For zero padding, which the op performs itself,
+    /// returns `x` and the op options unchanged.
     #[track_caller]
     fn padded(&self, x: &Tensor) -> Result<(Tensor, ConvOptions<D>), InvalidArgument> {
         if self.options.padding_mode == PaddingMode::Zeros || x.shape().rank() < D + 1 {
@@ -214,7 +216,7 @@ module!(Conv<2>, |conv, x| conv
     .kernel
     .trace(x, "conv2d", |weight, bias| { conv.padded(x).map(|(x, window)| x.conv2d(weight, bias, window)) }));
 
-/// Pads one axis of a tensor by `before` and `after` of its own elements.
+/// Pads one axis of a tensor with `before` and `after` elements that are copied from the tensor.
 #[track_caller]
 fn pad(x: &Tensor, axis: usize, before: usize, after: usize, mode: PaddingMode) -> Result<Tensor, InvalidArgument> {
     if before + after == 0 {

@@ -15,7 +15,7 @@ pub type ConvTranspose1dOptions = ConvTransposeLayerOptions<1>;
 pub type ConvTranspose2dOptions = ConvTransposeLayerOptions<2>;
 
 options! {
-    /// Options of a [`ConvTranspose`]: those of the op, [`ConvTransposeOptions`], and those of the layer.
+    /// Options of a [`ConvTranspose`]: the op's [`ConvTransposeOptions`] and `bias`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct ConvTransposeLayerOptions<const D> {
         (window: ConvTransposeOptions<D> = ConvTransposeOptions::new())
@@ -30,7 +30,7 @@ impl<const D: usize> ConvTransposeLayerOptions<D> {
     );
 }
 
-/// Transposed convolution over `D` axes: [`ConvTranspose1d`] or [`ConvTranspose2d`]. See
+/// Transposed convolution over `D` spatial axes: [`ConvTranspose1d`] or [`ConvTranspose2d`]. See
 /// [`Tensor::conv_transpose1d`](wgrad_core::Tensor::conv_transpose1d) for the formula.
 ///
 /// Variables: `weight` `[in, out/groups, K…]` and `bias` `[out]`, both initially uniform in ±`1/√(out/groups · K…)`.
@@ -53,7 +53,8 @@ pub struct ConvTranspose<const D: usize> {
 }
 
 impl<const D: usize> ConvTranspose<D> {
-    /// Creates a layer from `inputs` to `outputs` channels with a bias, a stride of 1 and no padding.
+    /// Creates a layer with `inputs` input channels, `outputs` output channels, a bias, a stride of 1 and no
+    /// padding.
     #[track_caller]
     pub fn new(params: &Params, inputs: usize, outputs: usize, kernel: impl Into<Sizes<D>>) -> Self {
         Self::with(params, inputs, outputs, kernel, ConvTransposeLayerOptions::new())
@@ -78,7 +79,7 @@ impl<const D: usize> ConvTranspose<D> {
         &self.kernel.weight
     }
 
-    /// Returns the bias `[out]`, if the layer has one.
+    /// Returns the bias `[out]`, or `None` if the layer has no bias.
     pub fn bias(&self) -> Option<&Variable> {
         self.kernel.bias.as_ref()
     }

@@ -1,19 +1,19 @@
-//! The CORAL output layer for ordinal classes, and conversion of its logits to classes and probabilities.
+//! The CORAL output layer for ordered classes, and functions that convert its logits to classes and probabilities.
 
 use wgrad_core::ops::cat;
 use wgrad_core::{Array, Init, InvalidArgument, Kind, Params, Tensor, Variable};
 
 use super::{Linear, LinearOptions};
 
-/// Output layer for ordered classes (CORAL): `x·wᵀ + b_k`, `K − 1` logits for `K` classes, with a common weight and a
-/// bias per logit.
+/// Output layer for `K` ordered classes (CORAL). It computes `K − 1` logits `x·wᵀ + b_k`, which share the weight
+/// `w` and have one bias each.
 ///
-/// Shapes: features `[…, in]` to logits `[…, K−1]`. Logit `k` is for the decision whether the class is above `k`.
-/// Because of the common weight, the decisions of a trained layer are consistent. The loss is
-/// [`CoralLoss`](crate::losses::CoralLoss).
+/// Shapes: the input is `[…, in]`, the logits are `[…, K−1]`. Logit `k` decides whether the class is above `k`.
+/// Because the logits share one weight, the decisions of a trained layer are consistent: if the class is above
+/// `k`, it is also above `k − 1`. The loss is [`CoralLoss`](crate::losses::CoralLoss).
 ///
-/// Variables, named as in the `coral_pytorch` package: `coral_weights.weight` `[1, in]`, initially as a [`Linear`]'s,
-/// and `coral_bias` `[K−1]`, initially `(K−1)/(K−1)`, `(K−2)/(K−1)` … `1/(K−1)`.
+/// Variables, named as in the `coral_pytorch` package: `coral_weights.weight` `[1, in]`, with the initial values
+/// of a [`Linear`] layer, and `coral_bias` `[K−1]`, initially `(K−1)/(K−1)`, `(K−2)/(K−1)` … `1/(K−1)`.
 ///
 /// Cao, Mirjalili, Raschka: "Rank consistent ordinal regression for neural networks", 2020.
 ///
@@ -36,9 +36,11 @@ pub struct Coral {
 }
 
 impl Coral {
-    /// Creates a layer from `inputs` features to `classes` ordered classes. Its variables are declared in `params`.
+    /// Creates a layer with `inputs` input features, for `classes` ordered classes. Its variables are declared in
+    /// `params`.
     ///
-    /// With fewer than two classes there are no logits, which the loss reports as an error.
+    /// With fewer than two classes there are no logits, and the loss records an error in the graph, which
+    /// `compile` reports.
     #[track_caller]
     pub fn new(params: &Params, inputs: usize, classes: usize) -> Self {
         let decisions = classes.saturating_sub(1);
@@ -59,8 +61,8 @@ impl Coral {
         &self.bias
     }
 
-    /// Returns the class of each row of logits `[…, K−1]`, as `u32[…]`: the number of logits above 0, that is, of
-    /// probabilities above ½.
+    /// Returns the class of each row of logits `[…, K−1]` as `u32[…]`. The class is the number of logits above 0,
+    /// that is, of decisions with a probability above ½.
     #[track_caller]
     pub fn rank(logits: &Tensor) -> Tensor {
         match invalid(logits) {
@@ -69,11 +71,11 @@ impl Coral {
         }
     }
 
-    /// Returns the probabilities of the classes, `[…, K]`, from logits `[…, K−1]`: differences of the probabilities
-    /// `σ(x_k)` that the class is above `k`.
+    /// Returns the class probabilities `[…, K]` for logits `[…, K−1]`. They are the differences of successive
+    /// probabilities `σ(x_k)` that the class is above `k`.
     ///
-    /// They sum to 1. If the logits of a row are not decreasing, because biases are not in order, as may happen early
-    /// in training, some are negative.
+    /// The class probabilities of a row sum to 1. Early in training, the biases may not be in decreasing order;
+    /// some class probabilities are negative then.
     #[track_caller]
     pub fn probabilities(logits: &Tensor) -> Tensor {
         if let Some(invalid) = invalid(logits) {

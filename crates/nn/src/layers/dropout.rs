@@ -1,4 +1,4 @@
-//! Dropout of elements or of whole channels.
+//! Dropout of elements and dropout of entire channels.
 
 use std::panic::Location;
 
@@ -6,12 +6,13 @@ use wgrad_core::{Counter, DType, InvalidArgument, Mode, Params, Tensor};
 
 use crate::Module;
 
-/// Dropout of elements: in training, sets each element to 0 with probability `p` and multiplies the others by `1 / (1
-/// − p)`; in evaluation, the identity; PyTorch's `Dropout`.
+/// Dropout of elements: in training, sets each element to 0 with probability `p` and multiplies the others by `1 /
+/// (1 − p)`; in evaluation, returns the input unchanged; PyTorch's `Dropout`.
 ///
-/// The random numbers are a function of the seed of the [`Params`], the layer's scope, the number of the call in the
-/// graph, the number of training steps so far, and the element: the same step draws the same numbers on every device.
-/// Layers in the same scope draw the same numbers, so each layer needs its own scope.
+/// The random numbers are a function of the [`Params`] seed, the layer's scope, the number of the layer call
+/// within the graph, the number of training steps so far, and the element's position. So a training step draws the
+/// same numbers on every device. Layers in the same scope draw the same numbers, so each layer needs its own
+/// scope.
 ///
 /// Hinton et al.: "Improving neural networks by preventing co-adaptation of feature detectors", 2012.
 #[derive(Clone, Debug)]
@@ -26,17 +27,19 @@ impl Dropout {
     /// Creates a dropout with probability `p`, in the scope of `params`. PyTorch's default is 0.5.
     pub fn new(params: &Params, p: f64) -> Self {
         let seed = params.seed();
-        // The name begins with `@`, so the counter is not part of the state dict.
+        // Counters whose name begins with `@` are not part of the state dict.
         let step = params.counter("@step");
         Self { scope: params.path().into(), p, key: [seed as u32, (seed >> 32) as u32], step }
     }
 
-    /// Returns the number by which the random numbers of this call differ from those of other dropouts in the graph.
+    /// Returns a hash of the layer's scope and the number of this call, so that each dropout call in the graph
+    /// draws other random numbers.
     fn call_key(&self, x: &Tensor, schedule: &str) -> u32 {
-        // Each call that draws random numbers has one entry in the schedule.
+        // Each call that draws random numbers adds one scheduled number (computed by the host before each run)
+        // with this name.
         let earlier = x.graph().scheduled_as(schedule);
         let name = format!("{}#{earlier}", self.scope);
-        // 32-bit FNV-1a.
+        // This is the 32-bit FNV-1a hash.
         name.bytes().fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
     }
 }
@@ -60,10 +63,11 @@ module!(Dropout, |dropout, x| {
     x.dropout(dropout.p, dropout.key, key, &step)
 });
 
-/// Dropout of channels of sequences, `[N, C, L]` or `[C, L]`: in training, sets whole channels to 0 with probability `p`
-/// and multiplies the others by `1 / (1 − p)`; in evaluation, the identity; PyTorch's `Dropout1d`.
+/// Dropout of channels of sequences, `[N, C, L]` or `[C, L]`: in training, sets each channel to 0 with probability
+/// `p` and multiplies the others by `1 / (1 − p)`; in evaluation, returns the input unchanged; PyTorch's
+/// `Dropout1d`.
 ///
-/// It draws one random number per channel, as [`Dropout`] does.
+/// It draws one random number per channel; see [`Dropout`] for what the random numbers depend on.
 ///
 /// ```
 /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -82,8 +86,8 @@ pub type Dropout1d = ChannelDropout<1>;
 
 /// Dropout of channels of images, `[N, C, H, W]`; PyTorch's `Dropout2d`. See [`Dropout1d`].
 ///
-/// An input of three axes is treated as `[N, C, L]`, as in PyTorch 2.15, which warns that this may change; prefer
-/// [`Dropout1d`].
+/// An input with three axes is treated as `[N, C, L]`, as in PyTorch 2.15. PyTorch warns that this may change, so
+/// use [`Dropout1d`] for sequences.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -95,7 +99,7 @@ pub type Dropout1d = ChannelDropout<1>;
 /// ```
 pub type Dropout2d = ChannelDropout<2>;
 
-/// Dropout of whole channels over `D` axes: [`Dropout1d`] or [`Dropout2d`].
+/// Dropout of channels with `D` spatial axes: [`Dropout1d`] or [`Dropout2d`].
 #[derive(Clone, Debug)]
 pub struct ChannelDropout<const D: usize>(Dropout);
 
@@ -105,8 +109,8 @@ impl<const D: usize> ChannelDropout<D> {
         Self(Dropout::new(params, p))
     }
 
-    /// Traces the op `name`. `ranks` lists the permitted ranks, each with the axis of the channels; `shapes`
-    /// describes them in an error.
+    /// Traces the op `name`. `ranks` lists the permitted ranks, each with the axis of the channels. The error
+    /// message for other ranks contains `shapes`, a description of the permitted shapes.
     #[track_caller]
     fn trace(&self, x: &Tensor, name: &str, shapes: &str, ranks: &[(usize, usize)]) -> Tensor {
         if !x.is_valid() {
@@ -122,7 +126,7 @@ impl<const D: usize> ChannelDropout<D> {
         if x.graph().mode() == Mode::Evaluate && (0.0..=1.0).contains(&self.0.p) {
             return x.clone();
         }
-        // One number per channel.
+        // The mask has one number per channel; axes after the channels have size 1.
         let mut channels = shape.dims().to_vec();
         channels[axis + 1..].fill(1);
         x * self.0.forward(&x.number(1.0).expand(channels))
@@ -132,12 +136,12 @@ impl<const D: usize> ChannelDropout<D> {
 module!(ChannelDropout<1>, |dropout, x| dropout.trace(x, "dropout1d", "[N, C, L] or [C, L]", &[(2, 0), (3, 1)]));
 module!(ChannelDropout<2>, |dropout, x| dropout.trace(x, "dropout2d", "[N, C, H, W]", &[(3, 1), (4, 1)]));
 
-/// Dropout that keeps the mean and variance of a SELU network's activations: in training, sets elements to `−λα` with
-/// probability `p` and applies `a·x + b`, which restores mean 0 and variance 1; in evaluation, the identity;
-/// PyTorch's `AlphaDropout`.
+/// Dropout that keeps the mean and variance of a SELU network's activations: in training, sets each element to
+/// `−λα` with probability `p`, then computes `a·x + b`, which restores mean 0 and variance 1; in evaluation,
+/// returns the input unchanged; PyTorch's `AlphaDropout`.
 ///
-/// With `α' = −λα ≈ −1.758`: `a = ((1 − p)·(1 + p·α'²))^(−1/2)` and `b = −a·p·α'`. For `p = 1` the result is 0.
-/// Random numbers are drawn as in [`Dropout`].
+/// Here `λ` and `α` are SELU's constants, `α' = −λα ≈ −1.758`, `a = ((1 − p)·(1 + p·α'²))^(−1/2)` and `b =
+/// −a·p·α'`. For `p = 1` the result is 0. Random numbers are drawn as in [`Dropout`].
 ///
 /// Klambauer et al.: "Self-normalizing neural networks", 2017.
 ///
@@ -151,7 +155,7 @@ module!(ChannelDropout<2>, |dropout, x| dropout.trace(x, "dropout2d", "[N, C, H,
 #[derive(Clone, Debug)]
 pub struct AlphaDropout(Dropout);
 
-/// Value of dropped elements: `−λα` of SELU.
+/// Value of dropped elements: `−λα`, with SELU's constants `λ` and `α`.
 const DROPPED: f64 = -1.758_099_340_847_376_6;
 
 impl AlphaDropout {
@@ -163,7 +167,7 @@ impl AlphaDropout {
 
 module!(AlphaDropout, |dropout, x| {
     let p = dropout.0.p;
-    // Scope for the errors of the mask.
+    // Errors about the mask then name the layer's scope and the caller's source line.
     let _scope = x.graph().scope_of_library(&dropout.0.scope, Location::caller(), crate::source());
     if !x.is_valid() || p == 0.0 || (x.graph().mode() == Mode::Evaluate && (0.0..=1.0).contains(&p)) {
         return x.clone();

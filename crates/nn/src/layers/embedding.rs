@@ -10,8 +10,8 @@ options! {
     /// Options of an [`Embedding`].
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct EmbeddingOptions {
-        /// Index of padding, whose row is initially 0 and has no gradient. A negative index counts from the last row.
-        /// Default: `None`.
+        /// Index that stands for padding. Its row is initially 0 and gets no gradient. A negative index counts
+        /// from the end: −1 is the last row. Default: `None`.
         padding_idx: Option<isize> as Option<isize> = None,
     }
 }
@@ -20,24 +20,27 @@ options! {
     /// Options of [`Embedding::from_pretrained_with`].
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct PretrainedOptions {
-        /// If `true`, the table is not trained. Default: `true`.
+        /// If `true`, the table is frozen: training does not change it. Default: `true`.
         freeze: bool = true,
-        /// Index of padding, whose row has no gradient. A negative index counts from the last row. Default: `None`.
+        /// Index that stands for padding. Its row gets no gradient. A negative index counts from the end: −1 is
+        /// the last row. Default: `None`.
         padding_idx: Option<isize> as Option<isize> = None,
     }
 }
 
 /// Lookup table of trainable vectors: `y[…, k] = weight[x[…], k]`; PyTorch's `Embedding`.
 ///
-/// Shapes: indices `u32[…]` to `[…, embedding_dim]`.
+/// Shapes: the indices are `u32[…]`, the output is `[…, embedding_dim]`.
 ///
-/// Variable: `weight` `[num_embeddings, embedding_dim]`, initially standard normal.
+/// Variable: `weight` `[num_embeddings, embedding_dim]`, initially drawn from the standard normal distribution.
 ///
-/// An index out of range reads NaN and has no gradient, because a kernel cannot raise an error. The gradient sums
-/// rows in the order of the indices, without atomics, so it has the same bits in every run.
+/// For an index out of range the output is NaN and there is no gradient, because a kernel cannot raise an error.
+/// The gradient of the table is summed in the order of the indices, without atomics, so it has the same bits in
+/// every run.
 ///
-/// Options of PyTorch that do not exist here: `max_norm` and `norm_type` (they change the weight in the forward
-/// pass), `scale_grad_by_freq` (its gradient is not that of the output) and `sparse` (gradients are dense).
+/// These options of PyTorch do not exist here: `max_norm` and `norm_type`, because they change the weight in the
+/// forward pass; `scale_grad_by_freq`, because it changes the gradient; and `sparse`, because gradients are always
+/// dense.
 ///
 /// ```
 /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -76,7 +79,8 @@ impl Embedding {
         let layer = Self { scope: params.path().into(), weight, padding_idx: options.padding_idx };
         if let (Some(row), Ok(value)) = (layer.padding(), layer.weight.value()) {
             let mut values = value.to_f32();
-            // A variable that was declared before may have a different shape, which `compile` reports.
+            // If a variable of this name was declared before with a different shape, the row may not exist;
+            // `compile` reports the error.
             if let Some(row) = values.get_mut(row * embedding_dim..(row + 1) * embedding_dim) {
                 row.fill(0.0);
                 let zeroed = Array::new(value.shape(), values).and_then(|value| layer.weight.set(value));
@@ -96,7 +100,8 @@ impl Embedding {
         Self::from_pretrained_with(params, rows, PretrainedOptions::new())
     }
 
-    /// Creates a table with the given rows, `[num_embeddings, embedding_dim]`. The row of padding is not set to 0.
+    /// Creates a table with the given rows, `[num_embeddings, embedding_dim]`. Unlike in [`Self::with`], the row
+    /// of the padding index is not set to 0.
     ///
     /// # Errors
     /// Returns an error if `rows` is not a matrix of floats.
@@ -130,7 +135,7 @@ impl Embedding {
         &self.weight
     }
 
-    /// Returns the row of padding, if there is one and it is in the table.
+    /// Returns the row of the padding index, or `None` if there is no padding index or it is out of range.
     fn padding(&self) -> Option<usize> {
         let (index, rows) = (self.padding_idx?, self.weight.shape().dims()[0]);
         let row = if index < 0 { rows.checked_sub(index.unsigned_abs())? } else { index.unsigned_abs() };
@@ -163,7 +168,7 @@ impl Module for Embedding {
         }
         let rows = graph.variable(&self.weight).embedding(x);
         let Some(padding) = self.padding() else { return rows };
-        // Both branches have the same value; only one has a gradient.
+        // Both branches of `where_cond` have the same value, but gradients flow only through the first.
         let trained = x.eq(graph.constant_u32(padding as u32)).logical_not().unsqueeze(-1);
         trained.where_cond(&rows, rows.detach())
     }

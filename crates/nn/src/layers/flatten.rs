@@ -1,7 +1,8 @@
 //! The flatten layer.
 
 module! {
-    /// Flattens all axes but the first: `[N, C, H, W]` to `[N, C·H·W]`, and `[N]` to `[N, 1]`; PyTorch's `Flatten`.
+    /// Flattens all axes except the first: `[N, C, H, W]` becomes `[N, C·H·W]`, and `[N]` becomes `[N, 1]`;
+    /// PyTorch's `Flatten`.
     pub struct Flatten; |x| {
         if !x.is_valid() {
             return x.clone();

@@ -17,15 +17,15 @@ options! {
     }
 }
 
-/// Group norm: `y = (x − mean) / √(var + eps) · weight + bias`, with mean and biased variance of each sample over
-/// groups of neighbouring channels; PyTorch's `GroupNorm`.
+/// Group norm: `y = (x − mean) / √(var + eps) · weight + bias`, with the mean and biased variance of each group of
+/// neighbouring channels of a sample; PyTorch's `GroupNorm`.
 ///
-/// Shapes: `[N, C]` or `[N, C, L…]`; the result has the same shape.
+/// Shapes: the input is `[N, C]` or `[N, C, L…]`; the output has the same shape.
 ///
-/// Variables: `weight`, initially 1, and `bias`, 0, both `[C]`.
+/// Variables: `weight` (initially 1) and `bias` (initially 0), both of shape `[C]`.
 ///
-/// A number of groups that does not divide the channels, a different number of channels, and groups of a single value
-/// are errors of the graph.
+/// The layer records an error in the graph, which `compile` reports, if the number of groups does not divide the
+/// number of channels, the input has another number of channels, or each group has only one value.
 ///
 /// Wu, He: "Group normalization", 2018.
 ///

@@ -1,11 +1,11 @@
-//! The GRU layer and cell.
+//! The gated recurrent unit (GRU): a layer and a cell for one time step.
 
 use wgrad_core::Tensor;
 
 use super::recurrent::{Recurrent, RecurrentKind, SingleState, TimeStep};
 use super::recurrent_cell::RecurrentCell;
 
-/// The GRU's [`RecurrentKind`].
+/// Marker type that selects the GRU as the [`RecurrentKind`].
 #[derive(Clone, Copy, Debug)]
 pub struct GruKind;
 
@@ -24,7 +24,7 @@ impl RecurrentKind for GruKind {
         let hn = step.separate_bias.as_ref().map_or_else(|| hn.clone(), |bias| &hn + bias);
         let (r, z) = ((xr + hr).sigmoid(), (xz + hz).sigmoid());
         let n = (xn + r * hn).tanh();
-        // (1 − z)·n + z·h
+        // This is (1 − z)·n + z·h with one multiplication.
         let h = &n + z * (h - &n);
         [h.clone(), h]
     }
@@ -41,7 +41,7 @@ impl SingleState for GruKind {}
 /// ```
 ///
 /// Shapes, options (except `proj_size`), initial values and variable names are those of [`Lstm`](super::Lstm);
-/// weights are `[3·hidden, …]` with the rows of r, z, n.
+/// weights are `[3·hidden, …]` with the rows of r first, then z, then n.
 ///
 /// Cho et al.: "Learning phrase representations using RNN encoder-decoder", 2014. The reset gate `r` is applied after
 /// the product with `U_n`, as in PyTorch and cuDNN.
@@ -56,7 +56,8 @@ impl SingleState for GruKind {}
 /// ```
 pub type Gru = Recurrent<GruKind>;
 
-/// One time step of a [`Gru`]; PyTorch's `GRUCell`. Shapes and variables are those of [`LstmCell`](super::LstmCell).
+/// A cell that computes one time step of a [`Gru`]; PyTorch's `GRUCell`. Shapes and variables are those of
+/// [`LstmCell`](super::LstmCell).
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};

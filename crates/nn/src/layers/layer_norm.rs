@@ -17,13 +17,13 @@ options! {
     }
 }
 
-/// Layer norm: `y = (x − mean) / √(var + eps) · weight + bias`, with mean and biased variance over the last axes;
-/// PyTorch's `LayerNorm`.
+/// Layer norm: `y = (x − mean) / √(var + eps) · weight + bias`, with the mean and biased variance over the last
+/// axes; PyTorch's `LayerNorm`.
 ///
-/// Shapes: `[…, normalized_shape…]`; the result has the same shape. Other sizes of the last axes are errors of the
-/// graph.
+/// Shapes: the last axes of the input must have the sizes `normalized_shape`, otherwise the layer records an error
+/// in the graph, which `compile` reports. The output has the shape of the input.
 ///
-/// Variables: `weight`, initially 1, and `bias`, 0, both of the shape `normalized_shape`.
+/// Variables: `weight` (initially 1) and `bias` (initially 0), both of shape `normalized_shape`.
 ///
 /// Ba, Kiros, Hinton: "Layer normalization", 2016.
 ///

@@ -19,7 +19,7 @@ options! {
 
 /// Linear layer: `y = x Wᵀ + b`; PyTorch's `Linear`.
 ///
-/// Shapes: `[…, in]` to `[…, out]`.
+/// Shapes: the input is `[…, in]`, the output is `[…, out]`.
 ///
 /// Variables: `weight` `[out, in]` and `bias` `[out]`, both initially uniform in ±`1/√in`.
 ///
@@ -38,7 +38,8 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Creates a layer from `inputs` to `outputs` features, with a bias. Its variables are declared in `params`.
+    /// Creates a layer with `inputs` input features, `outputs` output features and a bias. Its variables are
+    /// declared in `params`.
     #[track_caller]
     pub fn new(params: &Params, inputs: usize, outputs: usize) -> Self {
         Self::with(params, inputs, outputs, LinearOptions::new())
@@ -63,7 +64,7 @@ impl Linear {
         &self.weight
     }
 
-    /// Returns the bias `[out]`, if the layer has one.
+    /// Returns the bias `[out]`, or `None` if the layer has no bias.
     pub fn bias(&self) -> Option<&Variable> {
         self.bias.as_ref()
     }

@@ -1,11 +1,11 @@
-//! The LSTM layer and cell.
+//! The long short-term memory (LSTM): a layer and a cell for one time step.
 
 use wgrad_core::Tensor;
 
 use super::recurrent::{Recurrent, RecurrentKind, TimeStep};
 use super::recurrent_cell::RecurrentCell;
 
-/// The LSTM's [`RecurrentKind`].
+/// Marker type that selects the LSTM as the [`RecurrentKind`].
 #[derive(Clone, Copy, Debug)]
 pub struct LstmKind;
 
@@ -36,16 +36,16 @@ impl RecurrentKind for LstmKind {
 /// ```
 ///
 /// Shapes: inputs are `[L, N, input_size]`, `[N, L, input_size]` with `batch_first`, or `[L, input_size]` for one
-/// sequence. Outputs have the same leading axes, and `hidden_size` features per direction, or `proj_size` if it is
-/// set. States are `[num_layers · directions, N, size]`, also with `batch_first`.
+/// sequence. Outputs have the same leading axes as the inputs, and `hidden_size` features per direction, or
+/// `proj_size` features if that is set. States are `[num_layers · directions, N, size]`, even with `batch_first`.
 ///
-/// Variables, as in PyTorch, for each layer `k`: `weight_ih_lk` `[4·hidden, inputs]` with the rows of i, f, g, o,
-/// `weight_hh_lk`, `bias_ih_lk`, `bias_hh_lk`, with `proj_size` also `weight_hr_lk`, and the same with the suffix
-/// `_reverse` for the other direction. All are initially uniform in ±`1/√hidden_size`.
+/// Variables of each layer `k`, as in PyTorch: `weight_ih_lk` `[4·hidden, inputs]`, whose rows are those of i,
+/// then f, g and o, `weight_hh_lk`, `bias_ih_lk`, `bias_hh_lk` and, with `proj_size`, `weight_hr_lk`. The names of
+/// the reverse direction's variables end in `_reverse`. All are initially uniform in ±`1/√hidden_size`.
 ///
-/// The graph contains every time step, so each sequence length needs its own graph. A time step takes 4 dispatches,
-/// 16 with gradients; for a [`Gru`](super::Gru) 4 and 20, for an [`Rnn`](super::Rnn) 3 and 7. There are no packed
-/// sequences of different lengths.
+/// The graph contains the ops of every time step, so each sequence length needs its own graph. A time step takes 4
+/// dispatches in evaluation and 16 in training with gradients (4 and 20 for a [`Gru`](super::Gru), 3 and 7 for an
+/// [`Rnn`](super::Rnn)). Packed sequences of different lengths are not supported.
 ///
 /// Hochreiter, Schmidhuber: "Long short-term memory", 1997.
 ///
@@ -63,8 +63,8 @@ impl RecurrentKind for LstmKind {
 pub type Lstm = Recurrent<LstmKind>;
 
 impl Recurrent<LstmKind> {
-    /// Returns the outputs of all time steps and the last hidden and cell states. The initial states are `first`, or
-    /// zeros.
+    /// Returns the outputs of all time steps and the last hidden and cell states. The initial hidden and cell
+    /// states are `first`, or zeros if `first` is `None`.
     #[track_caller]
     pub fn forward(&self, x: &Tensor, first: Option<(&Tensor, &Tensor)>) -> (Tensor, (Tensor, Tensor)) {
         let first = first.map(|(h, c)| [h, c]);
@@ -73,7 +73,7 @@ impl Recurrent<LstmKind> {
     }
 }
 
-/// One time step of an [`Lstm`]; PyTorch's `LSTMCell`.
+/// A cell that computes one time step of an [`Lstm`]; PyTorch's `LSTMCell`.
 ///
 /// Shapes: `x` is `[N, input_size]` or `[input_size]`; states are `[N, hidden_size]` or `[hidden_size]`.
 ///
@@ -92,7 +92,7 @@ impl Recurrent<LstmKind> {
 pub type LstmCell = RecurrentCell<LstmKind>;
 
 impl RecurrentCell<LstmKind> {
-    /// Returns the next hidden and cell states, from `states` or from zeros.
+    /// Returns the hidden and cell states after a step from `states`, or from zeros if `states` is `None`.
     #[track_caller]
     pub fn forward(&self, x: &Tensor, states: Option<(&Tensor, &Tensor)>) -> (Tensor, Tensor) {
         let states = states.map(|(h, c)| [h, c]);

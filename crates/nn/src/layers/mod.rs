@@ -1,15 +1,17 @@
 //! Layers: modules with PyTorch's options, defaults, initial values and variable names.
 //!
-//! All layers follow the same pattern:
+//! All layers are created and called in the same way:
 //!
 //! - A layer with variables is created by `X::new(&p, required…)` with PyTorch's defaults, or by `X::with(&p,
-//!   required…, XOptions::new().stride(2).bias(false))`. The setters of its options have the names of PyTorch's
-//!   keyword arguments, and document the defaults.
-//! - A layer without variables is its own options: `X::new(required…)` with setters, such as
-//!   `MaxPool2d::new(3).stride(2)` or `Elu::new().alpha(0.5)`. A layer without options is a unit struct: `Relu`.
-//! - `forward` computes the output. [`Module::forward`](crate::Module::forward) takes one tensor; layers that take
-//!   more have their own `forward` with PyTorch's arguments ([`Lstm`], [`MultiheadAttention`], [`Bilinear`] …). As
-//!   modules, they use PyTorch's defaults for the other arguments: `Module::forward(&lstm, &x)`.
+//!   required…, XOptions::new().stride(2).bias(false))`. The setters of `XOptions` have the names of PyTorch's
+//!   keyword arguments, and their documentation states the defaults.
+//! - A layer without variables has no separate options type: its own setters follow `X::new(required…)`, as in
+//!   `MaxPool2d::new(3).stride(2)` or `Elu::new().alpha(0.5)`. A layer without variables and options, such as
+//!   `Relu`, is a unit struct.
+//! - `forward` computes the output. [`Module::forward`](crate::Module::forward) has one input. Layers with more
+//!   inputs ([`Lstm`], [`MultiheadAttention`], [`Bilinear`] …) have another method `forward` with PyTorch's
+//!   arguments. Where such a layer is also a module, `Module::forward(&lstm, &x)` uses PyTorch's defaults for the
+//!   other arguments.
 //!
 //! ```
 //! use wgrad_core::{DType, Graph, Mode, Params};

@@ -18,13 +18,15 @@ options! {
         dropout: f64 = 0.0,
         /// If `false`, the projections have no biases. Default: `true`.
         bias: bool = true,
-        /// If `true`, a trainable key and value are added to each sequence. Default: `false`.
+        /// If `true`, a trainable key and value are appended to the keys and values of each sequence. Default:
+        /// `false`.
         add_bias_kv: bool = false,
-        /// If `true`, a key and a value of zeros are added to each sequence. Default: `false`.
+        /// If `true`, a key and a value of zeros are appended to the keys and values of each sequence. Default:
+        /// `false`.
         add_zero_attn: bool = false,
-        /// Features of keys. Default: those of queries.
+        /// Number of features of the keys. Default: `embed_dim`, the number of features of the queries.
         kdim: Option<usize> as Option<usize> = None,
-        /// Features of values. Default: those of queries.
+        /// Number of features of the values. Default: `embed_dim`.
         vdim: Option<usize> as Option<usize> = None,
         /// If `true`, sequences are `[N, L, E]` instead of `[L, N, E]`. Default: `false`.
         batch_first: bool = false,
@@ -32,47 +34,49 @@ options! {
 }
 
 options! {
-    /// Options of a call of [`MultiheadAttention::forward`].
+    /// Optional arguments of [`MultiheadAttention::forward`].
     #[derive(Clone, Copy, Debug)]
     pub struct MultiheadAttentionCall<'a> {
-        /// Mask of keys, `[N, S]`, or `[S]` without a batch: a nonzero `u32` excludes the key; floats are added to
-        /// the scores. Default: none.
+        /// Mask of the keys, `[N, S]`, or `[S]` without a batch. In a `u32` mask, a nonzero number excludes the
+        /// key; a float mask is added to the scores. Default: none.
         key_padding_mask: Option<&'a Tensor> as Option<&'a Tensor> = None,
-        /// Mask of pairs of queries and keys, `[L, S]` or `[N·heads, L, S]`: a nonzero `u32` excludes the pair;
-        /// floats are added to the scores. Default: none.
+        /// Mask of the pairs of a query and a key, `[L, S]` or `[N·heads, L, S]`. In a `u32` mask, a nonzero
+        /// number excludes the pair; a float mask is added to the scores. Default: none.
         attn_mask: Option<&'a Tensor> as Option<&'a Tensor> = None,
-        /// If `true`, query `i` attends only to keys up to `i`. Unlike in PyTorch, this needs no `attn_mask`.
-        /// Default: `false`.
+        /// If `true`, query `i` attends only to keys `0` to `i`. Unlike PyTorch's option, this one works without
+        /// an `attn_mask`. Default: `false`.
         is_causal: bool = false,
-        /// If `true`, the attention weights are returned, too. Default: `true`.
+        /// If `true`, `forward` also returns the attention weights. Default: `true`.
         need_weights: bool = true,
-        /// If `true`, the returned weights are the mean over the heads. Default: `true`.
+        /// If `true`, the returned attention weights are the mean over the heads. Default: `true`.
         average_attn_weights: bool = true,
     }
 }
 
 #[derive(Clone, Debug)]
 enum Projections {
-    /// One weight for queries, keys and values.
+    /// One variable with the projection weights of queries, keys and values.
     One(Variable),
-    /// A weight for each of queries, keys and values.
+    /// Three variables: the projection weights of queries, of keys and of values.
     Three([Variable; 3]),
 }
 
 /// Multi-head attention: `y = concat(head₁ … head_h) W_oᵀ + b_o` with `head_i = softmax(q_i k_iᵀ / √(E/h)) v_i`,
-/// where `q_i`, `k_i`, `v_i` are the `i`-th parts of the projected queries, keys and values; PyTorch's
+/// where `q_i`, `k_i`, `v_i` are the features of head `i` in the projected queries, keys and values; PyTorch's
 /// `MultiheadAttention`.
 ///
-/// Shapes: queries `[L, N, E]`, keys `[S, N, kdim]`, values `[S, N, vdim]`; with `batch_first` `[N, L, E]` and so on;
-/// for one sequence `[L, E]` and so on. [`Module::forward`] computes self-attention without masks.
+/// Shapes: queries `[L, N, E]`, keys `[S, N, kdim]`, values `[S, N, vdim]`; with `batch_first` the batch is axis
+/// 0, as in `[N, L, E]`; for one sequence there is no batch axis, as in `[L, E]`. [`Module::forward`] computes
+/// self-attention without masks.
 ///
-/// For a query whose keys are all masked, output and weights are NaN with `need_weights`; without, the attention
-/// result is 0. Both are as in PyTorch 2.15.
+/// For a query whose keys are all masked, the output and the attention weights are NaN with `need_weights`;
+/// without `need_weights`, the attention result is 0. PyTorch 2.15 does the same.
 ///
-/// Variables, as in PyTorch: `in_proj_weight` `[3E, E]` (or, if `kdim` or `vdim` differ from `E`, `q_proj_weight`
-/// `[E, E]`, `k_proj_weight` `[E, kdim]` and `v_proj_weight` `[E, vdim]`), `in_proj_bias` `[3E]`, `out_proj.weight`,
-/// `out_proj.bias`, `bias_k` and `bias_v`. Initially, weights are Xavier-uniform, `out_proj.weight` is as in
-/// [`Linear`], `bias_k` and `bias_v` are Xavier-normal, other biases 0.
+/// Variables, as in PyTorch: `in_proj_weight` `[3E, E]` (or, if `kdim` or `vdim` differs from `E`, `q_proj_weight`
+/// `[E, E]`, `k_proj_weight` `[E, kdim]` and `v_proj_weight` `[E, vdim]`), `in_proj_bias` `[3E]`,
+/// `out_proj.weight`, `out_proj.bias`, `bias_k` and `bias_v`. The projection weights are initially Xavier-uniform,
+/// `bias_k` and `bias_v` are Xavier-normal, all other biases are 0, and `out_proj.weight` has the initial values
+/// of a [`Linear`] layer.
 ///
 /// Vaswani et al.: "Attention is all you need", 2017.
 ///
@@ -103,18 +107,18 @@ pub struct MultiheadAttention {
 }
 
 impl MultiheadAttention {
-    /// Creates attention of `embed_dim` features in `num_heads` heads.
+    /// Creates an attention layer for `embed_dim` features with `num_heads` heads.
     #[track_caller]
     pub fn new(params: &Params, embed_dim: usize, num_heads: usize) -> Self {
         Self::with(params, embed_dim, num_heads, MultiheadAttentionOptions::new())
     }
 
-    /// Creates attention with options.
+    /// Creates an attention layer with options.
     #[track_caller]
     pub fn with(params: &Params, embed_dim: usize, num_heads: usize, options: MultiheadAttentionOptions) -> Self {
         let e = embed_dim;
         let (kdim, vdim) = (options.kdim.unwrap_or(e), options.vdim.unwrap_or(e));
-        // PyTorch draws this layer first, including its bias, which it then sets to 0.
+        // PyTorch draws the output projection first, including its bias, which is then set to 0.
         let out = Linear::with(&params.at("out_proj"), e, e, LinearOptions::new().bias(options.bias));
         let zeros = Init::Constant(0.0);
         if let Some(bias) = out.bias() {
@@ -141,11 +145,12 @@ impl MultiheadAttention {
         Self { scope, embed_dim, heads: num_heads, options, projections, in_bias, out, extra, dropout }
     }
 
-    /// Returns the output for queries, keys and values, and the attention weights if `call` asks for them: `[N, L,
-    /// S]`, or `[N, heads, L, S]` with `average_attn_weights(false)`; without `N` for one sequence. Weights are after
-    /// dropout.
+    /// Returns the output for queries, keys and values, and the attention weights if `need_weights` is set in
+    /// `call`. The weights are returned after dropout. Their shape is `[N, L, S]`, or `[N, heads, L, S]` with
+    /// `average_attn_weights(false)`; for one sequence without batch, there is no axis `N`.
     ///
-    /// If the same tensor is passed for several arguments, their projections are one product.
+    /// If the same tensor is passed as keys and values, or for all three, one matrix product computes these
+    /// projections.
     #[track_caller]
     pub fn forward(
         &self,
@@ -170,7 +175,7 @@ impl MultiheadAttention {
         let [q, k, v] = self.project([query, key, value]);
         let (h, d) = (self.heads, self.embed_dim / self.heads);
         let (mut keys, mut k, mut v) = (s, k, v);
-        // Axis of the sequence: 1 if the batch is axis 0, otherwise 0.
+        // The sequence is along axis 1 if the batch is axis 0, otherwise along axis 0.
         let axis = usize::from(batched && self.options.batch_first);
         if let Some(extra) = &self.extra {
             [k, v] = [(&k, 0), (&v, 1)].map(|(x, i)| append(x, axis, &query.graph().variable(&extra[i])));
@@ -180,7 +185,7 @@ impl MultiheadAttention {
             [k, v] = [&k, &v].map(|x| append(x, axis, &x.number(0.0)));
             keys += 1;
         }
-        // [N, L, E] or [L, N, E] to [N, heads, L, D].
+        // Reshapes [N, L, E] or [L, N, E] to [N, heads, L, D].
         let split = |x: &Tensor, length: usize| {
             if axis == 1 || !batched {
                 x.reshape([n, length, h, d]).permute(&[0, 2, 1, 3])
@@ -207,7 +212,8 @@ impl MultiheadAttention {
         (y, weights)
     }
 
-    /// Projects queries, keys and values; one product for arguments that are the same tensor.
+    /// Projects queries, keys and values. If keys and values, or all three, are the same tensor, one matrix
+    /// product projects them.
     fn project(&self, [q, k, v]: [&Tensor; 3]) -> [Tensor; 3] {
         let (graph, e) = (q.graph(), self.embed_dim);
         let bias = self.in_bias.as_ref().map(|bias| graph.variable(bias));
@@ -236,7 +242,8 @@ impl MultiheadAttention {
         }
     }
 
-    /// Returns the masks of a call, which broadcast to `[N, heads, L, keys]`. Added keys are never masked.
+    /// Returns the masks in `call`, in shapes that broadcast to `[N, heads, L, keys]`. Keys that were appended
+    /// because of `add_bias_kv` or `add_zero_attn` are never masked.
     fn scores(&self, x: &Tensor, call: &MultiheadAttentionCall<'_>, sizes: &Sizes, keys: usize) -> ScoreMasks {
         let Sizes { n, l, s } = *sizes;
         let mut scores = ScoreMasks::default();
@@ -257,7 +264,7 @@ impl MultiheadAttention {
     }
 }
 
-/// Batch size, number of queries and number of keys.
+/// Batch size `n`, number of queries `l` and number of keys `s`.
 struct Sizes {
     n: usize,
     l: usize,
@@ -298,7 +305,7 @@ impl MultiheadAttention {
                     .fix("give all three a batch axis, or none"));
             }
         }
-        // Batch size and length of a sequence.
+        // Returns the batch size and the sequence length.
         let of = |x: &Tensor| match (x.shape().dims(), batch_first) {
             ([length, _], _) => [1, *length],
             ([n, length, _], true) | ([length, n, _], false) => [*n, *length],
@@ -346,7 +353,7 @@ fn weight(params: &Params, name: &str, shape: [usize; 2]) -> Variable {
     params.variable(name, shape, Kind::Parameter, init::xavier_uniform(columns, rows, 1.0))
 }
 
-/// Appends one element along `axis`: `row` `[1, 1, E]`, or a scalar.
+/// Appends `row`, of shape `[1, 1, E]` or a scalar, to each sequence of `x` along `axis`.
 fn append(x: &Tensor, axis: usize, row: &Tensor) -> Tensor {
     let shape = x.shape().with(axis, 1);
     let row = if row.shape().rank() > shape.rank() { row.squeeze(0) } else { row.clone() };

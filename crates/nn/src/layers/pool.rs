@@ -1,4 +1,4 @@
-//! Pooling layers. The options of the pooling ops are modules.
+//! Pooling layers. `MaxPool` and `AvgPool`, the options of the pooling ops, implement [`Module`](crate::Module).
 
 use wgrad_core::ops::{AvgPool, MaxPool, OutputSizes};
 
@@ -49,23 +49,25 @@ pub type AdaptiveMaxPool1d = AdaptiveMaxPool<1>;
 /// [`Tensor::adaptive_max_pool2d`](wgrad_core::Tensor::adaptive_max_pool2d).
 pub type AdaptiveMaxPool2d = AdaptiveMaxPool<2>;
 
-/// Average pooling to a given size over `D` axes: [`AdaptiveAvgPool1d`] or [`AdaptiveAvgPool2d`].
+/// Average pooling of `D` spatial axes to a given size: [`AdaptiveAvgPool1d`] or [`AdaptiveAvgPool2d`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdaptiveAvgPool<const D: usize>(OutputSizes<D>);
 
 impl<const D: usize> AdaptiveAvgPool<D> {
-    /// Creates a layer with the given output size: one number, one per axis, or `None` for the size of the input.
+    /// Creates a layer with the given output size: one number for all axes, or one per axis, where `None` keeps
+    /// the axis's input size.
     pub fn new(output_size: impl Into<OutputSizes<D>>) -> Self {
         Self(output_size.into())
     }
 }
 
-/// Max pooling to a given size over `D` axes: [`AdaptiveMaxPool1d`] or [`AdaptiveMaxPool2d`].
+/// Max pooling of `D` spatial axes to a given size: [`AdaptiveMaxPool1d`] or [`AdaptiveMaxPool2d`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdaptiveMaxPool<const D: usize>(OutputSizes<D>);
 
 impl<const D: usize> AdaptiveMaxPool<D> {
-    /// Creates a layer with the given output size: one number, one per axis, or `None` for the size of the input.
+    /// Creates a layer with the given output size: one number for all axes, or one per axis, where `None` keeps
+    /// the axis's input size.
     pub fn new(output_size: impl Into<OutputSizes<D>>) -> Self {
         Self(output_size.into())
     }

@@ -1,4 +1,4 @@
-//! Recurrent layers: the parts that LSTM, GRU and RNN have in common.
+//! Recurrent layers: the code that LSTM, GRU and RNN have in common.
 //!
 //! A layer is unrolled over time: the graph has nodes for each time step. One matrix product computes the
 //! contributions of the inputs of all steps; each step has one product with the hidden state, followed by pointwise
@@ -34,17 +34,18 @@ options! {
         batch_first: bool = false,
         /// Dropout probability of the outputs of each layer except the last. Default: 0.
         dropout: f64 = 0.0,
-        /// If `true`, each layer also runs over the reversed sequence, and its outputs are concatenated. Default:
-        /// `false`.
+        /// If `true`, each layer also runs over the reversed sequence, and the outputs of both directions are
+        /// concatenated. Default: `false`.
         bidirectional: bool = false,
-        /// Size of the projected hidden state, for an [`Lstm`](super::Lstm) only; 0 for no projection. Default: 0.
+        /// Size to which an [`Lstm`](super::Lstm) projects its hidden state; 0 for no projection. Other layers
+        /// must not set this. Default: 0.
         proj_size: usize = 0,
-        /// Activation, for an [`Rnn`](super::Rnn) only. Default: [`Nonlinearity::Tanh`].
+        /// Activation of an [`Rnn`](super::Rnn); other layers must not set this. Default: [`Nonlinearity::Tanh`].
         nonlinearity: Nonlinearity = Nonlinearity::Tanh,
     }
 }
 
-/// Variables of one layer in one direction, or of a cell.
+/// Variables of a cell, or of one layer in one direction.
 #[derive(Clone, Debug)]
 pub(super) struct Weights {
     ih: Variable,
@@ -54,7 +55,8 @@ pub(super) struct Weights {
 }
 
 impl Weights {
-    /// Declares `weight_ih`, `weight_hh`, the biases and `weight_hr` with a suffix, uniform in ±`1/√hidden`.
+    /// Declares `weight_ih`, `weight_hh`, the biases and `weight_hr`, with `suffix` appended to the names,
+    /// initially uniform in ±`1/√hidden`.
     #[track_caller]
     pub fn declare(params: &Params, suffix: &str, gates: usize, sizes: [usize; 3], bias: bool) -> Self {
         let [inputs, hidden, projected] = sizes;
@@ -80,34 +82,36 @@ impl Weights {
 
 /// Kind of recurrent layer: LSTM, GRU or RNN.
 pub trait RecurrentKind {
-    /// Name of the layer in errors.
+    /// Name of the layer in error messages.
     const NAME: &'static str;
-    /// Name of the cell in errors.
+    /// Name of the cell in error messages.
     const CELL: &'static str;
-    /// Number of gates: rows of a weight per hidden unit.
+    /// Number of gates: a weight has this many rows per hidden unit.
     const GATES: usize;
-    /// Number of gates whose `bias_hh` is added to `bias_ih`; those of the others are [`TimeStep::separate_bias`].
+    /// Number of gates whose `bias_hh` is added to `bias_ih` in advance. The `bias_hh` of the other gates is in
+    /// [`TimeStep::separate_bias`].
     const SUMMED_BIASES: usize;
-    /// Number of states: the hidden state, and the cell state of an LSTM.
+    /// Number of states: 2 (hidden and cell state) for an LSTM, otherwise 1 (hidden state).
     const STATES: usize;
 
     /// `true` if the nonlinearity is an option.
     const NONLINEAR: bool;
 
-    /// Returns the next states. `h` and `c` are `[N, hidden]`; without a cell state, `c` is `h`.
+    /// Returns the states after one time step from the hidden state `h` and the cell state `c`, both `[N,
+    /// hidden]`. For kinds without a cell state, `c` is the same tensor as `h`.
     fn step(step: &TimeStep, h: &Tensor, c: &Tensor) -> [Tensor; 2];
 }
 
 /// A [`RecurrentKind`] without a cell state: GRU or RNN.
 pub trait SingleState: RecurrentKind {}
 
-/// One time step of one layer in one direction.
+/// Tensors from which [`RecurrentKind::step`] computes one time step of one layer in one direction.
 pub struct TimeStep {
-    /// Contribution of the step's input, with the summed biases, `[N, gates·hidden]`.
+    /// Product of the step's input and `weight_ih`, plus the summed biases, `[N, gates·hidden]`.
     pub x: Tensor,
-    /// Tensor of `weight_hh`.
+    /// The weight `weight_hh`.
     pub hh: Tensor,
-    /// Remaining part of `bias_hh`, `[(gates − summed)·hidden]`.
+    /// Part of `bias_hh` that is not included in `x`, `[(gates − SUMMED_BIASES)·hidden]`.
     pub separate_bias: Option<Tensor>,
     /// Activation of an RNN.
     pub nonlinearity: Nonlinearity,
@@ -115,19 +119,19 @@ pub struct TimeStep {
 }
 
 impl TimeStep {
-    /// Returns the projection of the hidden state, or the state if there is no projection.
+    /// Returns the projected hidden state, or `h` itself if there is no projection.
     pub fn project(&self, h: Tensor) -> Tensor {
         if let Some(hr) = &self.hr { h.linear(hr, None) } else { h }
     }
 
-    /// Returns part `i` of `of` equal parts of the last axis.
+    /// Divides the last axis of `x` into `of` equal parts and returns part `i`.
     pub fn part(x: &Tensor, i: usize, of: usize) -> Tensor {
         let size = x.shape().dims().last().map_or(0, |all| all / of);
         x.slice(-1, i * size..(i + 1) * size)
     }
 }
 
-/// Weights of one direction as tensors of a graph.
+/// Weights of one layer in one direction, as tensors of a graph.
 pub(super) struct Direction {
     ih: Tensor,
     bias: Option<Tensor>,
@@ -155,13 +159,13 @@ impl Direction {
         Self { ih, bias, step: TimeStep { x: x.clone(), hh, separate_bias, nonlinearity, hr } }
     }
 
-    /// Returns the contributions of inputs `[…, inputs]`.
+    /// Returns the product of the inputs `x`, `[…, inputs]`, and `weight_ih`, plus the summed biases.
     pub fn inputs(&self, x: &Tensor) -> Tensor {
         x.linear(&self.ih, self.bias.as_ref())
     }
 }
 
-/// Returns an error if the nonlinearity is set for another kind than an RNN.
+/// Returns an error if the nonlinearity is set for a layer that is not an RNN.
 pub(super) fn invalid_nonlinearity<R: RecurrentKind>(nonlinearity: Nonlinearity) -> Option<InvalidArgument> {
     (!R::NONLINEAR && nonlinearity != Nonlinearity::default()).then(|| {
         InvalidArgument::new(format!("the nonlinearity {nonlinearity:?} is only for an RNN"))
@@ -177,12 +181,12 @@ pub struct Recurrent<R> {
     inputs: usize,
     hidden: usize,
     options: RecurrentOptions,
-    /// Weights by layer; the directions of a layer are adjacent.
+    /// Weights of each layer; in a bidirectional layer, the forward direction is followed by the reverse one.
     weights: Vec<Weights>,
     dropouts: Vec<Dropout>,
 }
 
-/// Outputs of all time steps, and the last states, [`RecurrentKind::STATES`] of them.
+/// Outputs of all time steps, and the states after the last one; there are [`RecurrentKind::STATES`] states.
 type Outputs = (Tensor, Vec<Tensor>);
 
 impl<R: RecurrentKind> Recurrent<R> {
@@ -217,7 +221,7 @@ impl<R: RecurrentKind> Recurrent<R> {
         1 + usize::from(self.options.bidirectional)
     }
 
-    /// Returns the sizes of the hidden state, which may be projected, and of the cell state.
+    /// Returns the size of the hidden state, after projection if there is one, and the size of the cell state.
     fn state_sizes(&self) -> [usize; 2] {
         [if self.options.proj_size > 0 { self.options.proj_size } else { self.hidden }, self.hidden]
     }
@@ -268,7 +272,8 @@ impl<R: RecurrentKind> Recurrent<R> {
         None
     }
 
-    /// Runs the sequences `x` from the initial states `first`, or from zeros.
+    /// Runs the layers over the sequences `x`, from the initial states `first`, or from zeros if `first` is
+    /// `None`.
     #[track_caller]
     pub(super) fn run(&self, x: &Tensor, first: Option<&[&Tensor]>) -> Outputs {
         let caller = std::panic::Location::caller();
@@ -281,7 +286,7 @@ impl<R: RecurrentKind> Recurrent<R> {
             return (invalid.clone(), vec![invalid; R::STATES]);
         }
         let batched = x.shape().rank() == 3;
-        // [L, N, inputs] in all cases.
+        // From here on, sequences are [L, N, inputs].
         let mut y = match (batched, self.options.batch_first) {
             (false, _) => x.unsqueeze(1),
             (true, true) => x.transpose(0, 1),
@@ -313,8 +318,8 @@ impl<R: RecurrentKind> Recurrent<R> {
         (y, last.collect())
     }
 
-    /// Runs one layer in one direction over `x` `[L, N, inputs]`. Returns the outputs `[L, N, size]` and the last
-    /// states `[N, size]`.
+    /// Runs the weights at index `at`, one layer in one direction, over `x` `[L, N, inputs]`. Returns the outputs
+    /// `[L, N, size]` and the last states `[N, size]`.
     fn run_direction(&self, x: &Tensor, at: usize, reverse: bool, first: &[&Tensor], batched: bool) -> Outputs {
         let (length, n) = (x.shape().dims()[0], x.shape().dims()[1]);
         let state = |i: usize| {
@@ -346,7 +351,8 @@ impl<R: RecurrentKind> Recurrent<R> {
 }
 
 impl<R: SingleState> Recurrent<R> {
-    /// Returns the outputs of all time steps and the last hidden states. The initial states are `first`, or zeros.
+    /// Returns the outputs of all time steps and the last hidden states. The initial hidden states are `first`, or
+    /// zeros if `first` is `None`.
     #[track_caller]
     pub fn forward(&self, x: &Tensor, first: Option<&Tensor>) -> (Tensor, Tensor) {
         let (y, last) = self.run(x, first.as_ref().map(std::slice::from_ref));

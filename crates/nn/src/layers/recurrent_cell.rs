@@ -12,13 +12,14 @@ options! {
     pub struct RecurrentCellOptions {
         /// If `false`, the cell has no biases. Default: `true`.
         bias: bool = true,
-        /// Activation, for an [`RnnCell`](super::RnnCell) only. Default: [`Nonlinearity::Tanh`].
+        /// Activation of an [`RnnCell`](super::RnnCell); other cells must not set this. Default:
+        /// [`Nonlinearity::Tanh`].
         nonlinearity: Nonlinearity = Nonlinearity::Tanh,
     }
 }
 
-/// One time step of a recurrent layer: [`LstmCell`](super::LstmCell), [`GruCell`](super::GruCell) or
-/// [`RnnCell`](super::RnnCell).
+/// A cell that computes one time step of a recurrent layer: [`LstmCell`](super::LstmCell),
+/// [`GruCell`](super::GruCell) or [`RnnCell`](super::RnnCell).
 #[derive(Clone, Debug)]
 pub struct RecurrentCell<R> {
     kind: PhantomData<R>,
@@ -44,7 +45,8 @@ impl<R: RecurrentKind> RecurrentCell<R> {
         Self { kind: PhantomData, scope, options, inputs: input_size, hidden: hidden_size, weights }
     }
 
-    /// Returns the next states for `x` `[N, inputs]` or `[inputs]`, from the states `first` or from zeros.
+    /// Returns the states after one time step with the input `x`, `[N, inputs]` or `[inputs]`, from the states
+    /// `first`, or from zeros if `first` is `None`.
     #[track_caller]
     pub(super) fn run(&self, x: &Tensor, first: Option<&[&Tensor]>) -> [Tensor; 2] {
         let caller = std::panic::Location::caller();
@@ -92,7 +94,7 @@ impl<R: RecurrentKind> RecurrentCell<R> {
 }
 
 impl<R: SingleState> RecurrentCell<R> {
-    /// Returns the next state, from `state` or from zeros.
+    /// Returns the hidden state after one time step from `state`, or from zeros if `state` is `None`.
     #[track_caller]
     pub fn forward(&self, x: &Tensor, state: Option<&Tensor>) -> Tensor {
         let [h, _] = self.run(x, state.as_ref().map(std::slice::from_ref));

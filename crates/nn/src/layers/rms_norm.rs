@@ -4,7 +4,7 @@ use wgrad_core::{Params, Shape};
 
 use super::affine::Affine;
 
-/// Machine epsilon of `f32`: PyTorch's default of an [`RmsNorm`]'s eps.
+/// Machine epsilon of `f32`, which is the default `eps` of an [`RmsNorm`], as in PyTorch.
 const MACHINE_EPSILON: f64 = 1.192_092_895_507_812_5e-7;
 
 options! {
@@ -20,10 +20,10 @@ options! {
 
 /// RMS norm: `y = x / √(mean(x²) + eps) · weight`, with the mean over the last axes; PyTorch's `RMSNorm`.
 ///
-/// Shapes: `[…, normalized_shape…]`; the result has the same shape. Other sizes of the last axes are errors of the
-/// graph.
+/// Shapes: the last axes of the input must have the sizes `normalized_shape`, otherwise the layer records an error
+/// in the graph, which `compile` reports. The output has the shape of the input.
 ///
-/// Variable: `weight`, initially 1, of the shape `normalized_shape`.
+/// Variable: `weight` (initially 1), of shape `normalized_shape`.
 ///
 /// Zhang, Sennrich: "Root mean square layer normalization", 2019.
 ///

@@ -1,11 +1,11 @@
-//! The RNN layer and cell.
+//! The simple recurrent network (RNN): a layer and a cell for one time step.
 
 use wgrad_core::Tensor;
 
 use super::recurrent::{Nonlinearity, Recurrent, RecurrentKind, SingleState, TimeStep};
 use super::recurrent_cell::RecurrentCell;
 
-/// The RNN's [`RecurrentKind`].
+/// Marker type that selects the RNN as the [`RecurrentKind`].
 #[derive(Clone, Copy, Debug)]
 pub struct RnnKind;
 
@@ -29,7 +29,8 @@ impl RecurrentKind for RnnKind {
 
 impl SingleState for RnnKind {}
 
-/// Stacked RNN layers: `h' = tanh(W x + b + U h + d)`, or with ReLU in place of tanh; PyTorch's `RNN`.
+/// Stacked simple recurrent (RNN) layers: `h' = tanh(W x + b + U h + d)`, or with ReLU instead of tanh; PyTorch's
+/// `RNN`.
 ///
 /// Shapes, options (except `proj_size`), initial values and variable names are those of [`Lstm`](super::Lstm);
 /// weights are `[hidden, …]`.
@@ -44,5 +45,6 @@ impl SingleState for RnnKind {}
 /// ```
 pub type Rnn = Recurrent<RnnKind>;
 
-/// One time step of an [`Rnn`]; PyTorch's `RNNCell`. Shapes and variables are those of [`LstmCell`](super::LstmCell).
+/// A cell that computes one time step of an [`Rnn`]; PyTorch's `RNNCell`. Shapes and variables are those of
+/// [`LstmCell`](super::LstmCell).
 pub type RnnCell = RecurrentCell<RnnKind>;

@@ -1,15 +1,16 @@
-//! Scaled dot-product attention: means of values, weighted by a function of queries and keys.
+//! Scaled dot-product attention: for each query, the mean of the values, weighted with the softmax of the products
+//! of the query and the keys.
 
 use wgrad_core::{Array, DType, InvalidArgument, Shape, Tensor};
 
 use super::Dropout;
 use crate::Module;
 
-/// Score of a masked key: finite, because WGSL has no infinities, and so low that its exponential is 0 unless all
-/// keys are masked.
+/// Score of a masked key. It is finite, because WGSL has no infinities, but so low that the softmax weight of the
+/// key is 0 unless all keys are masked.
 const MASKED: f64 = -1e30;
 
-/// Result for a query whose keys are all masked.
+/// Attention weights of a query whose keys are all masked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Empty {
     /// Zeros, as in `scaled_dot_product_attention`.
@@ -18,43 +19,44 @@ pub(super) enum Empty {
     Nan,
 }
 
-/// Masks for the scores of queries and keys. Their tensors broadcast to the scores.
+/// Masks for the scores of queries and keys. The shape of each mask broadcasts to the shape of the scores.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ScoreMasks {
-    /// Masks of type `u32`; nonzero excludes the key.
+    /// Masks of type `u32`: a nonzero number excludes the key.
     pub blocked: Vec<Tensor>,
-    /// Numbers that are added to the scores; −∞ excludes the key.
+    /// Masks of floats, which are added to the scores: −∞ excludes the key.
     pub added: Vec<Tensor>,
 }
 
 impl ScoreMasks {
-    /// Adds a mask, by its type.
+    /// Adds a mask to `blocked` if its type is `u32`, otherwise to `added`.
     pub fn mask(&mut self, mask: Tensor) {
         if mask.dtype() == DType::U32 { self.blocked.push(mask) } else { self.added.push(mask) }
     }
 
-    /// Adds the mask that excludes keys after `i` for query `i`.
+    /// Adds the causal mask, which excludes all keys after key `i` for query `i`.
     pub fn causal(&mut self, x: &Tensor, queries: usize, keys: usize) {
-        // Indices along the column [queries, 1] and along the row [1, keys].
+        // `row` contains the index of each query, [queries, 1]; `column` the index of each key, [1, keys].
         let [row, column] = [[queries, 1], [1, keys]].map(|shape| x.graph().iota(shape).to_f32());
         self.blocked.push(column.gt(&row));
     }
 
-    /// Returns the softmax over the last axis of the masked scores.
+    /// Applies the masks to `scores` and returns the softmax over the last axis.
     pub fn softmax(self, scores: &Tensor, empty: Empty) -> Tensor {
         let (mut scores, mut blocked) = (scores.clone(), self.blocked);
         for added in self.added {
-            // Halved, because WGSL has no literal between the lowest finite number and −∞ to compare with.
+            // Finds −∞. The numbers are halved, because WGSL has no literal between the lowest finite number and
+            // −∞ to compare with.
             blocked.push((&added * 0.5).lt(-1.75e38));
             scores = scores + added;
         }
         let Some(blocked) = blocked.into_iter().reduce(|a, b| a.logical_or(&b)) else { return scores.softmax(-1) };
         let weights = blocked.where_cond(MASKED, &scores).softmax(-1);
-        // A masked key has a positive weight only if all keys are masked.
+        // If a masked key has a positive weight here, all keys of the query are masked.
         let zero = scores.number(0.0);
         let masked = match empty {
             Empty::Zeros => zero,
-            // NaN is an input: WGSL rejects constant expressions that result in NaN.
+            // NaN is passed as an array, because WGSL rejects constant expressions that result in NaN.
             Empty::Nan => {
                 let nan = scores.graph().array(Array::scalar(f32::NAN));
                 weights.gt(&zero).where_cond(&nan, &zero)
@@ -64,7 +66,8 @@ impl ScoreMasks {
     }
 }
 
-/// Returns `softmax(scale · q kᵀ, masked) · v` and the attention weights.
+/// Returns the attention result, which is the attention weights times `v`, and the attention weights, which are
+/// the softmax of the masked scores `scale · q kᵀ` after dropout.
 pub(super) fn attend(
     [q, k, v]: [&Tensor; 3],
     scores: ScoreMasks,
@@ -78,22 +81,22 @@ pub(super) fn attend(
 }
 
 options! {
-    /// Options of a call of [`scaled_dot_product_attention`].
+    /// Optional arguments of [`scaled_dot_product_attention`].
     #[derive(Clone, Copy, Debug)]
     pub struct AttentionCall<'a> {
-        /// Mask that broadcasts to the scores `[…, L, S]`: a nonzero `u32` includes the key; floats are added to the
-        /// scores. (The masks of [`MultiheadAttention`](super::MultiheadAttention) have the opposite meaning: nonzero
-        /// excludes. Both are as in PyTorch.) Default: none.
+        /// Mask that broadcasts to the scores `[…, L, S]`. In a `u32` mask, a nonzero number *includes* the key,
+        /// whereas in the masks of [`MultiheadAttention`](super::MultiheadAttention) it excludes the key; PyTorch
+        /// has the same difference. A float mask is added to the scores. Default: none.
         attn_mask: Option<&'a Tensor> as Option<&'a Tensor> = None,
-        /// Dropout of the attention weights. Default: none.
+        /// Dropout layer that is applied to the attention weights. Default: none.
         dropout: Option<&'a Dropout> as Option<&'a Dropout> = None,
-        /// If `true`, query `i` attends only to keys up to `i`. Default: `false`.
+        /// If `true`, query `i` attends only to keys `0` to `i`. Default: `false`.
         is_causal: bool = false,
-        /// Factor of the scores. Default: `1/√E`.
+        /// Factor by which the scores are multiplied. Default: `1/√E`.
         scale: Option<f64> as Option<f64> = None,
-        /// If `true`, groups of query heads share one head of keys and values (grouped-query attention). Heads are
-        /// the axis before the last two; the number of heads of `k` and `v` must divide that of `q`. Default:
-        /// `false`.
+        /// If `true`, each head of keys and values is shared by a group of query heads (grouped-query attention).
+        /// The heads are along the third axis from the end; the number of heads of `k` and `v` must divide the
+        /// number of heads of `q`. Default: `false`.
         enable_gqa: bool = false,
     }
 }
@@ -101,12 +104,12 @@ options! {
 /// Computes `y = softmax(scale · q kᵀ + mask) v`; PyTorch's `torch.nn.functional.scaled_dot_product_attention`.
 ///
 /// Shapes: `q` `[…, L, E]`, `k` `[…, S, E]`, `v` `[…, S, Ev]` and `y` `[…, L, Ev]`; leading axes broadcast. Masked
-/// keys have weight 0. For a query whose keys are all masked the result is 0, as in PyTorch, without gradients of `q`
-/// and `k`. With `is_causal` and a mask both apply; PyTorch raises an error.
+/// keys have weight 0. For a query whose keys are all masked, the result is 0, as in PyTorch, and the gradients of
+/// `q` and `k` are 0. If `is_causal` is combined with a mask, both apply; PyTorch raises an error.
 ///
-/// The scores are stored in memory: `L·S` numbers per head.
+/// The scores of all pairs of a query and a key are stored in memory: `L·S` numbers per head.
 ///
-/// Invalid shapes and types are errors of the graph.
+/// For invalid shapes and types, the function records an error in the graph, which `compile` reports.
 ///
 /// ```
 /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -152,8 +155,8 @@ pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor, call: At
     attend([q, k, v], scores, scale, call.dropout, Empty::Zeros).0
 }
 
-/// Repeats each head of keys or values for the query heads that share it. Returns `x` unchanged if its heads do not
-/// divide those of `q`; the check of the leading axes then reports the error.
+/// Repeats each head of the keys or values `x` for the query heads that share it. If the number of heads of `x`
+/// does not divide that of `q`, returns `x` unchanged, and the later check of the leading axes reports the error.
 fn repeat_heads(x: &Tensor, q: &Tensor) -> Tensor {
     let (shape, queries) = (x.shape(), q.shape());
     let rank = shape.rank();

@@ -1,4 +1,5 @@
-//! Tests of layers on the CPU backend: names, options and errors. `tests/golden.rs` compares values with PyTorch's.
+//! Tests of layers on the CPU backend: variable names, options and errors. `tests/golden.rs` compares values with
+//! PyTorch's.
 
 use wgrad_core::{Array, CpuBackend, DType, Error, Graph, Kind, Mode, Params, Session, Tensor, vjp};
 
@@ -69,7 +70,7 @@ fn convolutions_have_the_shapes_and_bounds_of_pytorch() {
     assert_eq!(conv.weight().shape().dims(), [400, 2, 2, 4]);
     assert_eq!((up.weight().shape().dims(), up.bias().unwrap().shape().dims()), (&[400, 4, 4][..], &[8][..]));
     assert!(bare.bias().is_none());
-    // 1/√(2·2·4) and 1/√(4·4) are both 1/4.
+    // All three variables are initially uniform in ±1/4, because 1/√(2·2·4) and 1/√(4·4) are both 1/4.
     for variable in [conv.weight(), conv.bias().unwrap(), up.weight()] {
         let largest = variable.value().unwrap().to_f64().iter().fold(0.0f64, |max, x| max.max(x.abs()));
         assert!(largest <= 0.25 && largest > 0.24, "{largest}");
@@ -150,7 +151,7 @@ fn a_norm_called_twice_updates_its_statistics_twice() {
         let batches = params.counters()[0].1.get();
         (value("running_mean"), value("running_var"), batches)
     };
-    // As in PyTorch: mean 0 → 0.2 → 2.18, variance 1 → 1.1 → 20.99.
+    // In PyTorch, the running mean is 0, then 0.2, then 2.18; the running variance is 1, then 1.1, then 20.99.
     let (mean, var, batches) = statistics(Some(0.1), true);
     assert!((mean - 2.18).abs() < 1e-12 && (var - 20.99).abs() < 1e-12 && batches == 2, "{mean} {var} {batches}");
     for momentum in [Some(0.1), None] {
@@ -158,7 +159,7 @@ fn a_norm_called_twice_updates_its_statistics_twice() {
     }
 }
 
-/// Returns outputs and gradients of a dropout on ones in each of `runs` runs.
+/// Runs a dropout on an input of ones `runs` times; returns the output and the gradient of each run.
 fn drop(params: &Params, dropout: &Dropout, n: usize, runs: usize) -> Vec<(Vec<f64>, Vec<f64>)> {
     let graph = Graph::new(Mode::Train);
     let x = graph.input("x", [n], DType::F32);
@@ -183,7 +184,7 @@ fn dropout_masks_match_in_backward_and_change_per_run() {
         assert_eq!(y, dx);
         assert!(y.iter().all(|&y| y == 0.0 || (y - 1.0 / 0.75).abs() < 1e-15));
         let mean = y.iter().sum::<f64>() / 4000.0;
-        // Four standard deviations of the mean.
+        // The tolerance is four standard deviations of the mean.
         assert!((mean - 1.0).abs() < 4.0 * (0.25f64 / 0.75 / 4000.0).sqrt(), "{mean}");
     }
     assert_ne!(runs[0].0, runs[1].0);
@@ -264,7 +265,7 @@ fn a_batch_norm_can_be_frozen_and_unfrozen() {
     let frozen = run(Mode::Train);
     assert_eq!(frozen, run(Mode::Evaluate));
     assert_eq!(frozen.2, [0.0, 0.0]);
-    // The gradient flows through a frozen norm as through any affine function.
+    // A frozen norm is an affine function, so the gradient is multiplied by its scale.
     let scale = 1.0 / 1.00001f64.sqrt();
     assert!((frozen.1[0] - scale).abs() < 1e-15 && frozen.1[1..] == [0.0; 3], "{:?}", frozen.1);
     assert_eq!(params.counter("bn.num_batches_tracked").get(), 0);

@@ -16,9 +16,9 @@ pub enum TransformerActivation {
     /// `max(x, 0)`.
     #[default]
     Relu,
-    /// `x·Φ(x)`.
+    /// `x·Φ(x)`, with the normal distribution function Φ.
     Gelu,
-    /// Any other function: `TransformerActivation::Other(Tensor::silu)`.
+    /// Any other function, as in `TransformerActivation::Other(Tensor::silu)`.
     Other(fn(&Tensor) -> Tensor),
 }
 
@@ -37,18 +37,18 @@ options! {
     /// Options of a [`TransformerEncoderLayer`].
     #[derive(Clone, Copy, Debug)]
     pub struct TransformerEncoderLayerOptions {
-        /// Features between the two linear layers. Default: 2048.
+        /// Number of features between the two linear layers. Default: 2048.
         dim_feedforward: usize = 2048,
-        /// Dropout probability of all four dropouts. Default: 0.1.
+        /// Probability of all four dropouts, including that of the attention weights. Default: 0.1.
         dropout: f64 = 0.1,
         /// Activation between the two linear layers. Default: [`TransformerActivation::Relu`].
         activation: TransformerActivation = TransformerActivation::Relu,
-        /// Number added to the variance in the norms. Default: 1e−5.
+        /// Number added to the variance in the layer norms. Default: 1e−5.
         layer_norm_eps: f64 = 1e-5,
         /// If `true`, sequences are `[N, L, E]` instead of `[L, N, E]`. Default: `false`.
         batch_first: bool = false,
-        /// If `true`, norms are before attention and linear layers instead of after the residual sums. Default:
-        /// `false`.
+        /// If `true`, the layer norms come before the attention and the linear layers instead of after the
+        /// residual sums. Default: `false`.
         norm_first: bool = false,
         /// If `false`, linear layers, attention and norms have no biases. Default: `true`.
         bias: bool = true,
@@ -56,15 +56,15 @@ options! {
 }
 
 options! {
-    /// Masks of a transformer encoder; those of [`MultiheadAttentionCall`] under PyTorch's names.
+    /// Masks for the attention of a transformer encoder, with PyTorch's names.
     #[derive(Clone, Copy, Debug)]
     pub struct EncoderMasks<'a> {
-        /// Mask of pairs of positions, `[L, L]` or `[N·heads, L, L]`: a nonzero `u32` excludes the pair. Default:
-        /// none.
+        /// Mask of pairs of positions, `[L, L]` or `[N·heads, L, L]`; see [`MultiheadAttentionCall::attn_mask`].
+        /// Default: none.
         src_mask: Option<&'a Tensor> as Option<&'a Tensor> = None,
-        /// Mask of positions, `[N, L]`: a nonzero `u32` excludes the position. Default: none.
+        /// Mask of positions, `[N, L]`; see [`MultiheadAttentionCall::key_padding_mask`]. Default: none.
         src_key_padding_mask: Option<&'a Tensor> as Option<&'a Tensor> = None,
-        /// If `true`, position `i` attends only to positions up to `i`. Default: `false`.
+        /// If `true`, position `i` attends only to positions `0` to `i`. Default: `false`.
         is_causal: bool = false,
     }
 }
@@ -78,11 +78,12 @@ options! {
 /// feed(x) = drop(linear2(drop(activation(linear1(x)))))
 /// ```
 ///
-/// Shapes: `[L, N, E]`, `[N, L, E]` with `batch_first`, or `[L, E]` for one sequence; the result has the same shape.
-/// For a position whose keys are all masked, the attention result is `out_proj.bias`, as in PyTorch, except on the
-/// fast path of its evaluation.
+/// Shapes: the input is `[L, N, E]`, `[N, L, E]` with `batch_first`, or `[L, E]` for one sequence; the output has
+/// the same shape. For a position whose keys are all masked, the attention result is `out_proj.bias`, as in
+/// PyTorch (except on PyTorch's fast path for evaluation).
 ///
-/// Variables, as in PyTorch: those of `self_attn` ([`MultiheadAttention`]), `linear1`, `linear2`, `norm1` and `norm2`.
+/// Variables, as in PyTorch: those in the scopes `self_attn` (a [`MultiheadAttention`]), `linear1`, `linear2`,
+/// `norm1` and `norm2`.
 ///
 /// Vaswani et al.: "Attention is all you need", 2017.
 ///
@@ -102,13 +103,13 @@ pub struct TransformerEncoderLayer {
     attention: MultiheadAttention,
     linear: [Linear; 2],
     norm: [LayerNorm; 2],
-    /// Between the linear layers, after attention, after the second linear layer.
+    /// The dropouts between the linear layers, after the attention, and after the second linear layer.
     dropout: [Dropout; 3],
     options: TransformerEncoderLayerOptions,
 }
 
 impl TransformerEncoderLayer {
-    /// Creates a layer of `d_model` features with attention in `nhead` heads.
+    /// Creates a layer for `d_model` features, with `nhead` attention heads.
     #[track_caller]
     pub fn new(params: &Params, d_model: usize, nhead: usize) -> Self {
         Self::with(params, d_model, nhead, TransformerEncoderLayerOptions::new())
@@ -122,7 +123,7 @@ impl TransformerEncoderLayer {
         let attention = MultiheadAttentionOptions::new().dropout(dropout).bias(bias).batch_first(batch_first);
         let linear = LinearOptions::new().bias(bias);
         let norm = LayerNormOptions::new().eps(layer_norm_eps).bias(bias);
-        // PyTorch's order, so that equal seeds draw equal numbers.
+        // The layers are created in PyTorch's order, so that equal seeds draw equal initial values.
         let attention = MultiheadAttention::with(&params.at("self_attn"), d_model, nhead, attention);
         let linear1 = Linear::with(&params.at("linear1"), d_model, dim_feedforward, linear);
         let linear2 = Linear::with(&params.at("linear2"), dim_feedforward, d_model, linear);
@@ -173,18 +174,18 @@ options! {
     /// Options of a [`TransformerEncoder`].
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct TransformerEncoderOptions {
-        /// Options of a final norm over the features of the layers. Default: none.
+        /// Options of a layer norm after the last layer. Default: `None`, no such norm.
         norm: Option<LayerNormOptions> as Option<LayerNormOptions> = None,
     }
 }
 
 /// Stack of [`TransformerEncoderLayer`]s, optionally with a final norm; PyTorch's `TransformerEncoder`.
 ///
-/// Variables, as in PyTorch: those of `layers.0`, `layers.1` and so on, and of `norm`. In PyTorch all layers are
-/// copies of one layer and have equal initial values. Here each layer draws its own, except with
-/// [`Params::torch_seed`], which reproduces PyTorch's copies.
+/// Variables, as in PyTorch: those in the scopes `layers.0`, `layers.1` and so on, and in `norm`. In PyTorch, all
+/// layers are copies of one layer and so have equal initial values. Here each layer draws different initial
+/// values, unless [`Params::torch_seed`] is used, which reproduces PyTorch's copies.
 ///
-/// There are no nested tensors, which do not change results.
+/// PyTorch's option `enable_nested_tensor`, which does not change results, is not supported.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -208,13 +209,13 @@ pub struct TransformerEncoder {
 }
 
 impl TransformerEncoder {
-    /// Creates `num_layers` layers, each by calling `layer` with its scope.
+    /// Creates `num_layers` layers; calls `layer` once for each, with the layer's scope.
     #[track_caller]
     pub fn new(params: &Params, num_layers: usize, layer: impl Fn(&Params) -> TransformerEncoderLayer) -> Self {
         Self::with(params, num_layers, layer, TransformerEncoderOptions::new())
     }
 
-    /// Creates layers with options.
+    /// Creates an encoder with options; see [`Self::new`].
     #[track_caller]
     pub fn with(
         params: &Params,
@@ -230,7 +231,8 @@ impl TransformerEncoder {
         let first = params.variables().split_off(before);
         layers.extend((1..num_layers).map(|i| layer(&at(i))));
         if let Some(drawn) = drawn {
-            // PyTorch copies the first layer without drawing random numbers.
+            // PyTorch copies the first layer without drawing random numbers, so the generator is reset to its
+            // state after that layer.
             params.with_torch_random(|random| *random = drawn);
             let others = params.variables().split_off(before + first.len());
             for (copy, of) in others.iter().zip(first.iter().cycle()) {

@@ -6,19 +6,20 @@ use super::Loss;
 use crate::lints;
 
 options! {
-    /// Binary cross-entropy of probabilities: `−w · ( y·log x + (1−y)·log(1−x) )` for probabilities `x` and targets
-    /// `y` of the same shape; PyTorch's `BCELoss`.
+    /// Binary cross-entropy of probabilities: `−w · ( y·log x + (1−y)·log(1−x) )` for probabilities `x` and
+    /// targets `y` of the same shape, with `w` the `weight`; PyTorch's `BCELoss`.
     ///
-    /// It is for models that end in a sigmoid. [`BceWithLogitsLoss`](super::BceWithLogitsLoss) on logits is more
-    /// accurate for probabilities near 0 and 1, and has `pos_weight`. Logarithms are at least −100 and the
-    /// denominator of the gradient at least 1e−12, so loss and gradient are finite for probabilities of exactly 0 and
-    /// 1: at most 100 and 1e12. Inputs outside [0, 1], such as logits, make loss and gradient NaN; PyTorch raises an
-    /// error. Targets may be any number in [0, 1].
+    /// This loss is for models that end in a sigmoid. [`BceWithLogitsLoss`](super::BceWithLogitsLoss), which takes
+    /// logits, is more accurate for probabilities near 0 and 1, and has the option `pos_weight`. Logarithms are
+    /// clamped to at least −100, and the denominator of the gradient to at least 1e−12. So for probabilities of
+    /// exactly 0 and 1, the loss is at most 100 and the gradient at most 1e12. For inputs outside [0, 1], such as
+    /// logits, loss and gradient are NaN; PyTorch raises an error. Targets may be any number in [0, 1].
     ///
-    /// Defaults: reduction by the mean, no weight. The mean divides by the number of elements, not by the sum of the
-    /// weights.
+    /// Defaults: mean reduction, no weight. The mean is the sum divided by the number of elements, not by the sum
+    /// of the weights.
     ///
-    /// Shapes that differ and targets of `u32` are errors of the graph.
+    /// The loss records an error in the graph, which `compile` reports, if the shapes differ or the targets are
+    /// `u32`.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};

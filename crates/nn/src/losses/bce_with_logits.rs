@@ -9,13 +9,14 @@ options! {
     /// Binary cross-entropy of logits: `w · ( (1−y)·softplus(x) + p·y·softplus(−x) )` for logits `x` and targets `y`
     /// of the same shape; PyTorch's `BCEWithLogitsLoss`.
     ///
-    /// `p` is `pos_weight`; the number of negatives per positive balances the classes. Targets may be any number in
-    /// [0, 1].
+    /// `w` is `weight` and `p` is `pos_weight`. To balance the classes, set `pos_weight` to the ratio of negative
+    /// to positive targets. Targets may be any number in [0, 1].
     ///
-    /// Defaults: reduction by the mean, no weight, no `pos_weight`. The mean divides by the number of elements, not
-    /// by the sum of the weights.
+    /// Defaults: mean reduction, no weight, no `pos_weight`. The mean is the sum divided by the number of
+    /// elements, not by the sum of the weights.
     ///
-    /// Shapes that differ and targets of `u32` are errors of the graph.
+    /// The loss records an error in the graph, which `compile` reports, if the shapes differ or the targets are
+    /// `u32`.
     ///
     /// ```
     /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -33,7 +34,8 @@ options! {
     /// ```
     #[derive(Clone, Debug, PartialEq)]
     pub struct BceWithLogitsLoss: common[reduction, weight] {
-        /// Factor of the loss of positive targets, which broadcasts to the logits. Default: none.
+        /// Factor by which the loss of positive targets is multiplied; its shape broadcasts to the shape of the
+        /// logits. Default: none.
         pos_weight: Option<Weights> as Weights = None,
     }
 }

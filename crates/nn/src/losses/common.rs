@@ -2,12 +2,13 @@
 
 use wgrad_core::{Array, Graph, InvalidArgument, Tensor};
 
-/// Types, defaults and setters of options that several losses share, for `options!`.
+/// Expands to the type, the default or the setter of an option that several losses share; used by the macro
+/// `options!`.
 macro_rules! common {
     (type reduction) => { $crate::losses::Reduction };
     (default reduction) => { $crate::losses::Reduction::Mean };
     (setter reduction) => {
-        /// Reduction of the losses of elements, rows or pairs. Default: their mean.
+        /// Reduction of the losses of all elements, rows or pairs to the result. Default: their mean.
         pub fn reduction(mut self, reduction: $crate::losses::Reduction) -> Self {
             self.reduction = reduction;
             self
@@ -16,7 +17,8 @@ macro_rules! common {
     (type weight) => { Option<$crate::losses::Weights> };
     (default weight) => { None };
     (setter weight) => {
-        /// Weights by which the losses are multiplied; they broadcast to the losses. Default: none.
+        /// Weights by which the losses are multiplied. Their shape broadcasts to the shape of the losses. Default:
+        /// none.
         pub fn weight(mut self, weight: impl Into<$crate::losses::Weights>) -> Self {
             self.weight = Some(weight.into());
             self
@@ -34,8 +36,8 @@ macro_rules! common {
     (type ignore_index) => { Option<u32> };
     (default ignore_index) => { Some($crate::losses::IGNORE) };
     (setter ignore_index) => {
-        /// Class index whose rows have no loss and no gradient, or `None` for no such index. Default:
-        /// [`IGNORE`](crate::losses::IGNORE).
+        /// Class index that marks rows to ignore: such rows have no loss and no gradient. With `None`, no row is
+        /// ignored. Default: [`IGNORE`](crate::losses::IGNORE).
         pub fn ignore_index(mut self, index: impl Into<Option<u32>>) -> Self {
             self.ignore_index = index.into();
             self
@@ -44,7 +46,8 @@ macro_rules! common {
     (type gamma) => { f64 };
     (default gamma) => { 2.0 };
     (setter gamma) => {
-        /// Exponent by which the loss of well classified examples decreases; 0 is plain cross-entropy. Default: 2.
+        /// Focusing exponent: the higher, the less well-classified examples count. 0 is plain cross-entropy.
+        /// Default: 2.
         pub fn gamma(mut self, gamma: f64) -> Self {
             self.gamma = gamma;
             self
@@ -52,10 +55,10 @@ macro_rules! common {
     };
 }
 
-/// Reduction of the losses of elements to the result; PyTorch's `reduction`.
+/// Reduction of the losses of all elements, rows or pairs to the result; PyTorch's `reduction`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Reduction {
-    /// No reduction: a loss per element, row or pair.
+    /// No reduction: the result has one loss per element, row or pair.
     None,
     /// The mean of the losses.
     #[default]
@@ -74,9 +77,9 @@ impl Reduction {
         }
     }
 
-    /// Reduces terms whose sums over the last axis are the losses of the rows.
+    /// Reduces `terms`, whose sum over the last axis is the loss of each row.
     ///
-    /// The sum over rows and the sum over terms are one reduction.
+    /// The sum over the rows and the sum over the terms of a row are computed in one reduction.
     #[track_caller]
     pub(super) fn rows(self, terms: &Tensor) -> Tensor {
         let shape = terms.shape();
@@ -84,13 +87,13 @@ impl Reduction {
         match self {
             Self::None => terms.sum([-1]),
             Self::Sum => terms.sum_all(),
-            // `mean_all` reports the error about a mean of nothing.
+            // For 0 rows, `mean_all` records the error about a mean of no elements.
             Self::Mean if rows == 0 => terms.mean_all(),
             Self::Mean => terms.sum_all() * (1.0 / rows as f64),
         }
     }
 
-    /// Reduces terms whose means over the last axis are the losses of the rows.
+    /// Reduces `terms`, whose mean over the last axis is the loss of each row.
     #[track_caller]
     pub(super) fn row_means(self, terms: &Tensor) -> Tensor {
         match self {
@@ -106,7 +109,7 @@ impl Reduction {
 pub enum Weights {
     /// One weight for all losses.
     Number(f64),
-    /// An array; the loss documents its shape.
+    /// An array of weights. The documentation of each loss states the shape.
     Array(Array),
 }
 
@@ -120,8 +123,8 @@ impl Weights {
         }
     }
 
-    /// Returns each loss times its weight. `name` is the name of the loss, `[one, many]` that of its inputs in
-    /// singular and plural, for messages.
+    /// Returns `losses` times the weights. For error messages, `name` is the name of the loss, and `[one, many]`
+    /// is the singular and plural of the word for its inputs, such as "logit" and "logits".
     #[track_caller]
     pub(super) fn scale(&self, name: &str, losses: &Tensor, [one, many]: [&str; 2]) -> Tensor {
         let weight = self.tensor(losses.graph());
@@ -134,7 +137,7 @@ impl Weights {
         losses * weight
     }
 
-    /// Returns an error unless there is one weight per class.
+    /// Returns an error if the number of weights differs from the number of classes.
     pub(super) fn per_class(&self, classes: usize) -> Option<InvalidArgument> {
         let weights = match self {
             Self::Array(array) if array.shape().dims() != [classes] => array.shape().to_string(),

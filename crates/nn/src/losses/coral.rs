@@ -1,4 +1,4 @@
-//! Loss of ordinal classes: CORAL.
+//! The CORAL loss, for ordered classes.
 
 use wgrad_core::{InvalidArgument, Tensor};
 
@@ -7,16 +7,16 @@ use super::{Loss, Weights};
 use crate::lints;
 
 options! {
-    /// CORAL loss of ordered classes: `Σ_k w_k · BCE(x_k, y > k)` for `K − 1` logits `x` and the class `y` of `K`
-    /// ordered classes. Logit `k` is for the decision whether the class is above `k`.
+    /// CORAL loss of ordered classes: `Σ_k w_k · BCE(x_k, y > k)` for `K − 1` logits `x` and the class index `y`
+    /// of one of `K` ordered classes. Logit `k` decides whether the class is above `k`.
     ///
-    /// Logits are `[N, K−1]`, the output of a [`Coral`](crate::layers::Coral) layer; classes are `u32[N]` from 0 to
-    /// `K − 1`. The importance `w` is a weight per decision. Where classes have an order (grades, ages, stars), this
-    /// loss penalizes large errors more than small ones.
+    /// Logits are `[N, K−1]`, the output of a [`Coral`](crate::layers::Coral) layer; classes are `u32[N]` from 0
+    /// to `K − 1`. `w` is `importance`, a weight per decision. This loss is for classes that have an order, such
+    /// as grades, ages or star ratings: it penalizes large errors more than small ones.
     ///
-    /// Defaults: reduction by the mean over the rows, no importance. A class index out of range makes the loss NaN.
+    /// Defaults: mean reduction over the rows, all `importance` 1. A class index out of range makes the loss NaN.
     ///
-    /// Invalid shapes and types are errors of the graph.
+    /// The loss records an error in the graph, which `compile` reports, if a shape or a type is invalid.
     ///
     /// Cao, Mirjalili, Raschka: "Rank consistent ordinal regression for neural networks", 2020.
     ///
@@ -35,7 +35,7 @@ options! {
     /// ```
     #[derive(Clone, Debug, PartialEq)]
     pub struct CoralLoss: common[reduction] {
-        /// Weight per decision, `[K − 1]`. Default: all 1.
+        /// Weight of each decision, `[K − 1]`. Default: 1 for each.
         importance: Option<Weights> as Weights = None,
     }
 }

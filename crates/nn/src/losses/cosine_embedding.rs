@@ -1,19 +1,20 @@
-//! Loss of the cosine similarity of pairs of vectors.
+//! Loss for pairs of vectors, computed from their cosine similarity.
 
 use wgrad_core::{InvalidArgument, Tensor};
 
 use super::shapes::{invalid_option, invalid_vectors};
 
 options! {
-    /// Cosine distance of pairs of vectors: `1 − cos(x₁, x₂)` where the target is 1, `max(0, cos(x₁, x₂) − margin)`
-    /// where it is −1, for vectors along the last axis; PyTorch's `CosineEmbeddingLoss`.
+    /// Cosine distance of pairs of vectors: `1 − cos(x₁, x₂)` for pairs with the target 1 (similar), and `max(0,
+    /// cos(x₁, x₂) − margin)` for pairs with the target −1 (dissimilar). Vectors are along the last axis;
+    /// PyTorch's `CosineEmbeddingLoss`.
     ///
-    /// Vectors are `[N, D]` and targets `f32[N]`, or `[D]` and a scalar. Other targets have the loss 0. 1e−12 is
-    /// added to squared lengths, as in PyTorch, so the cosine of a zero vector is 0.
+    /// Vectors are `[N, D]` with targets `f32[N]`, or `[D]` with a scalar target. For targets other than 1 and −1,
+    /// the loss is 0. As in PyTorch, 1e−12 is added to squared lengths, so the cosine of a zero vector is 0.
     ///
-    /// Defaults: reduction by the mean over the pairs, `margin` 0; 0 to 0.5 is usual.
+    /// Defaults: mean reduction over the pairs, `margin` 0; 0 to 0.5 is usual.
     ///
-    /// Invalid shapes and types are errors of the graph.
+    /// The loss records an error in the graph, which `compile` reports, if a shape or a type is invalid.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -34,13 +35,13 @@ options! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct CosineEmbeddingLoss: common[reduction] {
-        /// Cosine up to which dissimilar pairs have no loss. Default: 0.
+        /// Largest cosine for which dissimilar pairs have no loss. Default: 0.
         margin: f64 = 0.0,
     }
 }
 
 impl CosineEmbeddingLoss {
-    /// Returns the loss of the pairs of vectors `first` and `second` against `targets`.
+    /// Returns the loss of the pairs of vectors `first` and `second` with the given `targets`.
     #[track_caller]
     pub fn forward(&self, first: &Tensor, second: &Tensor, targets: &Tensor) -> Tensor {
         let pairs = first.shape().dims().split_last().map(|(_, pairs)| pairs.to_vec()).unwrap_or_default();

@@ -5,23 +5,27 @@ use wgrad_core::{DType, InvalidArgument, Tensor};
 use super::{Loss, Reduction};
 use crate::lints;
 
-/// Default of the ignored class index: PyTorch's −100 as `u32`.
+/// Default of `ignore_index`, the class index of rows to ignore: PyTorch's −100, converted to `u32`.
 ///
-/// Labels are unsigned; `-100i64 as u32` is this number, so labels that mark rows by −100 can be converted by `as`.
+/// Class indices are unsigned here. Signed labels that mark rows to ignore with −100 can be converted with `as`,
+/// because `-100i64 as u32` is this number.
 pub const IGNORE: u32 = -100i32 as u32;
 
 options! {
     /// Cross-entropy of logits over exclusive classes: `−Σ_c w_c · t_c · log softmax(x)_c` for logits `x` with the
     /// classes along axis 1; PyTorch's `CrossEntropyLoss`.
     ///
-    /// Logits are `[N, C, d…]` (or `[C]`); targets are class indices `u32[N, d…]`, or probabilities `f32` of the
-    /// logits' shape. Label smoothing `ε` mixes the target with the uniform distribution: `t = (1−ε)·target + ε/C`.
+    /// Logits are `[N, C, d…]` (or `[C]`). Targets `t` are class indices `u32[N, d…]`, or `f32` probabilities of
+    /// the logits' shape. `label_smoothing` `ε` mixes the targets with the uniform distribution: `t = (1−ε)·target
+    /// + ε/C`.
     ///
-    /// Defaults: reduction by the mean, no weight, `ignore_index` [`IGNORE`], `label_smoothing` 0. With class
-    /// indices, the mean divides by the sum of the class weights of the rows that are not ignored (NaN if all are
-    /// ignored); with probabilities, by the number of rows. A class index out of range makes the loss NaN.
+    /// Defaults: mean reduction, no weight, `ignore_index` [`IGNORE`], `label_smoothing` 0. With class indices,
+    /// the mean is the sum divided by the sum of the class weights of all rows that are not ignored (NaN if all
+    /// rows are ignored); with probabilities, it is the sum divided by the number of rows. A class index out of
+    /// range makes the loss NaN.
     ///
-    /// Invalid shapes, types and options are errors of the graph.
+    /// The loss records an error in the graph, which `compile` reports, if a shape, a type or an option is
+    /// invalid.
     ///
     /// ```
     /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -53,15 +57,18 @@ impl Loss for CrossEntropyLoss {
         }
         lints::logits(logits, "CrossEntropyLoss");
         let weight = self.class_weight.as_ref().map(|weight| weight.tensor(logits.graph()));
-        // With probabilities, only an explicitly set index is an error.
+        // With probabilities, `ignore_index` is invalid, so its default is dropped and only another index is
+        // passed on.
         let ignore = self.ignore_index.filter(|&index| target.dtype() == DType::U32 || index != IGNORE);
         let (loss, row_weight) = logits.softmax_cross_entropy(target, weight.as_ref(), self.label_smoothing, ignore);
         match self.reduction {
             Reduction::None => loss,
             Reduction::Mean => match (target.dtype(), ignore, &weight) {
-                // All rows have equal weight: the number of rows is known when the graph is traced.
+                // All rows have equal weight, so the divisor is the number of rows, which is known when the graph
+                // is traced.
                 (DType::F32, ..) | (_, None, None) => loss.mean_all(),
-                // The weights depend only on the labels, so the gradient does not have to wait for the loss.
+                // The row weights are computed from the labels alone, so the gradient does not have to wait for
+                // the loss.
                 (_, Some(index), None) => {
                     let kept = target.eq(target.graph().constant_u32(index)).logical_not().to_f32();
                     loss.sum_all() / divisor(&kept.sum_all())
@@ -89,14 +96,14 @@ impl CrossEntropyLoss {
     }
 }
 
-/// Returns the sum of the row weights, or NaN if it is 0. Division by 0 would make the smoothed part of the loss
-/// infinite.
+/// Returns `sum`, the sum of the row weights, or NaN if it is 0. With a divisor of 0, the smoothed part of the
+/// loss would be infinite.
 #[track_caller]
 pub(super) fn divisor(sum: &Tensor) -> Tensor {
     sum + 0.0 / sum
 }
 
-/// Returns an error for a softmax over one class.
+/// Returns an error if there is only one class, because the softmax would always be 1.
 pub(super) fn invalid_class_count(classes: usize) -> Option<InvalidArgument> {
     (classes == 1).then(|| {
         InvalidArgument::new("a softmax over one class is always 1, so this loss is always 0")

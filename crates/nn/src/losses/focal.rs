@@ -1,4 +1,4 @@
-//! Focal losses: cross-entropy with less weight on well classified examples.
+//! Focal losses: cross-entropy with less weight on well-classified examples.
 
 use wgrad_core::{InvalidArgument, Tensor};
 
@@ -9,17 +9,19 @@ use super::{Loss, Reduction, Weights};
 use crate::lints;
 
 options! {
-    /// Focal loss of independent logits: `a·mᵞ·L` for logits `x` and targets `y` of the same shape, where `L` is the
-    /// binary cross-entropy, `m = (1−y)·σ(x) + y·σ(−x)` the probability of the wrong class, and `a = alpha·y +
-    /// (1−alpha)·(1−y)`; `torchvision.ops.sigmoid_focal_loss`.
+    /// Focal loss of independent logits: `a·mᵞ·L` for logits `x` and targets `y` of the same shape, where `L` is
+    /// the binary cross-entropy, `γ` is `gamma`, `m = (1−y)·σ(x) + y·σ(−x)` is the probability of the wrong class,
+    /// and `a = alpha·y + (1−alpha)·(1−y)`; torchvision's `sigmoid_focal_loss`.
     ///
     /// Loss and gradient are accurate for all logits and every `gamma ≥ 0`. Targets may be any number in [0, 1]. For
     /// exclusive classes, see [`MultiClassFocalLoss`].
     ///
-    /// Defaults: reduction by the mean over the elements, `alpha` 0.25, `gamma` 2. The function of torchvision does
-    /// not reduce by default ([`Reduction::None`]); detectors divide the sum by the number of positives.
+    /// Defaults: mean reduction over the elements, `alpha` 0.25, `gamma` 2. torchvision's function does not reduce
+    /// by default, which corresponds to [`Reduction::None`]. Object detectors usually divide the sum by the number
+    /// of positive targets.
     ///
-    /// Shapes that differ, targets of `u32`, an `alpha` outside [0, 1] and a negative `gamma` are errors of the graph.
+    /// The loss records an error in the graph, which `compile` reports, if the shapes differ, the targets are
+    /// `u32`, `alpha` is outside [0, 1] or `gamma` is negative.
     ///
     /// Lin et al.: "Focal loss for dense object detection", 2017.
     ///
@@ -39,8 +41,8 @@ options! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct FocalLoss: common[reduction, gamma] {
-        /// Weight of positive targets; negative ones have the weight `1 − alpha`. `None` for no weights. Default:
-        /// 0.25.
+        /// Weight of positive targets; negative targets have the weight `1 − alpha`. With `None`, targets have no
+        /// weights. Default: 0.25.
         alpha: Option<f64> as Option<f64> = Some(0.25),
     }
 }
@@ -63,17 +65,18 @@ impl Loss for FocalLoss {
 }
 
 options! {
-    /// Focal loss of exclusive classes: `−a_y·(1 − p_y)ᵞ·log p_y` for the softmax `p` of logits with the classes
-    /// along axis 1, and class indices `y`.
+    /// Focal loss of exclusive classes: `−a_y·(1 − p_y)ᵞ·log p_y` for class indices `y` and the softmax `p` of
+    /// logits whose classes are along axis 1. `a` is `alpha`, `γ` is `gamma`.
     ///
-    /// Logits are `[N, C, d…]` (or `[C]`), class indices `u32[N, d…]`. Rows with the class index `ignore_index` have
-    /// no loss.
+    /// Logits are `[N, C, d…]` (or `[C]`); class indices are `u32[N, d…]`. Rows with the class index
+    /// `ignore_index` have no loss.
     ///
-    /// Defaults: reduction by the mean, `gamma` 2, no `alpha`, `ignore_index` [`IGNORE`](super::IGNORE). The mean
-    /// divides by the number of rows that are not ignored (NaN if all are), not by the sum of `alpha`. A class index
-    /// out of range makes the loss NaN.
+    /// Defaults: mean reduction, `gamma` 2, no `alpha`, `ignore_index` [`IGNORE`](super::IGNORE). The mean is the
+    /// sum divided by the number of rows that are not ignored (NaN if all rows are ignored), not by the sum of
+    /// their `alpha`. A class index out of range makes the loss NaN.
     ///
-    /// Invalid shapes, types and options are errors of the graph.
+    /// The loss records an error in the graph, which `compile` reports, if a shape, a type or an option is
+    /// invalid.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};

@@ -1,4 +1,4 @@
-//! Negative log-likelihood of numbers under normal distributions.
+//! The negative log-likelihood of numbers under normal distributions.
 
 use std::f64::consts::TAU;
 
@@ -10,14 +10,15 @@ options! {
     /// Negative log-likelihood of numbers under normal distributions: `½·(log v + (x − y)² / v)` for means `x`,
     /// targets `y` and variances `v`; PyTorch's `GaussianNLLLoss`.
     ///
-    /// Means and targets have the same shape. Variances have the shape of the means, or lack the last axis, or have
-    /// size 1 in one axis, and then broadcast along it. Variances below `eps` are replaced by `eps`, and their
-    /// gradient is the one at `eps`, as in PyTorch. Negative variances are an error there; make variances positive by
-    /// `exp` or `softplus`.
+    /// Means and targets have the same shape. Variances have the shape of the means; alternatively, the last axis
+    /// is missing, or one axis has size 1 and is broadcast. As in PyTorch, variances below `eps` are replaced with
+    /// `eps`, and get the gradient that the loss has at `eps`. Negative variances are replaced, too, whereas
+    /// PyTorch raises an error. Make variances positive with `exp` or `softplus`.
     ///
-    /// Defaults: reduction by the mean, `full` `false`, `eps` 1e−6.
+    /// Defaults: mean reduction, `full` `false`, `eps` 1e−6.
     ///
-    /// Invalid shapes, targets of `u32` and an `eps` that is not positive are errors of the graph.
+    /// The loss records an error in the graph, which `compile` reports, if a shape is invalid, the targets are
+    /// `u32` or `eps` is not positive.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -35,13 +36,13 @@ options! {
     pub struct GaussianNllLoss: common[reduction] {
         /// If `true`, adds the constant `½·log 2π`. Default: `false`.
         full: bool = false,
-        /// Smallest variance. Default: 1e−6.
+        /// Smallest variance; smaller variances are replaced with this number. Default: 1e−6.
         eps: f64 = 1e-6,
     }
 }
 
 impl GaussianNllLoss {
-    /// Returns the loss of means `x` and variances `var` against targets `y`.
+    /// Returns the loss of targets `y` for the predicted means `x` and variances `var`.
     #[track_caller]
     pub fn forward(&self, x: &Tensor, y: &Tensor, var: &Tensor) -> Tensor {
         let (shape, own) = (x.shape(), var.shape());

@@ -6,15 +6,17 @@ use super::Loss;
 use super::shapes::invalid_signs;
 
 options! {
-    /// Hinge loss of scores: `max(0, 1 − y·x)` for scores `x` and targets `y` of −1 or 1 of the same shape, the loss
-    /// of a support vector machine. With `squared`, the square of it.
+    /// Hinge loss of scores: `max(0, 1 − y·x)` for scores `x` and targets `y` of −1 or 1 of the same shape, the
+    /// loss of a support vector machine. With `squared`, each loss is squared.
     ///
-    /// The gradient is `−y` where `y·x < 1`, otherwise 0. Keras has these losses as `hinge` and `squared_hinge`;
-    /// PyTorch has only the different [`HingeEmbeddingLoss`](super::HingeEmbeddingLoss).
+    /// Without `squared`, the gradient is `−y` where `y·x < 1`, otherwise 0. The same losses are called `hinge`
+    /// and `squared_hinge` in Keras. PyTorch has no such loss; its
+    /// [`HingeEmbeddingLoss`](super::HingeEmbeddingLoss) is a different one.
     ///
-    /// Defaults: reduction by the mean, not squared.
+    /// Defaults: mean reduction, not squared.
     ///
-    /// Shapes that differ and targets of `u32` are errors of the graph.
+    /// The loss records an error in the graph, which `compile` reports, if the shapes differ or the targets are
+    /// `u32`.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};

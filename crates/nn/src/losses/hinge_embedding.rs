@@ -6,14 +6,16 @@ use super::Loss;
 use super::shapes::{invalid_option, invalid_signs};
 
 options! {
-    /// Hinge loss of distances: `x` where the target is 1, `max(0, margin − x)` where it is −1, for distances `x`;
-    /// PyTorch's `HingeEmbeddingLoss`.
+    /// Hinge loss of distances: for distances `x`, the loss is `x` where the target is 1 (similar), and `max(0,
+    /// margin − x)` where the target is −1 (dissimilar); PyTorch's `HingeEmbeddingLoss`.
     ///
-    /// Targets have the shape of the distances. Any other target has the sum of both losses, as in PyTorch.
+    /// Targets have the shape of the distances. For any other target, the loss is the sum of both formulas, as in
+    /// PyTorch.
     ///
-    /// Defaults: reduction by the mean, `margin` 1.
+    /// Defaults: mean reduction, `margin` 1.
     ///
-    /// Shapes that differ and targets of `u32` are errors of the graph.
+    /// The loss records an error in the graph, which `compile` reports, if the shapes differ or the targets are
+    /// `u32`.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -30,7 +32,7 @@ options! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct HingeEmbeddingLoss: common[reduction] {
-        /// Distance from which dissimilar pairs have no loss. Default: 1.
+        /// Smallest distance for which dissimilar pairs have no loss. Default: 1.
         margin: f64 = 1.0,
     }
 }

@@ -8,7 +8,7 @@ use super::shapes::{invalid, invalid_option};
 /// Returns `½d²` where `|d| < delta`, and `delta·(|d| − ½delta)` elsewhere, computed as `c·(d − ½c)` with `c =
 /// clamp(d, −delta, delta)`.
 ///
-/// The terms of the gradient through `c` cancel exactly, so the gradient is `c`.
+/// The gradient of this formula is exactly `c`, because the terms that flow through `c` cancel.
 #[track_caller]
 pub(super) fn huber(d: &Tensor, delta: f64) -> Tensor {
     let c = d.clamp(-delta, delta);
@@ -23,10 +23,10 @@ options! {
     /// [`SmoothL1Loss`](super::SmoothL1Loss) with `beta = delta`. The gradient is `d` where `|d| < delta`, otherwise
     /// `delta · sign(d)`.
     ///
-    /// Defaults: reduction by the mean, `delta` 1.
+    /// Defaults: mean reduction, `delta` 1.
     ///
-    /// Shapes that differ (they do not broadcast), targets of `u32` and a `delta` that is not positive are errors of
-    /// the graph.
+    /// The loss records an error in the graph, which `compile` reports, if the shapes differ (they do not
+    /// broadcast), the targets are `u32` or `delta` is not positive.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -43,7 +43,7 @@ options! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct HuberLoss: common[reduction] {
-        /// Distance up to which the loss is quadratic; must be positive. Default: 1.
+        /// Largest error `|d|` for which the loss is quadratic; must be positive. Default: 1.
         delta: f64 = 1.0,
     }
 }

@@ -5,13 +5,13 @@ use wgrad_core::Tensor;
 use super::shapes::invalid;
 use super::{Loss, Reduction};
 
-/// Reduction of the terms of a [`KlDivLoss`]; a [`Reduction`] converts into it.
+/// Reduction of the terms of a [`KlDivLoss`]. A [`Reduction`] can be converted into this type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KlDivReduction {
-    /// Reduction over the elements, as in other losses. Its mean divides by the number of *elements*, so it is not
-    /// the divergence.
+    /// Reduction over the elements, as in other losses. With [`Reduction::Mean`], the sum is divided by the number
+    /// of *elements*, so the result is not the divergence.
     Of(Reduction),
-    /// The sum divided by the size of the first axis: the mean divergence of the rows.
+    /// The sum divided by the size of the first axis, which is the mean divergence of the rows.
     BatchMean,
 }
 
@@ -22,15 +22,18 @@ impl From<Reduction> for KlDivReduction {
 }
 
 options! {
-    /// Kullback-Leibler divergence: `y·(log y − x)`, or 0 where `y = 0`, for log-probabilities `x` and probabilities
-    /// `y` of the same shape; PyTorch's `KLDivLoss`. With `log_target`, `y` are log-probabilities: `eʸ·(y − x)`.
+    /// Kullback-Leibler divergence: `y·(log y − x)`, or 0 where `y = 0`, for predicted log-probabilities `x` and
+    /// target probabilities `y` of the same shape; PyTorch's `KLDivLoss`. With `log_target`, the targets `y` are
+    /// log-probabilities, and the formula is `eʸ·(y − x)`.
     ///
-    /// The sum over a row is the divergence of the prediction from the target.
+    /// The sum of these terms over a row is the divergence of the predicted distribution from the target
+    /// distribution.
     ///
-    /// Defaults: reduction by the mean over all *elements*, as in PyTorch, `log_target` `false`. The usual choice of
+    /// Defaults: mean reduction over all *elements*, as in PyTorch, and `log_target` `false`. The usual choice of
     /// reduction is [`KlDivReduction::BatchMean`].
     ///
-    /// Shapes that differ and targets of `u32` are errors of the graph.
+    /// The loss records an error in the graph, which `compile` reports, if the shapes differ or the targets are
+    /// `u32`.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -63,13 +66,13 @@ impl Loss for KlDivLoss {
         let losses = if self.log_target {
             targets.exp() * (targets - x)
         } else {
-            // Avoids log 0 where the target is 0, so that the product is 0 instead of NaN.
+            // Where the target is 0, 1 replaces it in the logarithm, so that the product is 0 instead of NaN.
             let nothing = targets.eq(0.0);
             targets * (nothing.where_cond(1.0, targets).log() - x)
         };
         match self.reduction {
             KlDivReduction::Of(reduction) => reduction.apply(losses),
-            // A scalar is its own divergence. Without rows, `mean_all` reports the error about a mean of nothing.
+            // A scalar needs no reduction. For 0 rows, `mean_all` records the error about a mean of no elements.
             KlDivReduction::BatchMean => match x.shape().dims().first() {
                 None => losses,
                 Some(0) => losses.mean_all(),

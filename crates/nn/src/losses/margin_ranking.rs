@@ -1,16 +1,17 @@
-//! Loss of the order of two scores.
+//! Loss for pairs of scores that are in the wrong order.
 
 use wgrad_core::Tensor;
 
 use super::shapes::{invalid_option, invalid_signs};
 
 options! {
-    /// Ranking loss of two scores: `max(0, −y·(x₁ − x₂) + margin)`, where the target `y` is 1 if the first score
-    /// should be the higher one, and −1 if the second should; PyTorch's `MarginRankingLoss`.
+    /// Ranking loss for pairs of scores: `max(0, −y·(x₁ − x₂) + margin)`, where the target `y` is 1 if the first
+    /// score should be higher, and −1 if the second score should be higher; PyTorch's `MarginRankingLoss`.
     ///
-    /// Scores and targets have the same shape. Defaults: reduction by the mean, `margin` 0.
+    /// Scores and targets have the same shape. Defaults: mean reduction, `margin` 0.
     ///
-    /// Shapes that differ (PyTorch broadcasts) and targets of `u32` are errors of the graph.
+    /// The loss records an error in the graph, which `compile` reports, if the shapes differ (PyTorch broadcasts
+    /// them) or the targets are `u32`.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -30,13 +31,13 @@ options! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct MarginRankingLoss: common[reduction] {
-        /// Difference of the scores from which there is no loss. Default: 0.
+        /// Smallest difference of correctly ordered scores for which there is no loss. Default: 0.
         margin: f64 = 0.0,
     }
 }
 
 impl MarginRankingLoss {
-    /// Returns the loss of scores `first` and `second` against `targets`.
+    /// Returns the loss of the scores `first` and `second` with the given `targets`.
     #[track_caller]
     pub fn forward(&self, first: &Tensor, second: &Tensor, targets: &Tensor) -> Tensor {
         let option = || invalid_option("the margin", self.margin, true, "a number");

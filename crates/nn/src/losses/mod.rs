@@ -2,27 +2,27 @@
 //!
 //! | model output | targets | loss |
 //! |---|---|---|
-//! | one logit per row, `[N, 1]` | `f32[N, 1]`, 0 or 1 (or between) | [`BceWithLogitsLoss`] |
+//! | one logit per row, `[N, 1]` | `f32[N, 1]` from 0 to 1 | [`BceWithLogitsLoss`] |
 //! | `K` independent logits, `[N, K]` | `f32[N, K]` | [`BceWithLogitsLoss`], [`MultiLabelSoftMarginLoss`] |
-//! | the same, if most rows are easy negatives | `f32[N, K]` | [`FocalLoss`] |
+//! | `K` independent logits, `[N, K]`, if most examples are easy negatives | `f32[N, K]` | [`FocalLoss`] |
 //! | `C` logits, one per exclusive class, `[N, C]` | `u32[N]`, the class | [`CrossEntropyLoss`], [`MultiClassFocalLoss`], [`MultiMarginLoss`] |
-//! | the same | `f32[N, C]`, probabilities | [`CrossEntropyLoss`] |
+//! | `C` logits, one per exclusive class, `[N, C]` | `f32[N, C]`, probabilities | [`CrossEntropyLoss`] |
 //! | `K − 1` logits of a [`Coral`](crate::layers::Coral) layer, for `K` ordered classes | `u32[N]`, the class | [`CoralLoss`] |
 //! | probabilities (after a sigmoid) | `f32` of the same shape | [`BceLoss`] |
 //! | log-probabilities (after a log-softmax), `[N, C]` | `u32[N]`, the class | [`NllLoss`] |
-//! | the same | `f32[N, C]`, a distribution | [`KlDivLoss`] |
+//! | log-probabilities (after a log-softmax), `[N, C]` | `f32[N, C]`, probabilities | [`KlDivLoss`] |
 //! | numbers | `f32` of the same shape | [`MseLoss`], [`L1Loss`], [`SmoothL1Loss`], [`HuberLoss`] |
-//! | rates, or their logarithms | `f32` counts | [`PoissonNllLoss`] |
-//! | means and variances | `f32` | [`GaussianNllLoss`] |
+//! | rates of counts, or logarithms of rates | `f32`, counts | [`PoissonNllLoss`] |
+//! | means and variances | `f32`, numbers | [`GaussianNllLoss`] |
 //! | scores | `f32`, −1 or 1 | [`HingeLoss`], [`SoftMarginLoss`] |
 //! | distances | `f32`, −1 or 1 | [`HingeEmbeddingLoss`] |
 //! | two scores | `f32`: 1 if the first should be higher, −1 if lower | [`MarginRankingLoss`] |
 //! | two vectors per row | `f32[N]`: 1 if similar, −1 if not | [`CosineEmbeddingLoss`] |
 //! | three vectors per row: anchor, positive, negative | none | [`TripletMarginLoss`] |
 //!
-//! For a loss of logits, the model ends without sigmoid or softmax: the loss contains it in a numerically stable
-//! form. Shapes do not broadcast: `[64]` against `[64, 1]` is an error, where PyTorch would compute 64 × 64
-//! differences.
+//! If a loss takes logits, the model must not end in a sigmoid or softmax: the loss computes that itself, in a
+//! numerically stable form. Shapes do not broadcast: for predictions `[64]` and targets `[64, 1]`, the loss
+//! records an error in the graph, whereas PyTorch would compute 64 × 64 differences.
 
 #[macro_use]
 mod common;
@@ -76,13 +76,13 @@ pub use triplet_margin::TripletMarginLoss;
 
 use wgrad_core::Tensor;
 
-/// A loss of predictions against targets; traces its ops onto the graph of the predictions.
+/// A loss function of predictions and targets, which traces its ops onto the graph of the predictions.
 ///
-/// Every closure `|input: &Tensor, target: &Tensor| …` is a loss. Losses with other arguments have their own
-/// `forward`: [`CosineEmbeddingLoss::forward`], [`GaussianNllLoss::forward`], [`MarginRankingLoss::forward`],
-/// [`TripletMarginLoss::forward`].
+/// Every closure `|input: &Tensor, target: &Tensor| …` that returns a tensor implements this trait. Losses with
+/// other arguments do not; they have a method `forward` with those arguments: [`CosineEmbeddingLoss::forward`],
+/// [`GaussianNllLoss::forward`], [`MarginRankingLoss::forward`], [`TripletMarginLoss::forward`].
 ///
-/// Errors name the source line that calls `forward`, except through `dyn Loss`.
+/// Error messages name the source line that calls `forward`, except for calls through `dyn Loss`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -93,8 +93,8 @@ use wgrad_core::Tensor;
 /// assert!(losses.iter().all(|loss| loss.forward(&x, &y).shape().rank() == 0));
 /// ```
 pub trait Loss {
-    /// Returns the loss of a model's output `input` against `target`: a scalar, or the shape that the reduction
-    /// leaves.
+    /// Returns the loss of `input`, the output of a model, for the targets `target`. It is a scalar unless the
+    /// loss is set to [`Reduction::None`].
     fn forward(&self, input: &Tensor, target: &Tensor) -> Tensor;
 }
 

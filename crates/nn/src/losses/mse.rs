@@ -8,9 +8,10 @@ use super::shapes::invalid;
 options! {
     /// Mean squared error: `(x − y)²` for predictions `x` and targets `y` of the same shape; PyTorch's `MSELoss`.
     ///
-    /// Default: reduction by the mean.
+    /// Default: mean reduction.
     ///
-    /// Shapes that differ (they do not broadcast) and targets of `u32` are errors of the graph.
+    /// The loss records an error in the graph, which `compile` reports, if the shapes differ (they do not
+    /// broadcast) or the targets are `u32`.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};

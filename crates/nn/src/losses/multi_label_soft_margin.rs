@@ -1,4 +1,4 @@
-//! Binary cross-entropy of several labels per row.
+//! Binary cross-entropy for several labels per row.
 
 use wgrad_core::{InvalidArgument, Tensor};
 
@@ -6,15 +6,16 @@ use super::Loss;
 use super::shapes::invalid;
 
 options! {
-    /// Mean binary cross-entropy of the labels of a row: the mean over the last axis for `C` logits per row, `[…,
-    /// C]`, and targets of the same shape; PyTorch's `MultiLabelSoftMarginLoss`.
+    /// Binary cross-entropy for rows with `C` independent labels. The loss of a row is the mean over its labels,
+    /// for logits `[…, C]` and targets of the same shape; PyTorch's `MultiLabelSoftMarginLoss`.
     ///
-    /// It is [`BceWithLogitsLoss`](super::BceWithLogitsLoss) with the mean over the last axis taken first, so
-    /// [`Reduction::None`](super::Reduction::None) returns a loss per row.
+    /// The formula is that of [`BceWithLogitsLoss`](super::BceWithLogitsLoss), followed by the mean over the last
+    /// axis. So with [`Reduction::None`](super::Reduction::None), the result has one loss per row.
     ///
-    /// Defaults: reduction by the mean, no weight.
+    /// Defaults: mean reduction, no weight.
     ///
-    /// Shapes that differ and targets of `u32` are errors of the graph.
+    /// The loss records an error in the graph, which `compile` reports, if the shapes differ or the targets are
+    /// `u32`.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};

@@ -1,4 +1,4 @@
-//! Margin loss of exclusive classes.
+//! Margin loss for exclusive classes.
 
 use wgrad_core::{Array, InvalidArgument, Tensor};
 
@@ -10,10 +10,11 @@ options! {
     /// Margin loss of exclusive classes: `Σ_{c≠y} w_y · max(0, margin − x_y + x_c)ᵖ / C` for scores `x` `[N, C]` (or
     /// `[C]`) and class indices `y` `u32[N]`; PyTorch's `MultiMarginLoss`.
     ///
-    /// Defaults: reduction by the mean, `p` 1, `margin` 1, no weight. The mean divides by the number of rows, not by
-    /// the sum of the weights. A class index out of range makes the loss NaN.
+    /// Defaults: mean reduction, `p` 1, `margin` 1, no weight. The mean is the sum divided by the number of rows,
+    /// not by the sum of the weights. A class index out of range makes the loss NaN.
     ///
-    /// Invalid shapes, types and options are errors of the graph.
+    /// The loss records an error in the graph, which `compile` reports, if a shape, a type or an option is
+    /// invalid.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -32,7 +33,8 @@ options! {
     pub struct MultiMarginLoss: common[reduction, class_weight] {
         /// Exponent of each term, 1 or 2. Default: 1.
         p: u32 = 1,
-        /// Difference between the scores of the right class and another one from which there is no loss. Default: 1.
+        /// Margin: another class adds no loss if its score is at least this much below the score of the right
+        /// class. Default: 1.
         margin: f64 = 1.0,
     }
 }
@@ -56,7 +58,7 @@ impl Loss for MultiMarginLoss {
         let own = index.eq(x.graph().array(Array::vector((0..classes as u32).collect())));
         let terms = (x - x.gather(-1, &index) + self.margin).relu();
         let terms = if self.p == 2 { terms.square() } else { terms };
-        // The term of the right class is 0. If the class is out of range, every term stays NaN.
+        // The term of the right class is 0. If the class index is out of range, every term is NaN.
         let terms = own.where_cond(0.0, &terms);
         self.reduction.row_means(&match &self.class_weight {
             Some(weight) => terms * weight.tensor(x.graph()).embedding(&index),

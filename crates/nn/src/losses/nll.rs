@@ -7,18 +7,18 @@ use super::{Loss, Reduction};
 use crate::lints;
 
 options! {
-    /// Negative log-likelihood of classes: `−w_y · x_y` for log-probabilities `x` with the classes along axis 1 and
-    /// class indices `y`; PyTorch's `NLLLoss`.
+    /// Negative log-likelihood of classes: `−w_y · x_y` for class indices `y` and log-probabilities `x` whose
+    /// classes are along axis 1; PyTorch's `NLLLoss`.
     ///
     /// Log-probabilities, the result of [`log_softmax`](wgrad_core::Tensor::log_softmax), are `[N, C, d…]` (or
-    /// `[C]`), class indices `u32[N, d…]`. Rows with the class index `ignore_index` have no loss. For logits,
-    /// [`CrossEntropyLoss`](super::CrossEntropyLoss) computes both in one kernel.
+    /// `[C]`); class indices are `u32[N, d…]`. Rows with the class index `ignore_index` have no loss. For logits,
+    /// [`CrossEntropyLoss`](super::CrossEntropyLoss) computes the log-softmax and this loss in one kernel.
     ///
-    /// Defaults: reduction by the mean, no weight, `ignore_index` [`IGNORE`](super::IGNORE). The mean divides by the
-    /// sum of the class weights of the rows that are not ignored (NaN if all are). A class index out of range makes
-    /// the loss NaN.
+    /// Defaults: mean reduction, no weight, `ignore_index` [`IGNORE`](super::IGNORE). The mean is the sum divided
+    /// by the sum of the class weights of all rows that are not ignored (NaN if all rows are ignored). A class
+    /// index out of range makes the loss NaN.
     ///
-    /// Invalid shapes and types are errors of the graph.
+    /// The loss records an error in the graph, which `compile` reports, if a shape or a type is invalid.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -80,8 +80,8 @@ impl NllLoss {
     }
 }
 
-/// Returns an error if class indices `target` do not fit `x`, whose classes are along axis 1, or along axis 0 if it
-/// has one axis. `what` names `x` in the message, such as "logits".
+/// Returns an error if the class indices `target` do not match `x`. The classes of `x` are along axis 1, or along
+/// axis 0 if `x` has only one axis. `what` is the word for `x` in the message, such as "logits".
 pub(super) fn invalid_classes(x: &wgrad_core::Spec, target: &wgrad_core::Spec, what: &str) -> Option<InvalidArgument> {
     if !x.dtype.is_float() {
         return Some(

@@ -11,12 +11,14 @@ options! {
     /// Negative log-likelihood of counts under a Poisson distribution: `eˣ − y·x` for log-rates `x` and counts `y` of
     /// the same shape; PyTorch's `PoissonNLLLoss`.
     ///
-    /// Without `log_input`, `x` is the rate itself: `x − y·log(x + eps)`. `full` adds Stirling's approximation of
-    /// `log y!` where `y > 1`: `y·log y − y + ½·log(2π·y)`, which does not change the gradient of the prediction.
+    /// Without `log_input`, `x` is the rate itself, and the formula is `x − y·log(x + eps)`. With `full`,
+    /// Stirling's approximation of `log y!`, `y·log y − y + ½·log(2π·y)`, is added where `y > 1`. It does not
+    /// change the gradient with respect to `x`.
     ///
-    /// Defaults: reduction by the mean, `log_input` `true`, `full` `false`, `eps` 1e−8.
+    /// Defaults: mean reduction, `log_input` `true`, `full` `false`, `eps` 1e−8.
     ///
-    /// Shapes that differ, targets of `u32` and an `eps` that is not positive are errors of the graph.
+    /// The loss records an error in the graph, which `compile` reports, if the shapes differ, the targets are
+    /// `u32` or `eps` is not positive.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -33,11 +35,11 @@ options! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct PoissonNllLoss: common[reduction] {
-        /// If `true`, predictions are logarithms of rates; if `false`, rates. Default: `true`.
+        /// If `true`, predictions are logarithms of rates; if `false`, predictions are rates. Default: `true`.
         log_input: bool = true,
         /// If `true`, adds the approximation of `log y!`. Default: `false`.
         full: bool = false,
-        /// Number that is added to a rate before its logarithm is taken. Default: 1e−8.
+        /// Number that is added to a rate before the logarithm is computed. Default: 1e−8.
         eps: f64 = 1e-8,
     }
 }

@@ -1,9 +1,9 @@
-//! Checks of the arguments of losses that compare numbers.
+//! Checks of the arguments of losses whose targets are numbers, not class indices.
 
 use wgrad_core::{InvalidArgument, Tensor};
 
-/// Returns an error unless predictions `x` and targets `y` are `f32` of the same shape. `what` names `x` in the
-/// message, such as "predictions".
+/// Returns an error unless predictions `x` and targets `y` are `f32` and have the same shape. `what` is the word
+/// for `x` in the message, such as "predictions".
 pub(super) fn invalid(x: &Tensor, y: &Tensor, what: &str) -> Option<InvalidArgument> {
     let (own, targets) = (x.shape(), y.shape());
     if !x.dtype().is_float() {
@@ -30,7 +30,8 @@ pub(super) fn invalid(x: &Tensor, y: &Tensor, what: &str) -> Option<InvalidArgum
         .then(|| InvalidArgument::new("targets are numbers, f32, not u32").fix("cast with `.to_f32()`"))
 }
 
-/// Performs the checks of [`invalid`] for targets that are −1 or 1.
+/// Performs the checks of [`invalid`] for targets that must be −1 or 1; the error about `u32` suggests how to
+/// convert labels 0 and 1.
 pub(super) fn invalid_signs(x: &Tensor, y: &Tensor, what: &str) -> Option<InvalidArgument> {
     invalid(x, y, what).map(|invalid| {
         let zero_or_one = invalid.message.contains("not u32");
@@ -38,12 +39,13 @@ pub(super) fn invalid_signs(x: &Tensor, y: &Tensor, what: &str) -> Option<Invali
     })
 }
 
-/// Returns an error unless the option `name` is finite and `fits`. `range` describes the permitted numbers.
+/// Returns an error unless `value`, the value of the option `name`, is finite and `fits` is `true`. `range`
+/// describes the permitted numbers.
 pub(super) fn invalid_option(name: &str, value: f64, fits: bool, range: &str) -> Option<InvalidArgument> {
     (!fits || !value.is_finite()).then(|| InvalidArgument::new(format!("{name} must be {range}, not {value}")))
 }
 
-/// Returns an error unless the vectors are `f32` of the same shape, `[N, D]` or `[D]`.
+/// Returns an error unless all `vectors` are `f32` and have the same shape, which is not that of a scalar.
 pub(super) fn invalid_vectors(vectors: &[&Tensor]) -> Option<InvalidArgument> {
     let shape = vectors[0].shape();
     if vectors.iter().any(|x| !x.dtype().is_float()) {

@@ -10,12 +10,13 @@ options! {
     /// Absolute error that is quadratic near 0: `½d²/beta` where `|d| < beta` for `d = x − y`, and `|d| − ½beta`
     /// elsewhere; PyTorch's `SmoothL1Loss`.
     ///
-    /// Predictions `x` and targets `y` have the same shape. With `beta` 0 it is [`L1Loss`](super::L1Loss). The
-    /// gradient is `d/beta` where `|d| < beta`, otherwise `sign(d)`.
+    /// Predictions `x` and targets `y` have the same shape. With `beta` 0, the loss is [`L1Loss`](super::L1Loss).
+    /// The gradient is `d/beta` where `|d| < beta`, otherwise `sign(d)`.
     ///
-    /// Defaults: reduction by the mean, `beta` 1.
+    /// Defaults: mean reduction, `beta` 1.
     ///
-    /// Shapes that differ (they do not broadcast), targets of `u32` and a negative `beta` are errors of the graph.
+    /// The loss records an error in the graph, which `compile` reports, if the shapes differ (they do not
+    /// broadcast), the targets are `u32` or `beta` is negative.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -32,7 +33,7 @@ options! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct SmoothL1Loss: common[reduction] {
-        /// Distance up to which the loss is quadratic; must not be negative. Default: 1.
+        /// Largest error `|d|` for which the loss is quadratic; must not be negative. Default: 1.
         beta: f64 = 1.0,
     }
 }

@@ -9,12 +9,13 @@ options! {
     /// Logistic loss of scores: `log(1 + e^(−y·x))` for scores `x` and targets `y` of −1 or 1 of the same shape;
     /// PyTorch's `SoftMarginLoss`.
     ///
-    /// It is the binary cross-entropy of logits with labels −1 and 1. It is computed as a softplus, which is accurate
-    /// for all scores; PyTorch's overflows for `y·x` below −709 (in `f32`, −88).
+    /// This is the binary cross-entropy of logits for labels −1 and 1. It is computed with softplus, which is
+    /// accurate for all scores; PyTorch's formula overflows for `y·x` below −709 (in `f32`, below −88).
     ///
-    /// Default: reduction by the mean.
+    /// Default: mean reduction.
     ///
-    /// Shapes that differ and targets of `u32` are errors of the graph.
+    /// The loss records an error in the graph, which `compile` reports, if the shapes differ or the targets are
+    /// `u32`.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};

@@ -1,4 +1,5 @@
-//! Tests of the errors about options and shapes. `tests/golden.rs` compares values with PyTorch's.
+//! Tests of the errors that losses record about options and shapes. `tests/golden.rs` compares values with
+//! PyTorch's.
 
 use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session, Tensor};
 

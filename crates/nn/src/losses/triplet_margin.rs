@@ -1,21 +1,21 @@
-//! Margin loss of triplets: anchor, positive, negative.
+//! Margin loss for triplets of an anchor, a positive and a negative vector.
 
 use wgrad_core::Tensor;
 
 use super::shapes::{invalid_option, invalid_vectors};
 
 options! {
-    /// Margin loss of triplets of vectors: `max(0, d(a, p) − d(a, n) + margin)` for an anchor, a positive and a
+    /// Margin loss for triplets of vectors: `max(0, d(a, p) − d(a, n) + margin)` for an anchor, a positive and a
     /// negative vector along the last axis; PyTorch's `TripletMarginLoss`.
     ///
-    /// The three have the same shape, `[N, D]` or `[D]`. The distance is `d(a, b) = (Σ |a − b + eps|ᵖ)^(1/p)`; `p`
-    /// may be infinite. With `swap`, `d(p, n)` replaces `d(a, n)` where it is smaller. The gradient of a distance of
-    /// 0 is 0.
+    /// All three vectors have the same shape, `[N, D]` or `[D]`. The distance is `d(a, b) = (Σ |a − b +
+    /// eps|ᵖ)^(1/p)`; `p` may be infinite. With `swap`, `d(p, n)` replaces `d(a, n)` where it is smaller. Where a
+    /// distance is 0, its gradient is 0.
     ///
-    /// Defaults: reduction by the mean, `margin` 1, `p` 2, `eps` 1e−6, `swap` `false`.
+    /// Defaults: mean reduction, `margin` 1, `p` 2, `eps` 1e−6, `swap` `false`.
     ///
-    /// Shapes that differ, a margin that is not positive and a `p` below 1 (which PyTorch accepts, but is no norm)
-    /// are errors of the graph.
+    /// The loss records an error in the graph, which `compile` reports, if the shapes differ, `margin` is not
+    /// positive or `p` is below 1. (PyTorch accepts a `p` below 1, although the result is not a norm.)
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -35,20 +35,21 @@ options! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct TripletMarginLoss: common[reduction] {
-        /// Difference of the distances from which there is no loss; must be positive. Default: 1.
+        /// Margin: there is no loss if the negative is farther from the anchor than the positive by at least this
+        /// much; must be positive. Default: 1.
         margin: f64 = 1.0,
-        /// Exponent of the norm: at least 1, may be infinite. Default: 2.
+        /// Exponent of the norm; must be at least 1 and may be infinite. Default: 2.
         p: f64 = 2.0,
-        /// Number that is added to each difference. Default: 1e−6.
+        /// Number that is added to the difference of each pair of elements. Default: 1e−6.
         eps: f64 = 1e-6,
-        /// If `true`, uses the distance between positive and negative where it is smaller than that between anchor
-        /// and negative. Default: `false`.
+        /// If `true`, the distance between positive and negative is used where it is smaller than the distance
+        /// between anchor and negative. Default: `false`.
         swap: bool = false,
     }
 }
 
 impl TripletMarginLoss {
-    /// Returns the loss of the triplets.
+    /// Returns the loss of the triplets of vectors `anchor`, `positive` and `negative`.
     #[track_caller]
     pub fn forward(&self, anchor: &Tensor, positive: &Tensor, negative: &Tensor) -> Tensor {
         let invalid = invalid_vectors(&[anchor, positive, negative])
@@ -78,8 +79,8 @@ impl TripletMarginLoss {
         }
         let terms = if (self.p - 2.0).abs() == 0.0 { d.square() } else { d.abs().pow(self.p) };
         let sum = &terms.sum([-1]);
-        // The root has an infinite derivative at 0. There the sum is used, which has the same value and the gradient
-        // 0; a NaN stays NaN.
+        // The root has an infinite derivative at 0. So where the sum is 0, the sum itself is returned, which has
+        // the same value and the gradient 0. NaN stays NaN.
         let none = sum.eq(0.0);
         none.where_cond(sum, none.where_cond(1.0, sum).pow(1.0 / self.p))
     }

@@ -1,4 +1,4 @@
-//! Complete models, with the variable names of their published weights.
+//! Complete models, whose variables have the names that are used in their published weights.
 
 mod resnet;
 

@@ -1,4 +1,4 @@
-//! Residual networks for images, with torchvision's names and initial values.
+//! Residual networks for images, with torchvision's variable names and initial values.
 
 use std::panic::Location;
 
@@ -7,11 +7,11 @@ use wgrad_core::{Init, Params, Tensor};
 use crate::layers::{AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Conv2dOptions, Flatten, Linear, MaxPool2d};
 use crate::{Module, init};
 
-/// Layers of a residual network before its blocks.
+/// The layers of a residual network that come before its blocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stem {
-    /// A 7 × 7 convolution and max pooling, both with stride 2, which reduce the size to a quarter, as in the
-    /// published networks for images of 224 × 224.
+    /// A 7 × 7 convolution and max pooling, both with stride 2, which reduce height and width to a quarter. The
+    /// published networks for images of 224 × 224 use this stem.
     #[default]
     Large,
     /// A 3 × 3 convolution without pooling, for images of 8 × 8 to 64 × 64.
@@ -22,18 +22,19 @@ options! {
     /// Options of a [`ResNet`]. The defaults are those of the published 18-layer network for `ImageNet`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct ResNetOptions {
-        /// Number of blocks of each of the four layers. Default: 2 each.
+        /// Number of blocks in each of the four layers. Default: 2 in each.
         blocks: [usize; 4] = [2, 2, 2, 2],
-        /// Outputs of the head `fc`. Default: 1000.
+        /// Number of outputs of the head `fc`. Default: 1000.
         num_classes: usize = 1000,
-        /// Channels of an image. Default: 3.
+        /// Number of channels of an image. Default: 3.
         channels: usize = 3,
-        /// Channels of the first layer; each further layer doubles the number. Default: 64.
+        /// Number of channels of the first layer; each further layer has twice as many as the one before. Default:
+        /// 64.
         width: usize = 64,
         /// Layers before the blocks. Default: [`Stem::Large`].
         stem: Stem = Stem::Large,
-        /// If `true`, the weight of the last batch norm of each block is initially 0, so that the block is initially
-        /// the identity. Default: `false`.
+        /// If `true`, the weight of the last batch norm of each block is initially 0, so that at first the block
+        /// adds nothing to its input. Default: `false`.
         zero_init_residual: bool = false,
     }
 }
@@ -53,10 +54,12 @@ impl ResNetOptions {
 /// Residual network for images `[N, channels, H, W]`: a stem, four layers of blocks, the mean over the pixels, and a
 /// linear head `fc`; torchvision's `ResNet`.
 ///
-/// Names, shapes and initial values are those of torchvision's `resnet18` and `resnet34`, whose blocks have two 3 × 3
-/// convolutions, so their weights load directly from a safetensors file.
+/// The blocks have two 3 × 3 convolutions, as in torchvision's `resnet18` and `resnet34`. Names, shapes and
+/// initial values of the variables are the same as in these two models, so their weights load directly from a
+/// safetensors file.
 ///
-/// To fine-tune a pretrained network: load it without its head, freeze what was loaded, and train the head.
+/// To fine-tune a pretrained network, load it without its head, freeze the loaded parameters and train the head,
+/// as in the example.
 ///
 /// He, Zhang, Ren, Sun: "Deep residual learning for image recognition", CVPR 2016.
 ///
@@ -119,7 +122,8 @@ impl ResNet {
             (0..options.blocks[i]).map(block).collect::<Vec<_>>()
         });
         let fc = Linear::new(&params.at("fc"), inputs, options.num_classes);
-        // torchvision redraws the convolutions after all layers are created; with a PyTorch seed, the bits are equal.
+        // torchvision initializes the convolutions again after all layers are created. The same order is used
+        // here, so that with a PyTorch seed the initial values have the same bits.
         let blocks = || layers.iter().flatten();
         for conv in std::iter::once(&conv1).chain(blocks().flat_map(Block::convolutions)) {
             let dims = conv.weight().shape().dims();
@@ -134,7 +138,7 @@ impl ResNet {
         Self { stem, conv1, bn1, layers, fc }
     }
 
-    /// Returns the head.
+    /// Returns the head, the final linear layer.
     pub fn fc(&self) -> &Linear {
         &self.fc
     }
@@ -162,8 +166,8 @@ impl Module for ResNet {
     }
 }
 
-/// Residual block: `relu(bn2(conv2(relu(bn1(conv1(x))))) + x)`. If the shape changes, `downsample` is applied to the
-/// added `x`.
+/// Residual block: `relu(bn2(conv2(relu(bn1(conv1(x))))) + x)`. If the block changes the shape, `downsample` is
+/// applied to `x` before it is added.
 #[derive(Debug)]
 struct Block {
     conv1: Conv2d,

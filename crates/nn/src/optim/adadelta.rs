@@ -5,15 +5,15 @@ use wgrad_core::{InvalidArgument, Tensor};
 use super::rule::not_negative;
 use super::{Descent, LearningRate, ParamUpdate, UpdateRule};
 
-/// Adadelta: steps scaled by the ratio of the root mean squares of past steps and past gradients; PyTorch's
+/// Adadelta: scales the gradient by the ratio of the root mean squares of past steps and past gradients; PyTorch's
 /// `Adadelta`.
 ///
-/// With `g = ∇ + weight_decay · p` and `s = ρ·s + (1−ρ)·g²`: `Δ = √(d + eps) / √(s + eps) · g`, then `d = ρ·d +
-/// (1−ρ)·Δ²` and `p −= lr · Δ`.
+/// With the gradient `∇`, the parameter `p`, `g = ∇ + weight_decay · p` and `s = ρ·s + (1−ρ)·g²`, a step computes
+/// `Δ = √(d + eps) / √(s + eps) · g`, then `d = ρ·d + (1−ρ)·Δ²` and `p −= lr · Δ`.
 ///
 /// Defaults: `rho` 0.9, `eps` 1e-6, `weight_decay` 0. PyTorch's default learning rate is 1.
 ///
-/// State: `optim.<parameter>.square_avg` and `acc_delta`.
+/// State variables: `s` in `optim.<parameter>.square_avg`, and `d` in `optim.<parameter>.acc_delta`.
 ///
 /// Zeiler: "ADADELTA: an adaptive learning rate method", 2012.
 ///
@@ -42,7 +42,7 @@ impl Adadelta {
         self
     }
 
-    /// Sets the number that is added under both roots. Default: 1e-6.
+    /// Sets the number that is added to `s` and `d` before the square roots. Default: 1e-6.
     pub fn eps(mut self, eps: f64) -> Self {
         self.rule.eps = eps;
         self

@@ -5,15 +5,16 @@ use wgrad_core::{InvalidArgument, Tensor};
 use super::rule::not_negative;
 use super::{Descent, LearningRate, ParamUpdate, UpdateRule};
 
-/// Adagrad: gradients divided by the root of the sum of their squares so far; PyTorch's `Adagrad`.
+/// Adagrad: divides each gradient by the square root of the sum of all squared gradients so far; PyTorch's
+/// `Adagrad`.
 ///
-/// With `g = ∇ + weight_decay · p` and `s += g²`, step `t`, from 1, is `p −= lr / (1 + (t−1)·lr_decay) · g / (√s +
-/// eps)`.
+/// With the gradient `∇`, the parameter `p`, `g = ∇ + weight_decay · p` and `s += g²`, step `t` (counted from 1)
+/// computes `p −= lr / (1 + (t−1)·lr_decay) · g / (√s + eps)`.
 ///
 /// Defaults: `lr_decay` 0, `initial_accumulator_value` 0, `eps` 1e-10, `weight_decay` 0. PyTorch's default learning
 /// rate is 0.01.
 ///
-/// State: `optim.<parameter>.sum`.
+/// State variable: `s` in `optim.<parameter>.sum`.
 ///
 /// Duchi, Hazan, Singer: "Adaptive subgradient methods for online learning and stochastic optimization", 2011.
 ///
@@ -37,13 +38,14 @@ impl Adagrad {
         Self::by(AdagradRule { lr_decay: 0.0, initial: 0.0, eps: 1e-10 }, lr)
     }
 
-    /// Sets the decay of the learning rate: step `t` has the rate `lr / (1 + (t−1)·lr_decay)`. Default: 0.
+    /// Sets the decay of the learning rate: in step `t`, counted from 1, the rate is `lr / (1 + (t−1)·lr_decay)`.
+    /// Default: 0.
     pub fn lr_decay(mut self, lr_decay: f64) -> Self {
         self.rule.lr_decay = lr_decay;
         self
     }
 
-    /// Sets the initial sum of squares. Default: 0.
+    /// Sets the initial value of the sum of squared gradients. Default: 0.
     pub fn initial_accumulator_value(mut self, value: f64) -> Self {
         self.rule.initial = value;
         self

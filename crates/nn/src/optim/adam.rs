@@ -5,15 +5,17 @@ use wgrad_core::{InvalidArgument, Tensor};
 use super::rule::{betas, not_negative};
 use super::{Descent, Hyperparameter, LearningRate, ParamUpdate, UpdateRule};
 
-/// Adam; PyTorch's `Adam`.
+/// Adam, which scales a running average of the gradient with a running average of the squared gradient; PyTorch's
+/// `Adam`.
 ///
-/// With `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)` and `v = β₂·v + (1−β₂)·g²`, step `t`, from 1, is `p −= lr /
-/// (1−β₁ᵗ) · m / (√v / √(1−β₂ᵗ) + eps)`.
+/// With the gradient `∇`, the parameter `p`, `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)` and `v = β₂·v +
+/// (1−β₂)·g²`, step `t` (counted from 1) computes `p −= lr / (1−β₁ᵗ) · m / (√v / √(1−β₂ᵗ) + eps)`.
 ///
-/// Defaults: betas 0.9 and 0.999, `eps` 1e-8, `weight_decay` 0, `amsgrad` `false`. For weight decay, [`AdamW`]
+/// Defaults: betas 0.9 and 0.999, `eps` 1e-8, `weight_decay` 0, `amsgrad` `false`. With weight decay, [`AdamW`]
 /// usually generalises better.
 ///
-/// State: `optim.<parameter>.exp_avg`, `exp_avg_sq` and, with amsgrad, `max_exp_avg_sq`.
+/// State variables: `exp_avg`, `exp_avg_sq` and, with `amsgrad`, `max_exp_avg_sq`, all in the scope
+/// `optim.<parameter>`.
 ///
 /// Kingma, Ba: "Adam: a method for stochastic optimization", 2015.
 ///
@@ -25,8 +27,9 @@ pub type Adam = Descent<AdamRule<false>>;
 
 /// Adam with decoupled weight decay; PyTorch's `AdamW`.
 ///
-/// Same as [`Adam`], but the weight decay is not part of the gradient: `p −= lr · weight_decay · p`, with `p` before
-/// the step. Default: `weight_decay` 0.01, the others as for `Adam`.
+/// Same as [`Adam`], except that the weight decay is not added to the gradient. Instead, a step also subtracts `lr
+/// · weight_decay · p`, where `p` is the parameter before the step. Default: `weight_decay` 0.01; other defaults
+/// are the same as for `Adam`.
 ///
 /// Loshchilov, Hutter: "Decoupled weight decay regularization", 2019.
 pub type AdamW = Descent<AdamRule<true>>;
@@ -46,21 +49,24 @@ impl<const DECOUPLED: bool> AdamRule<DECOUPLED> {
 }
 
 impl Adam {
-    /// Creates Adam with PyTorch's defaults for everything but the learning rate, which is 0.001 there.
+    /// Creates Adam with PyTorch's defaults for everything except the learning rate. PyTorch's default learning
+    /// rate is 0.001.
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(AdamRule::new(), lr)
     }
 }
 
 impl AdamW {
-    /// Creates `AdamW` with PyTorch's defaults for everything but the learning rate, which is 0.001 there.
+    /// Creates `AdamW` with PyTorch's defaults for everything except the learning rate. PyTorch's default learning
+    /// rate is 0.001.
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(AdamRule::new(), lr).weight_decay(1e-2)
     }
 }
 
 impl<const DECOUPLED: bool> Descent<AdamRule<DECOUPLED>> {
-    /// Sets the decay factors of the running averages of the gradient and of its square. Default: 0.9 and 0.999.
+    /// Sets the decay factors of the running averages of the gradient (`first`) and of the squared gradient
+    /// (`second`). Default: 0.9 and 0.999.
     pub fn betas(mut self, first: impl Into<Hyperparameter>, second: f64) -> Self {
         self.rule.betas = (first.into(), second);
         self
@@ -72,7 +78,8 @@ impl<const DECOUPLED: bool> Descent<AdamRule<DECOUPLED>> {
         self
     }
 
-    /// If `true`, uses the maximum of all running averages of the squared gradient so far (`AMSGrad`). Default: `false`.
+    /// If `true`, divides by the largest running average of the squared gradient so far instead of the current one
+    /// (`AMSGrad`). Default: `false`.
     pub fn amsgrad(mut self, amsgrad: bool) -> Self {
         self.rule.amsgrad = amsgrad;
         self

@@ -5,14 +5,15 @@ use wgrad_core::{InvalidArgument, Tensor};
 use super::rule::{betas, not_negative};
 use super::{Descent, Hyperparameter, LearningRate, ParamUpdate, UpdateRule};
 
-/// Adamax: Adam with the infinity norm in place of the root mean square; PyTorch's `Adamax`.
+/// Adamax: Adam with a decaying maximum of the absolute gradient instead of the root mean square; PyTorch's
+/// `Adamax`.
 ///
-/// With `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)` and `u = max(β₂·u, |g| + eps)`, step `t`, from 1, is `p −=
-/// lr / (1−β₁ᵗ) · m / u`.
+/// With the gradient `∇`, the parameter `p`, `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)` and `u = max(β₂·u,
+/// |g| + eps)`, step `t` (counted from 1) computes `p −= lr / (1−β₁ᵗ) · m / u`.
 ///
 /// Defaults: betas 0.9 and 0.999, `eps` 1e-8, `weight_decay` 0. PyTorch's default learning rate is 0.002.
 ///
-/// State: `optim.<parameter>.exp_avg` and `exp_inf`.
+/// State variables: `m` in `optim.<parameter>.exp_avg`, and `u` in `optim.<parameter>.exp_inf`.
 ///
 /// Kingma, Ba: "Adam: a method for stochastic optimization", 2015, section 7.
 ///
@@ -35,7 +36,8 @@ impl Adamax {
         Self::by(AdamaxRule { betas: (0.9.into(), 0.999), eps: 1e-8 }, lr)
     }
 
-    /// Sets the decay factors of the average gradient and of the largest gradient. Default: 0.9 and 0.999.
+    /// Sets the decay factors of the running average of the gradient (`first`) and of the decaying maximum
+    /// (`second`). Default: 0.9 and 0.999.
     pub fn betas(mut self, first: impl Into<Hyperparameter>, second: f64) -> Self {
         self.rule.betas = (first.into(), second);
         self

@@ -4,14 +4,15 @@ use wgrad_core::{InvalidArgument, Tensor};
 
 use super::rule::not_negative;
 
-/// Scales gradients so that the norm of all of them, as one vector, is at most `max_norm`; PyTorch's
+/// Scales all gradients by the same factor, so that their norm as one vector is at most `max_norm`; PyTorch's
 /// `clip_grad_norm_`. Returns the scaled gradients and the norm before scaling.
 ///
-/// `norm = (Σ |g|^p)^(1/p)`, or the largest `|g|` for `p = ∞`; each gradient is multiplied by `min(1, max_norm /
-/// (norm + 1e-6))`. A NaN norm makes all gradients NaN; an infinite norm makes finite gradients 0. For an empty list,
-/// the norm is `None`.
+/// The norm is `(Σ |g|^p)^(1/p)`, or the largest `|g|` for `p = ∞`. Each gradient is multiplied by `min(1,
+/// max_norm / (norm + 1e-6))`. If the norm is NaN, all gradients become NaN; if it is infinite, finite gradients
+/// become 0. For an empty list of gradients, the norm is `None`.
 ///
-/// A negative `max_norm` and a `p` that is not positive are errors of the graph.
+/// If `max_norm` is negative or `p` is not positive, the function records an error in the graph, which `compile`
+/// reports.
 ///
 /// ```
 /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -41,7 +42,7 @@ pub fn clip_grad_norm(gradients: &[Tensor], max_norm: f64, p: f64) -> (Vec<Tenso
 
 /// Clamps each element of the gradients to `[-max, max]`; PyTorch's `clip_grad_value_`.
 ///
-/// A negative `max` is an error of the graph.
+/// If `max` is negative, the function records an error in the graph, which `compile` reports.
 ///
 /// ```
 /// use wgrad_core::{CpuBackend, Graph, Mode, Params, Session};
@@ -64,7 +65,7 @@ pub fn clip_grad_value(gradients: &[Tensor], max: f64) -> Vec<Tensor> {
     gradients.iter().map(|gradient| gradient.clamp(-max, max)).collect()
 }
 
-/// Returns an error if the largest norm or `p` is invalid.
+/// Returns an error if `max_norm` or `p` is invalid.
 pub(super) fn invalid_norm(max_norm: f64, p: f64) -> Option<InvalidArgument> {
     not_negative("the largest norm of the gradients", max_norm).or_else(|| {
         let fits = p > 0.0;
@@ -75,7 +76,7 @@ pub(super) fn invalid_norm(max_norm: f64, p: f64) -> Option<InvalidArgument> {
     })
 }
 
-/// Returns `(Σ |g|^p)^(1/p)` over all elements of all tensors.
+/// Returns the norm `(Σ |g|^p)^(1/p)` of all elements `g` of all tensors.
 #[allow(clippy::float_cmp, reason = "exactly these values of `p` have their own kernels")]
 fn total_norm(gradients: &[Tensor], p: f64) -> Tensor {
     if p == 2.0 {

@@ -1,4 +1,5 @@
-//! The optimizer of an update rule: settings, parameter groups, clipping, accumulation, and tracing of the updates.
+//! The optimizer type, generic over its update rule: settings, parameter groups, clipping, gradient accumulation,
+//! and tracing of the updates.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,13 +13,14 @@ use super::{Handles, LearningRate, Optimizer, Select};
 /// An optimizer that updates parameters by the rule `R`; [`Sgd`](super::Sgd), [`Adam`](super::Adam) and the others
 /// are aliases of this type.
 ///
-/// A parameter that is frozen ([`Params::set_trainable`](wgrad_core::Params::set_trainable)), or that the loss does
-/// not depend on, does not change: no update, no weight decay, no state. State is named `optim.<parameter>.<state>`.
-/// The counter `optim.@step` counts the steps; `optim.<parameter>.@begin` is its value before the parameter's first
-/// step, so a parameter that is unfrozen later begins with step 1.
+/// A parameter that is frozen ([`Params::set_trainable`](wgrad_core::Params::set_trainable)), or that the loss
+/// does not depend on, is skipped: it gets no update, no weight decay and no state. State variables are named
+/// `optim.<parameter>.<state>`. The counter `optim.@step` counts the steps. The counter `optim.<parameter>.@begin`
+/// is the value of `optim.@step` before the parameter's first step, so that a parameter that is unfrozen later
+/// begins with step 1.
 ///
-/// Two optimizers of one [`Params`](wgrad_core::Params), as in a GAN, need different [scopes](Self::scope);
-/// [`Self::over`] selects the parameters that each one updates:
+/// Two optimizers of the same [`Params`](wgrad_core::Params), as in a GAN, need different [scopes](Self::scope).
+/// [`Self::over`] selects the parameters that an optimizer updates:
 ///
 /// ```
 /// use wgrad_core::{CpuBackend, DType, Graph, Mode, Params, Session};
@@ -47,14 +49,14 @@ pub struct Descent<R> {
     lr: LearningRate,
     weight_decay: f64,
     maximize: bool,
-    /// Parameter groups with their settings.
+    /// Parameter groups, each with an optimizer that contains the group's settings.
     groups: Vec<(Select, Descent<R>)>,
     /// Clipping of the gradients; applies to all groups.
     clip: Option<Clip>,
     scope: String,
-    /// The parameters to update; all if `None`.
+    /// The parameters to update; `None` means all trainable parameters.
     over: Option<Select>,
-    /// Owner of the state's scope; clones have the same one.
+    /// Identity with which the optimizer claims the scope of its state. Clones share it.
     owner: Owner,
 }
 
@@ -81,7 +83,7 @@ impl<R: UpdateRule> fmt::Debug for Descent<R> {
     }
 }
 
-/// Use of the gradients in a graph.
+/// What a graph does with the gradients.
 #[derive(Clone, Copy, PartialEq)]
 enum GradientUse {
     Update,
@@ -90,7 +92,7 @@ enum GradientUse {
 }
 
 impl<R: UpdateRule> Descent<R> {
-    /// Creates an optimizer of an update rule, with no weight decay.
+    /// Creates an optimizer with the update rule `rule` and no weight decay.
     pub fn by(rule: R, lr: impl Into<LearningRate>) -> Self {
         let lr = lr.into();
         Self {
@@ -106,7 +108,8 @@ impl<R: UpdateRule> Descent<R> {
         }
     }
 
-    /// Sets the learning rate: a number, or a handle through which it can be changed between runs.
+    /// Sets the learning rate: a number, or a [`LearningRate`] handle through which the rate can be changed
+    /// between runs.
     pub fn lr(self, lr: impl Into<LearningRate>) -> Self {
         Self { lr: lr.into(), ..self }
     }
@@ -124,39 +127,43 @@ impl<R: UpdateRule> Descent<R> {
         Self { maximize, ..self }
     }
 
-    /// Multiplies all gradients by `min(1, max_norm / (norm + 1e-6))`, where `norm` is the 2-norm of all gradients as
-    /// one vector; PyTorch's `torch.nn.utils.clip_grad_norm_`, in two dispatches.
+    /// Enables clipping that multiplies all gradients by `min(1, max_norm / (norm + 1e-6))`, where `norm` is the
+    /// 2-norm of all gradients as one vector; PyTorch's `torch.nn.utils.clip_grad_norm_`. The clipping takes two
+    /// dispatches.
     ///
     /// [`Self::minimize_with_norm`] returns the norm. Default: no clipping.
     pub fn clip_grad_norm(self, max_norm: f64) -> Self {
         self.clip_grad_norm_of(max_norm, 2.0)
     }
 
-    /// Performs [`Self::clip_grad_norm`] with the p-norm `(Σ |g|^p)^(1/p)`; `p` may be infinite.
+    /// Enables the same clipping as [`Self::clip_grad_norm`], with the p-norm `(Σ |g|^p)^(1/p)`; `p` may be
+    /// infinite.
     pub fn clip_grad_norm_of(self, max_norm: f64, p: f64) -> Self {
         Self { clip: Some(Clip::Norm(max_norm, p)), ..self }
     }
 
-    /// Clamps each element of each gradient to `[-max, max]`; PyTorch's `torch.nn.utils.clip_grad_value_`.
+    /// Enables clipping that clamps each element of each gradient to `[-max, max]`; PyTorch's
+    /// `torch.nn.utils.clip_grad_value_`.
     pub fn clip_grad_value(self, max: f64) -> Self {
         Self { clip: Some(Clip::Value(max)), ..self }
     }
 
-    /// Adds a parameter group with its own learning rate and weight decay. Its other settings are those set before
-    /// this call.
+    /// Adds a group of the parameters that `select` selects, with another learning rate and weight decay. The
+    /// group copies the optimizer's other settings that were set before this call.
     pub fn group(self, select: impl Into<Select>, lr: impl Into<LearningRate>, weight_decay: f64) -> Self {
         self.group_with(select, |group| group.lr(lr).weight_decay(weight_decay))
     }
 
-    /// Adds a parameter group; `settings` changes a copy of the settings made before this call.
+    /// Adds a group of the parameters that `select` selects. The group copies the optimizer's settings that were
+    /// set before this call; `settings` changes the copy.
     ///
     /// ```
     /// use wgrad_nn::optim::AdamW;
     /// let optimizer = AdamW::new(1e-3).group_with("encoder", |group| group.lr(1e-4).betas(0.8, 0.99));
     /// ```
     ///
-    /// Settings of the whole optimizer (clipping, [`Self::scope`], [`Self::over`]) and nested groups have no effect
-    /// in a group.
+    /// Settings that concern all groups (clipping, [`Self::scope`], [`Self::over`]) and nested groups have no
+    /// effect inside `settings`.
     pub fn group_with(mut self, select: impl Into<Select>, settings: impl FnOnce(Self) -> Self) -> Self {
         let mut group = Self { groups: vec![], lr: LearningRate::new(self.lr.get()), ..self.clone() };
         if let Some(momentum) = group.rule.momentum() {
@@ -166,30 +173,32 @@ impl<R: UpdateRule> Descent<R> {
         self
     }
 
-    /// Sets the scope of the optimizer's state. Default: `optim`. Two optimizers of one
+    /// Sets the scope of the optimizer's state. Default: `optim`. Two optimizers of the same
     /// [`Params`](wgrad_core::Params) need different scopes.
     ///
-    /// While an optimizer, or a graph that it was traced in, exists, another optimizer with the same scope is an
-    /// error of its graph, because both would count each other's steps. The same optimizer may be traced in many
-    /// graphs.
+    /// An optimizer keeps its scope as long as it, or a graph in which it was traced, exists. Until then, tracing
+    /// another optimizer with the same scope records an error in the graph, because both would advance the same
+    /// step counter. The same optimizer may be traced in many graphs.
     pub fn scope(self, scope: impl Into<String>) -> Self {
         Self { scope: scope.into(), ..self }
     }
 
-    /// Updates only the parameters that `select` selects; the others do not change, and gradients flow through them.
-    /// Default: all trainable parameters. Same as `torch.optim.Adam(generator.parameters())`.
+    /// Updates only the parameters that `select` selects; the others do not change, and gradients flow through
+    /// them. Default: all trainable parameters. In PyTorch, the same is done by passing only these parameters, as
+    /// in `torch.optim.Adam(generator.parameters())`.
     pub fn over(self, select: impl Into<Select>) -> Self {
-        // A clone that updates other parameters is a different optimizer.
+        // A clone that updates other parameters is a different optimizer, so it needs another owner.
         Self { over: Some(select.into()), owner: Owner::default(), ..self }
     }
 
-    /// Returns the handle of the learning rate of the parameters in no group, for changing it between runs.
+    /// Returns a handle with which the learning rate of the parameters in no group can be changed between runs.
     pub fn lr_handle(&self) -> LearningRate {
         self.lr.clone()
     }
 
-    /// Performs [`Optimizer::minimize`] and returns the norm of all gradients before clipping: the norm by which they
-    /// are clipped, or otherwise the 2-norm. `None` if the graph has an error.
+    /// Performs [`Optimizer::minimize`] and returns the norm of all gradients before clipping. It is the norm that
+    /// [`Self::clip_grad_norm_of`] uses, or the 2-norm if no clipping by norm is set. Returns `None` if an error
+    /// was recorded in the graph.
     #[track_caller]
     pub fn minimize_with_norm(&self, loss: &Tensor) -> Option<Tensor> {
         self.trace(loss, GradientUse::Update, true)
@@ -245,13 +254,14 @@ impl<R: UpdateRule> Descent<R> {
         norm
     }
 
-    /// Returns whether the optimizer updates a variable if the loss depends on it.
+    /// Returns whether the optimizer updates `variable`, provided that the loss depends on it.
     fn trains(&self, variable: &Variable) -> bool {
         let selected = self.over.as_ref().is_none_or(|over| (over.predicate)(variable));
         selected && variable.kind() == Kind::Parameter && variable.is_trainable()
     }
 
-    /// Claims the scope of the state for this optimizer; returns an error if another optimizer has claimed it.
+    /// Claims the scope of the state for this optimizer; returns an error if another optimizer has claimed the
+    /// scope.
     fn claim(&self, graph: &Graph, trained: &[Trained]) -> Option<InvalidArgument> {
         let params = trained.first()?.variable.params();
         let names: Vec<&str> = trained.iter().map(|param| param.variable.name()).collect();
@@ -269,7 +279,8 @@ impl<R: UpdateRule> Descent<R> {
         )
     }
 
-    /// Adds the accumulated gradients to the gradients, and stores the sums, or zeros if this graph uses them.
+    /// Adds the accumulated gradients to the gradients of this graph. Stores the sums for later runs, or stores
+    /// zeros if this graph uses the sums to update the parameters.
     #[track_caller]
     fn add_accumulated(&self, graph: &Graph, trained: &mut [Trained], what: GradientUse) {
         for param in trained {
@@ -303,7 +314,7 @@ impl<R: UpdateRule> Descent<R> {
     #[track_caller]
     fn update(&self, graph: &Graph, trained: Vec<Trained>) {
         let numbers: Vec<Numbers> = (0..=self.groups.len()).map(|_| Numbers::default()).collect();
-        // All parameters belong to one store.
+        // All parameters belong to the same `Params`, so the first one's is used.
         let params = trained[0].variable.params().at(&self.scope);
         let steps = params.counter("@step");
         graph.advance(&steps);
@@ -335,7 +346,7 @@ impl<R: UpdateRule> Descent<R> {
         }
     }
 
-    /// Returns the settings of a group; 0 means the parameters in no group.
+    /// Returns the settings of group number `group`; 0 stands for the parameters in no group.
     fn settings(&self, group: usize) -> &Self {
         group.checked_sub(1).map_or(self, |group| &self.groups[group].1)
     }
@@ -362,7 +373,8 @@ impl<R: UpdateRule> Descent<R> {
         })
     }
 
-    /// Returns the number of each parameter's group, or an error if the settings, the graph or the groups are invalid.
+    /// Returns the group number of each parameter, or an error if the settings, the graph or the groups are
+    /// invalid.
     fn assign_groups(&self, loss: &Tensor, trainable: &[Variable]) -> Result<Vec<usize>, InvalidArgument> {
         if let Some(invalid) = self.invalid(loss) {
             return Err(invalid);
@@ -397,7 +409,7 @@ impl<R: UpdateRule> Descent<R> {
     }
 }
 
-/// A parameter to update, with its gradient and the number of its group.
+/// A parameter to update, with its gradient and group number.
 struct Trained {
     variable: Variable,
     value: Tensor,

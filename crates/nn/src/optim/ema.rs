@@ -1,4 +1,4 @@
-//! Moving averages of the weights.
+//! Averages of a model's weights over the training steps.
 
 #[cfg(not(target_arch = "wasm32"))]
 use std::path::Path;
@@ -8,21 +8,22 @@ use wgrad_core::{Counter, DType, Error, Graph, Init, InvalidArgument, Kind, Para
 #[cfg(not(target_arch = "wasm32"))]
 use crate::StateDict;
 
-/// Exchange of weights with averages before any step has averaged them.
+/// Error: the averages were requested before any step has computed them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no average yet\n  fix: run a step of a graph with `ema.update(&graph)` first")]
 pub struct NoAverage;
 
-/// An average of the weights over the steps, which often generalises better than the last ones; PyTorch's
-/// `AveragedModel`.
+/// Average of a model's weights over the training steps. The averaged model often generalises better than the last
+/// weights; PyTorch's `AveragedModel`.
 ///
-/// The first update copies the weights. Afterwards:
+/// The first update copies the weights. Each later update computes, with the weight `p` and the number `n` of
+/// earlier updates:
 ///
 /// - [`Self::new`]: `avg += (1 − decay) · (p − avg)`, an exponential moving average (`get_ema_multi_avg_fn`);
 /// - [`Self::equal`]: `avg += (p − avg) / (n + 1)`, stochastic weight averaging.
 ///
-/// Counters, and buffers such as running statistics, are the model's own; [`Self::use_buffers`] averages buffers,
-/// too. The averages are state, `ema.<name>`, and are computed by the compiled step.
+/// Buffers, such as running statistics, are averaged only with [`Self::use_buffers`]; counters are never averaged.
+/// The averages are state variables named `ema.<name>`, which the compiled training step updates.
 ///
 /// ```
 /// use wgrad_core::{CpuBackend, Graph, Init, Kind, Mode, Params, Session};
@@ -47,15 +48,15 @@ pub struct NoAverage;
 #[must_use]
 pub struct Ema {
     params: Params,
-    /// `None` for equal weights.
+    /// Decay factor, or `None` for the equally weighted average.
     decay: Option<f64>,
     buffers: bool,
     scope: String,
 }
 
 impl Ema {
-    /// Creates an exponential moving average of the parameters in `params` with the decay factor `decay`; 0.999 is
-    /// usual.
+    /// Creates an exponential moving average of the parameters in `params`, with the decay factor `decay`, which
+    /// is usually about 0.999.
     pub fn new(params: &Params, decay: f64) -> Self {
         Self { params: params.clone(), decay: Some(decay), buffers: false, scope: "ema".into() }
     }
@@ -65,12 +66,12 @@ impl Ema {
         Self { decay: None, ..Self::new(params, 0.0) }
     }
 
-    /// If `true`, buffers are averaged, too. Default: `false`.
+    /// If `true`, buffers are also averaged. Default: `false`.
     pub fn use_buffers(self, buffers: bool) -> Self {
         Self { buffers, ..self }
     }
 
-    /// Sets the scope of the averages. Default: `ema`. Two averages of one model need different scopes.
+    /// Sets the scope of the averages. Default: `ema`. Two averages of the same model need different scopes.
     pub fn scope(self, scope: impl Into<String>) -> Self {
         Self { scope: scope.into(), ..self }
     }
@@ -91,10 +92,11 @@ impl Ema {
         of.params().at(&self.scope).variable(of.name(), of.shape(), Kind::State, Init::Constant(0.0))
     }
 
-    /// Adds the update of the averages to the graph of a training step. Call it after the optimizer: the averages
-    /// include the updated parameters.
+    /// Adds the update of the averages to the graph of a training step. Call this function after the optimizer's
+    /// `minimize`, so that the averages include the updated parameters.
     ///
-    /// A decay outside `[0, 1]` and an evaluation graph are errors of the graph.
+    /// If the decay is outside `[0, 1]` or the graph is an evaluation graph, the function records an error in the
+    /// graph, which `compile` reports.
     #[track_caller]
     pub fn update(&self, graph: &Graph) {
         if let Some(decay) = self.decay.filter(|decay| !(0.0..=1.0).contains(decay)) {
@@ -124,19 +126,20 @@ impl Ema {
         }
     }
 
-    /// Exchanges the averages and the weights on the host, so that the model evaluates and saves with the averages.
+    /// Exchanges the averages and the weights on the host, so that the model is evaluated and saved with the
+    /// averages.
     ///
-    /// A second call exchanges them back; it must come before the next training step. Call `session.sync()` first if
-    /// a step has run.
+    /// Before the next training step, call this function again to exchange them back. If a step has run, call
+    /// `session.sync()` first.
     ///
     /// # Errors
-    /// Returns an error if a session has newer values than the host, or if nothing was averaged yet.
+    /// Returns an error if a session has newer values than the host, or if no averages have been computed yet.
     pub fn swap(&self) -> Result<()> {
         let pairs: Vec<_> = self.variables().into_iter().map(|v| (self.average(&v), v)).collect();
         if pairs.first().is_none_or(|(_, variable)| self.counter(variable).get() == 0) {
             return Err(Error::Other(NoAverage.into()));
         }
-        // Reads all values before it sets any, so that an error changes nothing.
+        // All values are read before any is set, so that an error changes nothing.
         let values: Vec<_> = pairs.iter().map(|(a, v)| Ok((a.value()?, v.value()?))).collect::<Result<_>>()?;
         for ((average, variable), (averaged, weight)) in pairs.iter().zip(values) {
             average.set((*weight).clone())?;
@@ -157,7 +160,7 @@ impl Ema {
         Ok(())
     }
 
-    /// Saves the model with the averages in place of the weights, under the model's names; see
+    /// Saves the model with the averages instead of the weights, but with the weights' names; see
     /// [`StateDict::save`](crate::StateDict::save).
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Tests of the averages of the weights.
+//! Tests of [`Ema`], the averages of a model's weights.
 
 #![allow(clippy::float_cmp, reason = "exact results of short formulas")]
 
@@ -37,7 +37,7 @@ fn averages_follow_torch() {
     let found = follow(Ema::equal(&params), &params, &w);
     let means: Vec<f64> = (1..=4).map(|n| weights[..n].iter().sum::<f64>() / n as f64).collect();
     assert!(found.iter().zip(&means).all(|(a, b)| (a - b).abs() < 1e-15), "{found:?} {means:?}");
-    // Buffers are averaged on request only.
+    // Buffers are averaged only with `use_buffers(true)`.
     let (params, w) = make(Kind::Buffer);
     let found = follow(Ema::new(&params, 0.5).use_buffers(true), &params, &w);
     assert_eq!(found, [0.5, -0.25, 0.875, 2.1875]);
@@ -78,7 +78,7 @@ fn a_model_is_saved_with_its_averages() {
     ema.apply().unwrap();
     assert_eq!(w.value().unwrap().item().unwrap(), -0.25);
     assert_eq!(params.get("ema.w").unwrap().value().unwrap().item().unwrap(), -0.25);
-    // Training continues from the averages.
+    // After `apply`, training continues from the averages.
     session.submit(&step, &[]).unwrap();
     session.sync().unwrap();
     assert_eq!(w.value().unwrap().item().unwrap(), -1.25);

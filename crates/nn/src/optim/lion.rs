@@ -5,14 +5,17 @@ use wgrad_core::{InvalidArgument, Tensor};
 use super::rule::betas;
 use super::{Descent, Hyperparameter, LearningRate, ParamUpdate, UpdateRule};
 
-/// Lion: steps of equal length in the direction of the sign of an average gradient, with half of Adam's state.
+/// Lion: changes each element by the learning rate, in the direction of the sign of an average gradient. It needs
+/// half of Adam's state.
 ///
-/// `p −= lr · (sign(β₁·m + (1−β₁)·∇) + weight_decay · p)`, then `m = β₂·m + (1−β₂)·∇`.
+/// With the gradient `∇` and the parameter `p`, a step computes `p −= lr · (sign(β₁·m + (1−β₁)·∇) + weight_decay ·
+/// p)`, then `m = β₂·m + (1−β₂)·∇`.
 ///
-/// Defaults: betas 0.9 and 0.99, `weight_decay` 0. The authors recommend a learning rate 3 to 10 times smaller than
-/// for AdamW, and a weight decay larger by the same factor. PyTorch has no Lion; this follows the authors' program.
+/// Defaults: betas 0.9 and 0.99, `weight_decay` 0. The authors recommend a learning rate 3 to 10 times smaller
+/// than for AdamW, and a weight decay larger by the same factor. PyTorch has no Lion; this implementation follows
+/// the authors' code.
 ///
-/// State: `optim.<parameter>.exp_avg`.
+/// State variable: `m` in `optim.<parameter>.exp_avg`.
 ///
 /// Chen et al.: "Symbolic discovery of optimization algorithms", 2023.
 ///
@@ -34,8 +37,8 @@ impl Lion {
         Self::by(LionRule { betas: (0.9.into(), 0.99) }, lr)
     }
 
-    /// Sets the factor of the average gradient in the direction, and the decay factor of the average. Default: 0.9
-    /// and 0.99.
+    /// Sets the weight of the average gradient in the direction of a step (`first`), and the decay factor of the
+    /// average (`second`). Default: 0.9 and 0.99.
     pub fn betas(mut self, first: impl Into<Hyperparameter>, second: f64) -> Self {
         self.rule.betas = (first.into(), second);
         self

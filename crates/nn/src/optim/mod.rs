@@ -1,8 +1,9 @@
-//! Optimizers: they add gradients and parameter updates to the graph of a loss; PyTorch's `torch.optim`.
+//! Optimizers, which add gradients and parameter updates to the graph of a loss; PyTorch's `torch.optim`.
 //!
-//! The update rules and their options are PyTorch's. A parameter that the loss does not depend on is skipped
-//! entirely. Numbers that change from step to step, such as the learning rate and Adam's bias corrections, are
-//! computed on the host in `f64` before each run, so changing them compiles nothing again.
+//! The update rules and their options are PyTorch's. An optimizer skips parameters that the loss does not depend
+//! on: not even weight decay changes them. Numbers that change from step to step, such as the learning rate and
+//! Adam's bias corrections, are computed on the host in `f64` before each run, so nothing is compiled again when
+//! they change.
 //!
 //! ```
 //! use wgrad_core::{CpuBackend, DType, Graph, Init, Kind, Mode, Params, Session};
@@ -65,7 +66,7 @@ pub use sgd::{Sgd, SgdRule};
 
 use wgrad_core::{InvalidArgument, Tensor};
 
-/// Handles for changing the learning rate and momentum of one parameter group; schedules use them.
+/// Handles with which schedules change the learning rate and momentum of one parameter group.
 #[derive(Clone, Debug)]
 pub struct Handles {
     /// The learning rate.
@@ -74,21 +75,23 @@ pub struct Handles {
     pub momentum: Option<Hyperparameter>,
 }
 
-/// An optimizer: adds the updates that minimize a loss to its graph.
+/// An optimizer, which adds the updates that minimize a loss to the graph of the loss.
 pub trait Optimizer {
-    /// Adds the gradients of the loss's trainable parameters, and the updates of these parameters, to the loss's
-    /// graph.
+    /// Adds the gradients and the updates of all trainable parameters that `loss` depends on to the graph of
+    /// `loss`.
     ///
-    /// `loss` has one element. Invalid options, a loss that depends on no parameter and a graph that is not in
-    /// training mode are errors of the graph, which `compile` reports.
+    /// `loss` must have exactly one element. The function records an error in the graph, which `compile` reports,
+    /// if `loss` has more elements, depends on no trainable parameter, or belongs to a graph that is not in
+    /// training mode, or if an option is invalid.
     #[track_caller]
     fn minimize(&self, loss: &Tensor);
 
-    /// Adds the gradients of the loss's trainable parameters to the loss's graph, and sums them with those
-    /// accumulated in earlier runs; PyTorch's `backward` without a step. The parameters do not change.
+    /// Adds the gradients of all trainable parameters that `loss` depends on to the graph of `loss`. Each run adds
+    /// the gradients to the sums from earlier runs and does not change the parameters, as PyTorch's `backward`
+    /// without `optimizer.step`.
     ///
-    /// The sums are state, `optim.<parameter>.grad`. To get the gradient of the mean loss over `n` batches of equal
-    /// size, divide the loss of each batch by `n`:
+    /// The sums are state variables named `optim.<parameter>.grad`. To get the gradient of the mean loss over `n`
+    /// batches of equal size, divide the loss of each batch by `n`:
     ///
     /// ```
     /// use wgrad_core::{Array, CpuBackend, DType, Graph, Init, Kind, Mode, Params, Session};
@@ -118,15 +121,15 @@ pub trait Optimizer {
         let _ = loss.invalid("accumulate", &[], unsupported("accumulate gradients"));
     }
 
-    /// Performs [`Self::minimize`] with the sum of this loss's gradient and the [accumulated](Self::accumulate) ones,
-    /// which are reset to 0. Clipping applies to the sum.
+    /// Performs [`Self::minimize`] with the sum of the gradients of `loss` and the [accumulated](Self::accumulate)
+    /// gradients, then resets the accumulated gradients to 0. Clipping applies to the sum.
     #[track_caller]
     fn minimize_accumulated(&self, loss: &Tensor) {
         let _ = loss.invalid("minimize_accumulated", &[], unsupported("accumulate gradients"));
     }
 
-    /// Returns the handles of each parameter group: first of the parameters in no group, then of each group. Empty if
-    /// nothing can be changed.
+    /// Returns the handles of the parameters in no group, followed by the handles of each parameter group. The
+    /// list is empty (the default) if schedules cannot change anything.
     fn handles(&self) -> Vec<Handles> {
         vec![]
     }

@@ -7,17 +7,18 @@ use wgrad_core::{InvalidArgument, Tensor};
 use super::rule::{betas, not_negative};
 use super::{Descent, LearningRate, ParamUpdate, UpdateRule};
 
-/// `NAdam`: Adam with Nesterov momentum; PyTorch's `NAdam`.
+/// `NAdam`, which is Adam with Nesterov momentum; PyTorch's `NAdam`.
 ///
-/// With `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)`, `v = β₂·v + (1−β₂)·g²` and `μₜ = β₁·(1 −
-/// ½·0.96^(t·momentum_decay))`, step `t`, from 1, is `p −= lr · ((1−μₜ) / (1 − Π μᵢ) · g + μₜ₊₁ / (1 − μₜ₊₁·Π μᵢ) ·
-/// m) / (√(v / (1−β₂ᵗ)) + eps)`, with products of `μ₁ … μₜ`.
+/// With the gradient `∇`, the parameter `p`, `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)`, `v = β₂·v +
+/// (1−β₂)·g²` and `μₜ = β₁·(1 − ½·0.96^(t·momentum_decay))`, step `t` (counted from 1) computes `p −= lr · ((1−μₜ)
+/// / (1 − Π μᵢ) · g + μₜ₊₁ / (1 − μₜ₊₁·Π μᵢ) · m) / (√(v / (1−β₂ᵗ)) + eps)`, where `Π μᵢ` is the product of `μ₁ …
+/// μₜ`.
 ///
 /// Defaults: betas 0.9 and 0.999, `eps` 1e-8, `momentum_decay` 0.004, `weight_decay` 0, not decoupled. PyTorch's
 /// default learning rate is 0.002.
 ///
-/// State: `optim.<parameter>.exp_avg` and `exp_avg_sq`. The products are computed from the step number, so `β₁` must
-/// be constant: schedules cannot change it.
+/// State variables: `m` in `optim.<parameter>.exp_avg`, and `v` in `optim.<parameter>.exp_avg_sq`. The products of
+/// `μᵢ` are computed from the step number alone, so `β₁` is constant: schedules cannot change it.
 ///
 /// Dozat: "Incorporating Nesterov momentum into Adam", 2016.
 ///
@@ -42,7 +43,8 @@ impl NAdam {
         Self::by(NAdamRule { betas: (0.9, 0.999), eps: 1e-8, momentum_decay: 4e-3, decoupled: false }, lr)
     }
 
-    /// Sets the decay factors of the running averages of the gradient and of its square. Default: 0.9 and 0.999.
+    /// Sets the decay factors of the running averages of the gradient (`first`) and of the squared gradient
+    /// (`second`). Default: 0.9 and 0.999.
     pub fn betas(mut self, first: f64, second: f64) -> Self {
         self.rule.betas = (first, second);
         self
@@ -60,14 +62,16 @@ impl NAdam {
         self
     }
 
-    /// If `true`, the weight decay is decoupled from the gradient, as in [`AdamW`](super::AdamW). Default: `false`.
+    /// If `true`, the weight decay is subtracted from the parameter instead of added to the gradient, as in
+    /// [`AdamW`](super::AdamW). Default: `false`.
     pub fn decoupled_weight_decay(mut self, decoupled: bool) -> Self {
         self.rule.decoupled = decoupled;
         self
     }
 }
 
-/// Product of `of(1), …, of(t)`. It keeps the last product, because steps come in order.
+/// Product of `of(1), …, of(t)` for increasing `t`. The last product is stored, so that the next step needs only
+/// one more factor.
 struct Product<F> {
     of: F,
     last: Mutex<(f64, f64)>,

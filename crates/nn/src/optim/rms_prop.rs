@@ -5,18 +5,20 @@ use wgrad_core::{InvalidArgument, Tensor};
 use super::rule::not_negative;
 use super::{Descent, Hyperparameter, LearningRate, ParamUpdate, UpdateRule};
 
-/// `RmsProp`: gradients divided by the root of a running average of their squares; PyTorch's `RMSprop`.
+/// `RmsProp`: divides each gradient by the square root of a running average of the squared gradient; PyTorch's
+/// `RMSprop`.
 ///
-/// With `g = ∇ + weight_decay · p` and `s = α·s + (1−α)·g²`:
+/// With the gradient `∇`, the parameter `p`, `g = ∇ + weight_decay · p` and `s = α·s + (1−α)·g²`:
 ///
-/// - `d = √s + eps`, or if centered, `d = √(s − a²) + eps` with `a += (1−α)·(g − a)`;
+/// - the denominator is `d = √s + eps`, or with `centered`, `d = √(s − a²) + eps` with `a += (1−α)·(g − a)`;
 /// - without momentum, `p −= lr · g / d`;
 /// - with momentum, `buf = momentum · buf + g / d` and `p −= lr · buf`.
 ///
 /// Defaults: `alpha` 0.99, `eps` 1e-8, `momentum` 0, `centered` `false`, `weight_decay` 0. PyTorch's default learning
 /// rate is 0.01.
 ///
-/// State: `optim.<parameter>.square_avg`, `grad_avg` if centered, `momentum_buffer` with momentum.
+/// State variables: `square_avg`, with `centered` also `grad_avg`, and with momentum also `momentum_buffer`, all
+/// in the scope `optim.<parameter>`.
 ///
 /// Tieleman, Hinton: lecture 6.5 of "Neural networks for machine learning", 2012. The centered version: Graves:
 /// "Generating sequences with recurrent neural networks", 2013.
@@ -42,7 +44,7 @@ impl RmsProp {
         Self::by(RmsPropRule { alpha: 0.99, eps: 1e-8, momentum: 0.0.into(), centered: false }, lr)
     }
 
-    /// Sets the decay factor of the running average. Default: 0.99.
+    /// Sets the decay factor of the running averages. Default: 0.99.
     pub fn alpha(mut self, alpha: f64) -> Self {
         self.rule.alpha = alpha;
         self
@@ -54,7 +56,7 @@ impl RmsProp {
         self
     }
 
-    /// Sets the momentum: the factor of the momentum buffer in each step. Default: 0.
+    /// Sets the momentum, by which the momentum buffer is multiplied in each step. Default: 0.
     pub fn momentum(mut self, momentum: impl Into<Hyperparameter>) -> Self {
         self.rule.momentum = momentum.into();
         self

@@ -1,4 +1,5 @@
-//! The interface of an update rule: a new optimizer is its options and the update of one parameter.
+//! The interface of an update rule. To add an optimizer, define a struct of its options and the update of one
+//! parameter.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -8,10 +9,11 @@ use wgrad_core::{Array, Counter, DType, Graph, Init, InvalidArgument, Kind, Tens
 
 use super::{Hyperparameter, LearningRate};
 
-/// The update of one parameter: the part in which optimizers differ.
+/// Update rule of one parameter, which is the part in which optimizers differ.
 ///
-/// [`Descent`](super::Descent) adds everything that optimizers have in common: learning rate, weight decay, parameter
-/// groups, clipping, accumulation. So a new optimizer is a struct of its options and one formula:
+/// [`Descent`](super::Descent) adds everything that optimizers have in common: learning rate, weight decay,
+/// parameter groups, clipping and gradient accumulation. So a new optimizer needs only a struct of its options and
+/// one formula:
 ///
 /// ```
 /// use wgrad_core::{CpuBackend, Graph, Init, Kind, InvalidArgument, Mode, Params, Session, Tensor};
@@ -43,26 +45,27 @@ pub trait UpdateRule: Clone + fmt::Debug + 'static {
     /// Name of the optimizer in messages.
     const NAME: &'static str;
 
-    /// Traces the parameter's new value. Called once per parameter and graph; new state is stored with
-    /// [`ParamUpdate::keep`].
+    /// Traces the ops that compute the parameter's new value, and returns it. This function is called once per
+    /// parameter and graph. It stores new state with [`ParamUpdate::keep`].
     #[track_caller]
     fn update(&self, at: &ParamUpdate<'_>) -> Tensor;
 
-    /// Returns the error if an option is invalid.
+    /// Returns an error if an option is invalid.
     fn invalid(&self) -> Option<InvalidArgument> {
         None
     }
 
-    /// Returns the hyperparameter that schedules of the momentum change: the momentum, or the first beta.
+    /// Returns the hyperparameter that a schedule of the momentum changes (the momentum or the first beta), or
+    /// `None` (the default) if there is none.
     fn momentum(&mut self) -> Option<&mut Hyperparameter> {
         None
     }
 }
 
-/// Step number and settings of a step, from which the host computes per-step numbers.
+/// Step number and settings from which the host computes numbers before each step.
 #[derive(Clone, Copy, Debug)]
 pub struct StepInfo {
-    /// Number of the parameter's step, from 1.
+    /// Number of the parameter's step, counted from 1.
     pub t: f64,
     /// Learning rate of this step.
     pub lr: f64,
@@ -70,10 +73,12 @@ pub struct StepInfo {
     pub weight_decay: f64,
 }
 
-/// Numbers that the host computes before each step, by name and first step; parameters of a group share them.
+/// Numbers that the host computes before each step. The key is the number's name, and the step count before a
+/// parameter's first step. Parameters of a group that have the same key share a number.
 pub(super) type Numbers = RefCell<HashMap<(String, u64), Tensor>>;
 
-/// One parameter's update as an [`UpdateRule`] sees it: value, gradient, state, and numbers computed per step.
+/// Everything that an [`UpdateRule`] needs to update one parameter: its value, gradient and state, and the numbers
+/// that the host computes before each step.
 pub struct ParamUpdate<'a> {
     pub(super) variable: Variable,
     pub(super) value: Tensor,
@@ -82,7 +87,7 @@ pub struct ParamUpdate<'a> {
     pub(super) scope: &'a str,
     pub(super) lr: &'a LearningRate,
     pub(super) weight_decay: f64,
-    /// The optimizer's step counter, and its value when this parameter took part for the first time.
+    /// The optimizer's step counter, and a counter with the step count before this parameter's first step.
     pub(super) counters: [Counter; 2],
     pub(super) numbers: &'a Numbers,
 }
@@ -98,12 +103,12 @@ impl ParamUpdate<'_> {
         self.value.graph()
     }
 
-    /// Returns the parameter before the step.
+    /// Returns the value of the parameter before the step.
     pub fn value(&self) -> &Tensor {
         &self.value
     }
 
-    /// Returns the gradient after clipping; its negative if the optimizer maximizes.
+    /// Returns the gradient after clipping, or the negative of it if the optimizer maximizes the loss.
     pub fn gradient(&self) -> &Tensor {
         &self.gradient
     }
@@ -117,7 +122,8 @@ impl ParamUpdate<'_> {
         }
     }
 
-    /// Returns `p − change` with decoupled weight decay: `p · (1 − lr · weight_decay) − change`.
+    /// Returns the parameter `p` after decoupled weight decay, minus `change`: `p · (1 − lr · weight_decay) −
+    /// change`.
     #[track_caller]
     pub fn decayed_minus(&self, change: Tensor) -> Tensor {
         if self.weight_decay == 0.0 {
@@ -127,15 +133,16 @@ impl ParamUpdate<'_> {
         &self.value - (change + &self.value * shrink)
     }
 
-    /// Returns the learning rate, which is read before each step.
+    /// Returns the learning rate, which the host reads before each step.
     #[track_caller]
     pub fn lr(&self) -> Tensor {
         self.number("lr", &[], |now, _| now.lr)
     }
 
-    /// Returns a number that the host computes in `f64` before each step, from the step and the values of `settings`.
+    /// Returns a scalar that the host computes before each step: the result of `value`, computed in `f64` from the
+    /// step and the values of `settings`.
     ///
-    /// Calls with the same `name` in one parameter group share one number.
+    /// Calls with the same `name` in the same parameter group share one scalar.
     #[track_caller]
     pub fn number<const N: usize>(
         &self,
@@ -158,8 +165,8 @@ impl ParamUpdate<'_> {
         number
     }
 
-    /// Returns a number computed from a hyperparameter: a constant, or a per-step number if the hyperparameter can
-    /// change.
+    /// Returns a scalar computed from the hyperparameter `setting`. If the hyperparameter can change, the host
+    /// computes the scalar before each step; otherwise it is a constant.
     #[track_caller]
     pub fn derived(
         &self,
@@ -179,7 +186,8 @@ impl ParamUpdate<'_> {
         let known = begin == 0.0 || scope.get(name).is_ok();
         let variable = scope.variable(name, self.variable.shape(), Kind::State, Init::Constant(begin));
         if !known {
-            // `Init` has the precision of f32; `set` keeps all digits for a device that computes in f64.
+            // `Init` has only the precision of f32; `set` keeps the full precision for a device that computes in
+            // f64.
             let values = vec![begin; variable.shape().numel()];
             let all = Array::new(variable.shape(), values).and_then(|values| variable.set(values));
             all.expect("one number per element");
@@ -187,20 +195,21 @@ impl ParamUpdate<'_> {
         variable
     }
 
-    /// Returns the state `<scope>.<parameter>.<name>` before the step. It has the parameter's shape and is initially
-    /// 0.
+    /// Returns the value of the state variable `<scope>.<parameter>.<name>` before the step. It has the
+    /// parameter's shape and is initially 0.
     #[track_caller]
     pub fn state(&self, name: &str) -> Tensor {
         self.state_from(name, 0.0)
     }
 
-    /// Returns the state `name` before the step, initially `begin`.
+    /// Returns the value of the state variable `<scope>.<parameter>.<name>` before the step. It is initially
+    /// `begin`.
     #[track_caller]
     pub fn state_from(&self, name: &str, begin: f64) -> Tensor {
         self.graph().variable(&self.variable_of(name, begin))
     }
 
-    /// Stores the new value of a state, which [`Self::state`] returns in the next step.
+    /// Stores the new value of a state variable, which [`Self::state`] returns in the next step.
     #[track_caller]
     pub fn keep(&self, name: &str, value: &Tensor) {
         self.graph().update(&self.variable_of(name, 0.0), value);
@@ -213,7 +222,7 @@ pub(super) fn not_negative(what: &str, value: f64) -> Option<InvalidArgument> {
         .then(|| InvalidArgument::new(format!("{what} must be a number that is not negative, not {value}")))
 }
 
-/// Returns an error if a beta is outside `[0, 1)`.
+/// Returns an error if one of the two betas is outside `[0, 1)`.
 pub(super) fn betas(first: f64, second: f64) -> Option<InvalidArgument> {
     let beta = |name: &str, beta: f64| {
         (!(0.0..1.0).contains(&beta))

@@ -1,4 +1,4 @@
-//! Tests of optimizer scopes and of the selection of parameters.
+//! Tests of optimizer scopes, and of optimizers that update only selected parameters.
 
 #![allow(clippy::float_cmp, reason = "exact results of short formulas")]
 
@@ -6,7 +6,7 @@ use wgrad_core::{CpuBackend, Graph, Init, Kind, Mode, Params, Session, Variable}
 
 use super::*;
 
-/// A generator and a discriminator of one number each.
+/// A generator and a discriminator, which are one number each.
 struct Adversaries {
     params: Params,
     g: Variable,
@@ -26,7 +26,7 @@ impl Adversaries {
         graph
     }
 
-    /// Runs a graph and returns both numbers and the warnings.
+    /// Runs a graph and returns the values of both numbers and the warnings.
     fn run(&self, graph: &Graph) -> ([f64; 2], Vec<String>) {
         let warnings = std::sync::Arc::new(std::sync::Mutex::new(vec![]));
         let reported = warnings.clone();
@@ -63,7 +63,7 @@ fn lints_depend_on_what_was_trainable_while_tracing() {
     let graph = both.trace(&Sgd::new(0.5));
     both.params.at("d").set_trainable(true);
     assert_eq!(both.run(&graph), ([0.5, 1.0], vec![]));
-    // An update without an optimizer, and a parameter that is frozen after tracing.
+    // This graph updates a variable without an optimizer; a parameter is frozen after tracing.
     let graph = Graph::new(Mode::Train);
     graph.update(&both.g, &(graph.variable(&both.g) * 2.0));
     both.params.at("d").set_trainable(false);
@@ -80,16 +80,17 @@ fn two_optimizers_do_not_share_a_scope() {
     let error = both.trace(&two).check().unwrap_err().to_string();
     assert!(error.contains("Adam(f32[]): another optimizer keeps its state in the scope `optim`"), "{error}");
     assert!(error.contains("give this one a scope of its own: `.scope(\"optim2\")`"), "{error}");
-    // No errors: a different scope; a clone; an optimizer with the same description.
+    // These optimizers record no error: one with a different scope, a clone, and one with the same description.
     both.trace(&two.clone().scope("optim2")).check().unwrap();
     both.trace(&one.clone()).check().unwrap();
     both.trace(&Adam::new(0.1).over("g")).check().unwrap();
-    // An optimizer with other settings is an error while the first one or a graph of it exists.
+    // An optimizer with another description records an error as long as the first optimizer or a graph in which it
+    // was traced exists.
     drop(one);
     assert!(both.trace(&Sgd::new(0.1)).check().is_err());
     drop(first);
     both.trace(&Sgd::new(0.1)).check().unwrap();
-    // Other variables have other state.
+    // Optimizers of different `Params` may use the same scope.
     let elsewhere = Adversaries::new();
     let _sgd = both.trace(&Sgd::new(0.1));
     elsewhere.trace(&Adam::new(0.1)).check().unwrap();

@@ -1,11 +1,12 @@
-//! Selection of parameters, for groups and optimizers.
+//! Selection of the parameters of a parameter group or an optimizer.
 
 use std::fmt;
 use std::sync::Arc;
 
 use wgrad_core::{Params, Variable};
 
-/// A selection of parameters: those in a scope, in a list, or for which a predicate is true.
+/// Selection of parameters: the parameters in a scope, the parameters in a list, or the parameters for which a
+/// predicate is true.
 ///
 /// ```
 /// use wgrad_nn::optim::{AdamW, Select};
@@ -33,7 +34,7 @@ impl fmt::Debug for Select {
 }
 
 impl From<&str> for Select {
-    /// Selects the parameter of this name, and the parameters in the scope of this name.
+    /// Selects the parameter with the name `scope`, and all parameters inside the scope with that name.
     fn from(scope: &str) -> Self {
         let inside = scope.to_string();
         let predicate = move |variable: &Variable| {

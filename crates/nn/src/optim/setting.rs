@@ -1,16 +1,17 @@
-//! Hyperparameters: numbers that can be changed between runs.
+//! Hyperparameters of optimizers: numbers that can be changed between runs.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// A schedule that sets hyperparameters when a step reads them.
+/// Schedule that updates hyperparameters just before a step reads them.
 pub(super) trait HyperparameterDriver: Send + Sync {
-    /// Sets the hyperparameters to their values after `steps` steps of the optimizer.
+    /// Sets the hyperparameters to the values that apply after `steps` steps of the optimizer.
     fn advance_to(&self, steps: u64);
 }
 
-/// A number of an optimizer that can be changed between runs without compiling anything again; clones share the value.
+/// Number of an optimizer, such as the learning rate, that can be changed between runs without compiling anything
+/// again. Clones share the value.
 ///
 /// The learning rate can always change. The momentum, or Adam's first beta, can change if it was passed as
 /// `&Hyperparameter` or a schedule changes it; otherwise it is a constant of the compiled step.
@@ -25,20 +26,20 @@ pub(super) trait HyperparameterDriver: Send + Sync {
 #[derive(Clone)]
 pub struct Hyperparameter(Arc<Inner>);
 
-/// A learning rate that can be changed between runs; clones share the value.
+/// Learning rate that can be changed between runs. Clones share the value.
 pub type LearningRate = Hyperparameter;
 
 struct Inner {
     value: AtomicU64,
-    /// The value before a schedule changed it for the first time; NaN if there is no schedule.
+    /// The value before the first schedule changed it, or NaN if no schedule uses this hyperparameter.
     initial: AtomicU64,
-    /// Set if something other than the optimizer has a clone.
+    /// Whether code outside the optimizer has a clone, through which it can change the value.
     shared: AtomicBool,
     driver: Mutex<Option<Weak<dyn HyperparameterDriver>>>,
 }
 
 impl Hyperparameter {
-    /// Creates a hyperparameter with this value.
+    /// Creates a hyperparameter.
     pub fn new(value: f64) -> Self {
         Self(Arc::new(Inner {
             value: AtomicU64::new(value.to_bits()),
@@ -53,12 +54,13 @@ impl Hyperparameter {
         f64::from_bits(self.0.value.load(Ordering::Relaxed))
     }
 
-    /// Sets the value from the next run on.
+    /// Sets the value, which applies from the next run on.
     pub fn set(&self, value: f64) {
         self.0.value.store(value.to_bits(), Ordering::Relaxed);
     }
 
-    /// Returns the value of the step after `steps` steps of the optimizer.
+    /// Returns the value for the next step, if the optimizer has made `steps` steps; updates it first if a
+    /// schedule is attached.
     pub(super) fn at(&self, steps: u64) -> f64 {
         let driver = self.0.driver.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(driver) = driver.and_then(|driver| driver.upgrade()) {
@@ -67,13 +69,14 @@ impl Hyperparameter {
         self.get()
     }
 
-    /// Returns a clone through which the value can be changed. Graphs traced afterwards read it before each step.
+    /// Returns a clone through which the value can be changed. Graphs traced after this call read the value before
+    /// each step instead of treating it as a constant.
     pub(super) fn shared(&self) -> Self {
         self.0.shared.store(true, Ordering::Relaxed);
         self.clone()
     }
 
-    /// Returns whether the value can be changed through a shared clone.
+    /// Returns whether [`Self::shared`] was called, so that the value can be changed through a clone.
     pub(super) fn is_shared(&self) -> bool {
         self.0.shared.load(Ordering::Relaxed)
     }
@@ -82,7 +85,7 @@ impl Hyperparameter {
         *self.0.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver);
     }
 
-    /// Returns the initial value for schedules: the value at the first call.
+    /// Returns the initial value, from which schedules compute: the value at the first call of this function.
     pub(super) fn initial(&self) -> f64 {
         let known = f64::from_bits(self.0.initial.load(Ordering::Relaxed));
         if known.is_nan() {

@@ -7,7 +7,7 @@ use super::{Descent, Hyperparameter, LearningRate, ParamUpdate, UpdateRule};
 
 /// Stochastic gradient descent, optionally with momentum; PyTorch's `SGD`.
 ///
-/// With `g = ∇ + weight_decay · p`:
+/// With the gradient `∇`, the parameter `p` and `g = ∇ + weight_decay · p`:
 ///
 /// - without momentum, `p −= lr · g`;
 /// - with momentum, `buf = g` in the first step, then `buf = momentum · buf + (1 − dampening) · g`, and `p −= lr ·
@@ -16,7 +16,7 @@ use super::{Descent, Hyperparameter, LearningRate, ParamUpdate, UpdateRule};
 ///
 /// Defaults: `momentum` 0, `dampening` 0, `nesterov` `false`, `weight_decay` 0.
 ///
-/// State: `optim.<parameter>.momentum_buffer`.
+/// State variable, only with momentum: `buf` in `optim.<parameter>.momentum_buffer`.
 ///
 /// ```
 /// use wgrad_nn::optim::Sgd;
@@ -38,19 +38,20 @@ impl Sgd {
         Self::by(SgdRule { momentum: 0.0.into(), dampening: 0.0, nesterov: false }, lr)
     }
 
-    /// Sets the momentum: the factor of the momentum buffer in each step. Default: 0; 0.9 is usual.
+    /// Sets the momentum, by which the momentum buffer is multiplied in each step. Default: 0; 0.9 is usual.
     pub fn momentum(mut self, momentum: impl Into<Hyperparameter>) -> Self {
         self.rule.momentum = momentum.into();
         self
     }
 
-    /// Sets the dampening: gradients enter the momentum buffer with the factor `1 − dampening`. Default: 0.
+    /// Sets the dampening: gradients are multiplied by `1 − dampening` before they are added to the momentum
+    /// buffer. Default: 0.
     pub fn dampening(mut self, dampening: f64) -> Self {
         self.rule.dampening = dampening;
         self
     }
 
-    /// Enables Nesterov momentum, which requires a momentum and no dampening. Default: `false`.
+    /// Enables Nesterov momentum, which requires a momentum above 0 and no dampening. Default: `false`.
     pub fn nesterov(mut self, nesterov: bool) -> Self {
         self.rule.nesterov = nesterov;
         self

@@ -1,4 +1,4 @@
-//! Tests of the optimizers: comparison with loops in `f64` that follow PyTorch's documentation.
+//! Tests that compare the optimizers with loops in `f64` written after the formulas in PyTorch's documentation.
 
 #![allow(clippy::float_cmp, clippy::many_single_char_names, reason = "exact results of short formulas")]
 
@@ -6,10 +6,10 @@ use wgrad_core::{Array, CpuBackend, DType, Error, Graph, Init, Kind, Mode, Param
 
 use super::*;
 
-/// Six gradients for a parameter of two values.
+/// The gradients of a parameter of two elements in six steps.
 const GRADIENTS: [[f64; 2]; 6] = [[1.0, -2.0], [0.5, 0.0], [-3.0, 1e-3], [0.25, -1.0], [2.0, 4.0], [0.0, -0.5]];
 
-/// Returns the values of `w`, initially 1 and 1, after each step.
+/// Returns the values of the parameter `w` after each step; both elements are initially 1.
 fn run(optimizer: &impl Optimizer, mut before: impl FnMut(usize)) -> Vec<Vec<f64>> {
     let params = Params::seeded(0);
     let w = params.variable("fc.w", [2], Kind::Parameter, Init::Constant(1.0));
@@ -106,7 +106,7 @@ fn lion_follows_its_paper() {
     assert_follows(&run(&optimizer, |_| ()), move |_, w, g| {
         let c: f64 = b1 * m + (1.0 - b1) * g;
         m = b2 * m + (1.0 - b2) * g;
-        // In f64 the sum is 0 only where both terms are.
+        // The sign of 0 is 0.
         let sign = if c == 0.0 { 0.0 } else { c.signum() };
         w - lr * (sign + decay * w)
     });
@@ -181,7 +181,7 @@ fn a_parameter_that_is_unfrozen_later_begins_with_step_1() {
         let step = session.compile(&graph, &[]).unwrap();
         session.submit_many(&step, steps, &[]).unwrap();
         session.sync().unwrap();
-        // With bias correction, Adam's step along a constant gradient has the length of the learning rate.
+        // With bias correction, each Adam step for a constant gradient changes the parameter by the learning rate.
         let expected = if trainable { -0.1 * steps as f64 } else { 0.0 };
         if steps != 1 && trainable {
             assert!((late.value().unwrap().item().unwrap() - expected).abs() < 1e-8);
@@ -192,7 +192,7 @@ fn a_parameter_that_is_unfrozen_later_begins_with_step_1() {
     assert!((w.value().unwrap().item().unwrap() + 1.3).abs() < 1e-7);
 }
 
-/// Returns the gradients and the norm of `clip_grad_norm` of two tensors.
+/// Calls `clip_grad_norm` with two gradients; returns the clipped gradients and the norm.
 fn clipped(max: f64, p: f64, first: [f64; 3], second: f64) -> (Vec<f64>, f64) {
     let graph = Graph::new(Mode::Train);
     let inputs = [graph.input("a", [3], DType::F32), graph.input("b", [], DType::F32)];
@@ -252,8 +252,8 @@ fn an_optimizer_gives_the_norm_that_it_clips() {
     assert!(norm == 7.0 && (values[0] + 3.0 / 7.000_001).abs() < 1e-15, "{norm} {values:?}");
 }
 
-/// Returns a linear model's weights after training on 48 examples in batches of `size`, with an update after every
-/// `accumulate` batches.
+/// Trains a linear model on 48 examples in batches of `size`, with an update after every `accumulate` batches;
+/// returns the weights.
 fn accumulated(optimizer: &dyn Optimizer, accumulate: usize, size: usize) -> Vec<f64> {
     let params = Params::seeded(3);
     let w = params.variable("w", [3], Kind::Parameter, Init::Uniform(-1.0, 1.0));
@@ -330,7 +330,7 @@ fn frozen_parameters_stay_and_graphs_share_the_state() {
     }
     session.sync().unwrap();
     assert_eq!(frozen.value().unwrap().item().unwrap(), 1.0);
-    // 1 − 1 − (0.5 + 1)
+    // The parameter is 1, minus 1 in the first step, minus 0.5 + 1 in the second.
     assert_eq!(w.value().unwrap().item().unwrap(), -1.5);
     assert_eq!(params.counter("optim.@step").get(), 2);
     assert_eq!(params.get("optim.head.w.momentum_buffer").unwrap().kind(), Kind::State);

@@ -1,4 +1,4 @@
-//! Activation functions, rounding, sine and cosine, and random draws.
+//! Cases of activation functions, rounding, sine and cosine, and random draws.
 
 use crate::case::Case;
 use crate::case::Fill::{self, Grid, Normal, Of, Uniform};

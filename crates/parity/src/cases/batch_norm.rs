@@ -1,4 +1,4 @@
-//! Batch norm.
+//! Cases of batch norm.
 
 use crate::case::Fill::{Normal, Uniform};
 use crate::case::{Case, Fill, Inputs};
@@ -7,7 +7,7 @@ use crate::family::Family;
 
 pub(super) const FAMILY: Family = Family::new(own).edges(edges).lengths(lengths).random(&[random]);
 
-/// Returns a case of batch norm with scale and shift that compares all results.
+/// Returns a case of batch norm with scale and shift that compares all of its outputs and gradients.
 fn affine(shape: &[usize], eps: f64) -> Case {
     let channels = shape[1];
     let inputs: Inputs<'_> = &[(shape, Uniform(-2.0, 3.0)), (&[channels], Uniform(0.5, 2.0)), (&[channels], Normal)];
@@ -32,7 +32,7 @@ fn own() -> Vec<Case> {
         &[1025, 70],
         &[4, 3, 5],
         &[2, 96, 40],
-        // Reduced in parts, with all memory layouts of values and channels.
+        // Channels that are reduced in several parts, with all memory layouts of values and channels.
         &[5000, 6],
         &[5000, 8],
         &[300, 5, 15],
@@ -53,7 +53,7 @@ fn edges() -> Vec<Case> {
 
 fn lengths(n: usize) -> Vec<Case> {
     let channels = plain(format!("batch norm of channels of {n}"), &[5, n], Normal);
-    // A batch of one row has no variance.
+    // The variance of a batch with a single row is undefined, so this length is omitted.
     let rows = (n > 1).then(|| plain(format!("batch norm of {n}"), &[n, 3], Normal));
     [channels].into_iter().chain(rows).collect()
 }

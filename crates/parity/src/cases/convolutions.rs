@@ -1,4 +1,4 @@
-//! Convolutions.
+//! Cases of convolutions.
 
 use wgrad_core::ops::{ConvOptions, ConvTransposeOptions, Padding};
 use wgrad_core::{Tensor, vjp};
@@ -107,7 +107,7 @@ fn own() -> Vec<Case> {
     cases
 }
 
-/// Returns the case of the gradient ops, which then are differentiated, too.
+/// Returns a case whose outputs are gradients, so that the gradient ops themselves are differentiated.
 fn derivative() -> Case {
     let inputs: Inputs<'_> = &[(&[2, 4, 7, 6], Normal), (&[6, 2, 3, 2], Normal), (&[2, 6, 4, 3], Normal)];
     let options = ConvOptions::<2>::new().stride(2).padding([1, 0]).groups(2);

@@ -1,4 +1,5 @@
-//! Every pointwise op separately, including those that only gradients use. A new pointwise op needs no case.
+//! Cases of every pointwise op separately, including the ops that only gradients use. They are generated from the
+//! list of all pointwise ops, so a new op needs no additional case.
 
 use wgrad_core::ops::pointwise_ops;
 use wgrad_core::{Block, Pointwise, Slice, SliceMut, Tensor};
@@ -9,11 +10,11 @@ use crate::family::Family;
 
 pub(super) const FAMILY: Family = Family::new(own);
 
-/// Positive numbers, small and large.
+/// Interval of small and large positive numbers.
 const WIDE: [f64; 2] = [0.05, 4.0];
-/// Probabilities away from 0 and 1.
+/// Interval of probabilities that excludes 0 and 1.
 const PROBABILITIES: [f64; 2] = [0.05, 0.95];
-/// Number of labels: integer arguments are below it.
+/// Number of labels; integer arguments are drawn below it.
 const LABELS: usize = 5;
 
 fn own() -> Vec<Case> {
@@ -35,13 +36,14 @@ fn case(op: &'static Pointwise) -> Case {
     if op.backward.is_some() { case } else { case.without_gradients() }
 }
 
-/// Returns whether an op has no NaN for arguments between two numbers; an op of probabilities has outside [0, 1].
+/// Returns whether an op never returns NaN for arguments in this interval. An op on probabilities, for example,
+/// returns NaN for arguments outside [0, 1].
 fn is_number(op: &Pointwise, attributes: &[f64], [low, high]: [f64; 2]) -> bool {
     const STEPS: usize = 9;
     if !op.out.is_float() {
         return true;
     }
-    // All combinations of a few values.
+    // Try all combinations of a few values per argument.
     let count = STEPS.pow(op.types.len() as u32);
     let place = |argument: usize, i: usize| i / STEPS.pow(argument as u32) % STEPS;
     let float = |step: usize| low + (high - low) * step as f64 / (STEPS - 1) as f64;

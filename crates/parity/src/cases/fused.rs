@@ -1,4 +1,5 @@
-//! Fused kernels: an op with pointwise ops before and after it, of which only the last value is fetched.
+//! Cases of fused kernels: an op with pointwise ops before and after it. Only the last value is fetched, so all of
+//! them can be computed in one kernel.
 
 use crate::case::Fill::{Below, Normal, Uniform};
 use crate::case::{Case, Inputs};
@@ -62,7 +63,7 @@ fn lengths(n: usize) -> Vec<Case> {
     vec![at_length("total norm", n, &[(&[n], Normal)], |x| vec![wgrad_core::ops::total_norm(x)])]
 }
 
-/// Returns a case of an op with pointwise ops before and after it, which run in one kernel.
+/// Returns a random case of an op with pointwise ops before and after it, which are fused into one kernel.
 fn random(draw: &mut Draw) -> Case {
     let shape = draw.shape(2);
     let [rows, columns] = [shape[0], shape[1]];

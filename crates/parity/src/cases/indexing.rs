@@ -1,4 +1,4 @@
-//! Selection by index and by mask.
+//! Cases of selecting elements by index and by mask.
 
 use wgrad_core::Tensor;
 
@@ -52,7 +52,8 @@ fn gathers() -> Vec<Case> {
     cases.push(Case::new("gather of a part", &[(&[9, 7, 3], Normal), (&[4, 20, 2], Below(7))], |x| {
         x[0].gather(1, &x[1]).square()
     }));
-    // One element per row, with some indices out of range; and more elements than one pass of the gradient reads.
+    // First, one element per row, with some indices out of range. Then more elements than one dispatch of the
+    // gradient reads.
     cases.push(Case::new(
         "gather beyond the axis",
         &[(&[40, 5], Normal), (&[40, 1], Below(9)), (&[40, 3], Below(9))],

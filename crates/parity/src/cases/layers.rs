@@ -1,4 +1,4 @@
-//! Layers composed of ops. The inputs of a case are the layer's inputs, then its variables.
+//! Cases of layers composed of ops. The inputs of a case are the inputs of the layer, followed by its variables.
 
 use wgrad_core::{Params, Tensor};
 use wgrad_nn::Module;
@@ -16,7 +16,7 @@ pub(super) const FAMILY: Family = Family::new(own);
 
 type Made<'a> = Box<dyn Fn(&[Tensor]) -> Vec<Tensor> + 'a>;
 
-/// Returns the case of a layer that `make` creates and `call` applies to the inputs that are not variables.
+/// Returns the case of a layer. `make` creates the layer; `call` calls it with the inputs that are not variables.
 fn layer<L: 'static>(
     name: &str,
     inputs: Inputs<'_>,
@@ -136,7 +136,7 @@ fn attention() -> Vec<Case> {
             vec![scaled_dot_product_attention(&x[0], &x[1], &x[2], call)]
         }),
         Case::several("attention with shared heads and keys left out", shared, |x| {
-            // The first query has no key.
+            // All keys are masked for the first query.
             let graph = x[0].graph();
             let [row, column] = [[5, 1], [1, 7]].map(|shape| graph.iota(shape).to_f32());
             let mask = column.lt(&(row * 2.0));

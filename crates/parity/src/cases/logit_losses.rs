@@ -1,4 +1,4 @@
-//! Losses of logits with their own kernels or pointwise ops: cross-entropy and binary cross-entropy.
+//! Cases of losses of logits that have their own kernels or pointwise ops: cross-entropy and binary cross-entropy.
 
 use wgrad_core::Tensor;
 
@@ -10,7 +10,8 @@ use crate::family::{ANY, Family, POSITIVE};
 
 pub(super) const FAMILY: Family = Family::new(own).edges(edges).lengths(lengths).random(&[random]);
 
-/// Returns the case of cross-entropy for labels and logits whose classes are axis 1, or the only axis.
+/// Returns the case of cross-entropy for logits and labels. The classes are axis 1 of the logits, or their only
+/// axis.
 fn cross_entropy(name: impl Into<String>, inputs: Inputs<'_>, smoothing: f64) -> Case {
     Case::new(name, inputs, move |x| x[0].softmax_cross_entropy(&x[1], None, smoothing, None).0)
 }
@@ -55,7 +56,8 @@ fn own() -> Vec<Case> {
                             smoothing,
                             Some(1),
                         );
-                        // The second output depends only on the targets; the sum makes the loss an intermediate value.
+                        // The second output depends only on the targets. Using both in the first output makes the
+                        // loss an intermediate value.
                         vec![(loss.sum_all() / (weight.sum_all() + 1.0)).square(), loss, weight]
                     })
                     .gradients_of(&[0, 1])

@@ -1,4 +1,4 @@
-//! Losses composed of ops, and losses of probabilities.
+//! Cases of losses composed of ops, and of losses of probabilities.
 
 use wgrad_nn::layers::Coral;
 use wgrad_nn::losses::{

@@ -1,4 +1,4 @@
-//! The cases: one file per family of ops. A new op adds a case to one of these files.
+//! The test cases, with one file per family of ops. A new op adds a case to one of these files.
 
 mod activations;
 mod batch_norm;
@@ -27,7 +27,7 @@ use crate::family::Family;
 
 pub use products::variants;
 
-/// All families.
+/// All families of cases.
 const FAMILIES: [Family; 18] = [
     pointwise::FAMILY,
     each_pointwise::FAMILY,
@@ -54,20 +54,20 @@ pub fn all() -> Vec<Case> {
     FAMILIES.iter().flat_map(Family::own).collect()
 }
 
-/// Returns the edge cases of all families, with values at which implementations fail: `exp` near ±88, logits of
-/// ±1000, subnormals, magnitudes from `2⁻⁶⁰` to `2⁶⁰`, exact ties and constant rows.
+/// Returns the edge cases of all families, with values at which implementations often fail: `exp` near ±88, logits
+/// of ±1000, subnormals, magnitudes from `2⁻⁶⁰` to `2⁶⁰`, equal elements and constant rows.
 pub fn edges() -> Vec<Case> {
     FAMILIES.iter().flat_map(Family::at_edges).collect()
 }
 
-/// Returns the cases of all families at length `n`. Interesting lengths are those around powers of two, around
-/// workgroup sizes and above 65,535.
+/// Returns the cases of all families that exist at any length, at length `n`. Lengths that reveal errors are those
+/// around powers of two, around workgroup sizes, and above 65,535.
 pub fn sizes(n: usize) -> Vec<Case> {
     FAMILIES.iter().flat_map(|family| family.at_length(n)).collect()
 }
 
-/// Returns the cases of all families at length `n`, each with the same case at length `other`; `None` if that is too
-/// short.
+/// Returns the cases of all families at length `n`, each paired with the same case at length `other`, or with
+/// `None` if that length is too short for it.
 pub(crate) fn sizes_with_other(n: usize, other: usize) -> Vec<(Case, Option<Case>)> {
     let both = |family: &Family| {
         let others = family.at_length(other).into_iter().map(Some).chain(std::iter::repeat(None));
@@ -76,8 +76,8 @@ pub(crate) fn sizes_with_other(n: usize, other: usize) -> Vec<(Case, Option<Case
     FAMILIES.iter().flat_map(both).collect()
 }
 
-/// Returns the random case `number` of a seed, which is the same on every machine: a random family, shape, view and
-/// distribution.
+/// Returns a random case with a random shape, view and distribution, from a random family. It depends only on
+/// `seed` and `number`, so it is the same on every machine.
 ///
 /// ```
 /// let again = wgrad_parity::fuzz(7, 3);

@@ -1,4 +1,4 @@
-//! Elementary functions, arithmetic and comparisons.
+//! Cases of elementary functions, arithmetic and comparisons.
 
 use wgrad_core::Tensor;
 
@@ -140,7 +140,7 @@ fn functions(draw: &mut Draw) -> Case {
         ("sin", |x| x.sin()),
         ("cos", |x| x.cos()),
         ("erf", |x| x.erf()),
-        // The logarithm of 1 + x² would consist only of rounding errors for small x.
+        // 2 + x², because the logarithm of 1 + x² consists only of rounding errors for small x.
         ("log of 2 + x²", |x| (x.square() + 2.0).log()),
         ("root of 1 + x²", |x| (x.square() + 1.0).sqrt()),
     ];
@@ -149,7 +149,7 @@ fn functions(draw: &mut Draw) -> Case {
     Case::new(format!("{name} {shape:?} of {values:?}"), &[(&shape, values)], move |x| f(&x[0]))
 }
 
-/// Returns a random case of two operands, one of which may be broadcast.
+/// Returns a random case of a function of two operands, one of which may be broadcast.
 fn pairs(draw: &mut Draw) -> Case {
     let (a, values) = (draw.any(), draw.values());
     let mut b: Vec<usize> = a.iter().map(|&n| if draw.coin() { n } else { 1 }).collect();

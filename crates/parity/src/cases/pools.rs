@@ -1,4 +1,4 @@
-//! Pooling: the maximum or the mean of a window.
+//! Cases of pooling: the maximum or the mean of the elements in a window.
 
 use wgrad_core::ops::{AvgPool, MaxPool};
 use wgrad_core::{Tensor, vjp};
@@ -80,7 +80,7 @@ fn own() -> Vec<Case> {
     cases
 }
 
-/// Returns the case of the gradient ops, which then are differentiated, too.
+/// Returns a case whose outputs are gradients, so that the gradient ops themselves are differentiated.
 fn derivative() -> Case {
     let images: Inputs<'_> = &[(&[2, 3, 8, 7], Normal), (&[2, 3, 4, 4], Normal), (&[2, 3, 4, 4], Normal)];
     Case::several("gradients of pools", images, |x| {

@@ -1,4 +1,4 @@
-//! Softmax and log-softmax.
+//! Cases of softmax and log-softmax.
 
 use crate::case::Fill::{self, Grid, Normal, Of, Uniform};
 use crate::case::{Case, Inputs};

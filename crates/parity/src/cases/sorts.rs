@@ -1,4 +1,4 @@
-//! Sorting, and the indices of the sorted elements.
+//! Cases of sorting, and of the indices of the sorted elements.
 
 use wgrad_core::ops::stack;
 
@@ -47,7 +47,7 @@ fn own() -> Vec<Case> {
         });
         cases.push(case);
     }
-    // Zeros of both signs, infinities and NaN, computed from the input.
+    // Zeros of both signs, infinities and NaN, which are computed from the drawn inputs.
     cases.push(
         Case::new("argsort of what is no number", &[(&[4, 600], Of(&[0.0, -0.0, 1.0, -1.0, 2.0]))], |x| {
             let roots = (&x[0] / x[0].abs()).sqrt() * &x[0];

@@ -1,4 +1,4 @@
-//! Norms along axes, logsumexp, and standard deviations.
+//! Cases of norms along axes, logsumexp, and standard deviations.
 
 use crate::case::Case;
 use crate::case::Fill::{Normal, Of};

@@ -1,4 +1,4 @@
-//! Views of a tensor, and ops that join and split tensors.
+//! Cases of views of a tensor, and of ops that join and split tensors.
 
 #[allow(clippy::wildcard_imports, reason = "every view is called here")]
 use wgrad_core::ops::*;
@@ -70,7 +70,8 @@ fn lengths(n: usize) -> Vec<Case> {
     })]
 }
 
-/// Returns a random chain of views, which the kernel that reads it folds into strides.
+/// Returns a random case of several views, one applied to the result of another. The kernel that reads the last
+/// one addresses elements by offset and strides.
 fn random(draw: &mut Draw) -> Case {
     let rank = 2 + draw.below(3);
     let shape = draw.shape(rank);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use wgrad_core::Shape;
 
-use super::fix::Fix;
+use super::fix::TrainFix;
 use super::text::{Say, Text};
 
 /// Checkpoint that cannot be written, read or resumed from.
@@ -231,20 +231,20 @@ impl Text for CheckpointError {
     fn fixes(&self, say: Say<'_>) -> Vec<String> {
         match self {
             Self::FolderInUse { .. } => vec![
-                format!("go on with it: {}", say(&Fix::Resume)),
-                format!("begin anew and remove them: {}", say(&Fix::Overwrite)),
-                say(&Fix::OtherFolder),
+                format!("go on with it: {}", say(&TrainFix::Resume)),
+                format!("begin anew and remove them: {}", say(&TrainFix::Overwrite)),
+                say(&TrainFix::OtherFolder),
             ],
             Self::Write { source, .. } => match source.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => vec![say(&Fix::FreeSpace)],
-                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => vec![say(&Fix::WritableFolder)],
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => vec![say(&TrainFix::FreeSpace)],
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => vec![say(&TrainFix::WritableFolder)],
                 _ => vec![],
             },
-            Self::NothingToResume { .. } => vec![say(&Fix::CheckpointFolder)],
-            Self::NoneReadable { .. } => vec![say(&Fix::BeginElsewhere)],
-            Self::OtherTraining { .. } => vec![say(&Fix::SameTraining)],
-            Self::NotCheckpoint { .. } => vec![say(&Fix::LoadWeights)],
-            Self::Version { .. } => vec![say(&Fix::SameVersion)],
+            Self::NothingToResume { .. } => vec![say(&TrainFix::CheckpointFolder)],
+            Self::NoneReadable { .. } => vec![say(&TrainFix::BeginElsewhere)],
+            Self::OtherTraining { .. } => vec![say(&TrainFix::SameTraining)],
+            Self::NotCheckpoint { .. } => vec![say(&TrainFix::LoadWeights)],
+            Self::Version { .. } => vec![say(&TrainFix::SameVersion)],
             Self::Encode { .. } | Self::Damaged { .. } | Self::Manifest { .. } => vec![],
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 /// Suggestion at the end of a message. `Display` writes it for a Rust program: a call, or a short sentence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum Fix {
+pub enum TrainFix {
     /// Continue from the checkpoints of a folder.
     Resume,
     /// Begin a new training in a folder and remove its checkpoints.
@@ -68,7 +68,7 @@ pub enum Fix {
     LayerWithBias,
 }
 
-impl fmt::Display for Fix {
+impl fmt::Display for TrainFix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Resume => "Trainer::resume(folder)",

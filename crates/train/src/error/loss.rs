@@ -2,7 +2,7 @@
 
 use wgrad_core::{Error, NonFinite};
 
-use super::fix::Fix;
+use super::fix::TrainFix;
 use super::text::{Say, Text};
 
 /// Facts about a loss that is infinite or NaN.
@@ -63,10 +63,10 @@ impl Text for NonFiniteLoss {
 
     fn fixes(&self, say: Say<'_>) -> Vec<String> {
         vec![
-            say(&Fix::LowerLearningRate),
-            say(&Fix::Standardize),
-            say(&Fix::SafeLoss),
-            format!("clipped gradients: {}", say(&Fix::ClipGradNorm(1.0))),
+            say(&TrainFix::LowerLearningRate),
+            say(&TrainFix::Standardize),
+            say(&TrainFix::SafeLoss),
+            format!("clipped gradients: {}", say(&TrainFix::ClipGradNorm(1.0))),
         ]
     }
 }

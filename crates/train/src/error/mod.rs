@@ -1,19 +1,19 @@
 //! Errors of training: facts in fields, and all their text in one place.
 //!
 //! Functions of this crate return [`wgrad_core::Error`], which wraps a [`TrainError`]; `error.facts::<TrainError>()`
-//! returns it. A message ends with its fixes. [`TrainError::message`] lets a program write each [`Fix`] in its own way,
+//! returns it. A message ends with its fixes. [`TrainError::message`] lets a program write each [`TrainFix`] in its own way,
 //! such as an option of a command line; `Display` writes the Rust call.
 //!
 //! ```
 //! use wgrad_core::{CpuBackend, Params};
 //! use wgrad_data::Dataset;
-//! use wgrad_train::error::{SettingError, TrainError};
+//! use wgrad_train::error::{TrainSettingError, TrainError};
 //! use wgrad_train::{Silent, Trainer};
 //! let data = Dataset::new(["x"], vec![0.0, 1.0], vec![0, 1], ["low", "high"])?;
 //! let mut trainer = Trainer::new(CpuBackend::<f32>::new(), &Params::seeded(7)).progress(Silent);
 //! let error = trainer.fit(&data, 1, |x, _| x.mean_all()).unwrap_err();
 //! let facts = error.facts::<TrainError>().unwrap();
-//! assert!(matches!(facts, TrainError::Setting(SettingError::NoOptimizer)));
+//! assert!(matches!(facts, TrainError::Setting(TrainSettingError::NoOptimizer)));
 //! assert_eq!(facts.message(&|_| "--optimizer".into()), "there is no optimizer\n  fix: --optimizer");
 //! # Ok::<(), wgrad_core::Error>(())
 //! ```
@@ -33,13 +33,13 @@ use std::fmt;
 use wgrad_core::Error;
 
 pub use checkpoint::{CheckpointError, Damage, Difference};
-pub use fix::Fix;
+pub use fix::TrainFix;
 pub use loss::{NonFiniteLoss, NonFiniteOrigin};
 pub use model::ModelError;
 pub use prior::PriorError;
 pub use recording::{Mismatch, RecordingError};
 pub use scores::ScoresError;
-pub use setting::SettingError;
+pub use setting::TrainSettingError;
 use text::Say;
 pub(crate) use text::Text;
 
@@ -50,7 +50,7 @@ pub enum TrainError {
     /// A training step had a loss that is infinite or NaN.
     LossNotFinite(NonFiniteLoss),
     /// A setting is missing, outside its range, or contradicts another one.
-    Setting(SettingError),
+    Setting(TrainSettingError),
     /// A checkpoint cannot be written, read or resumed from.
     Checkpoint(CheckpointError),
     /// A model's outputs or inputs have the wrong form.
@@ -67,7 +67,7 @@ pub enum TrainError {
 
 impl TrainError {
     /// Returns the message with each fix written by `say`.
-    pub fn message(&self, say: &dyn Fn(&Fix) -> String) -> String {
+    pub fn message(&self, say: &dyn Fn(&TrainFix) -> String) -> String {
         let text = self.text();
         match &self.fixes(say)[..] {
             [] => text,
@@ -127,8 +127,8 @@ impl From<NonFiniteLoss> for Error {
     }
 }
 
-impl From<SettingError> for Error {
-    fn from(error: SettingError) -> Self {
+impl From<TrainSettingError> for Error {
+    fn from(error: TrainSettingError) -> Self {
         TrainError::Setting(error).into()
     }
 }
@@ -167,10 +167,10 @@ impl From<RecordingError> for Error {
 mod tests {
     use super::*;
 
-    fn as_option(fix: &Fix) -> String {
+    fn as_option(fix: &TrainFix) -> String {
         match fix {
-            Fix::Resume => "--resume".into(),
-            Fix::Overwrite => "--overwrite".into(),
+            TrainFix::Resume => "--resume".into(),
+            TrainFix::Overwrite => "--overwrite".into(),
             other => other.to_string(),
         }
     }

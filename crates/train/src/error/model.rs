@@ -2,7 +2,7 @@
 
 use wgrad_core::Shape;
 
-use super::fix::Fix;
+use super::fix::TrainFix;
 use super::text::{Say, Text};
 
 /// Output or input of a model in the wrong form.
@@ -58,7 +58,7 @@ impl Text for ModelError {
 
     fn fixes(&self, say: Say<'_>) -> Vec<String> {
         match self {
-            Self::Outputs { classes, .. } => vec![say(&Fix::Outputs { classes: classes.len() })],
+            Self::Outputs { classes, .. } => vec![say(&TrainFix::Outputs { classes: classes.len() })],
             _ => vec![],
         }
     }

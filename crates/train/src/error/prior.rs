@@ -2,7 +2,7 @@
 
 use wgrad_core::text::count;
 
-use super::fix::Fix;
+use super::fix::TrainFix;
 use super::text::{Say, Text, one_or};
 
 /// Class shares, weights or biases that cannot be used.
@@ -121,9 +121,9 @@ impl Text for PriorError {
 
     fn fixes(&self, say: Say<'_>) -> Vec<String> {
         match self {
-            Self::EmptyClass { .. } => vec![say(&Fix::SplitByClass), say(&Fix::LeaveClassOut)],
-            Self::PosWeight { .. } => vec![say(&Fix::ClassWeights)],
-            Self::NoBias { .. } => vec![say(&Fix::LayerWithBias)],
+            Self::EmptyClass { .. } => vec![say(&TrainFix::SplitByClass), say(&TrainFix::LeaveClassOut)],
+            Self::PosWeight { .. } => vec![say(&TrainFix::ClassWeights)],
+            Self::NoBias { .. } => vec![say(&TrainFix::LayerWithBias)],
             _ => vec![],
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use wgrad_core::Site;
 
-use super::fix::Fix;
+use super::fix::TrainFix;
 use super::text::{Say, Text};
 
 /// Recorded step that cannot be read or compared.
@@ -103,8 +103,8 @@ impl Text for RecordingError {
 
     fn fixes(&self, say: Say<'_>) -> Vec<String> {
         match self {
-            Self::NotRecording { .. } => vec![say(&Fix::Record)],
-            Self::Random { .. } => vec![say(&Fix::NoDropout)],
+            Self::NotRecording { .. } => vec![say(&TrainFix::Record)],
+            Self::Random { .. } => vec![say(&TrainFix::NoDropout)],
             _ => vec![],
         }
     }

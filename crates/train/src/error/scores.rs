@@ -2,7 +2,7 @@
 
 use wgrad_core::text::count;
 
-use super::fix::Fix;
+use super::fix::TrainFix;
 use super::text::{Say, Text};
 
 /// Scores that cannot be made, compared, written or read.
@@ -79,7 +79,7 @@ impl Text for ScoresError {
 
     fn fixes(&self, say: Say<'_>) -> Vec<String> {
         match self {
-            Self::NotScores { .. } => vec![say(&Fix::TrainAgain)],
+            Self::NotScores { .. } => vec![say(&TrainFix::TrainAgain)],
             _ => vec![],
         }
     }

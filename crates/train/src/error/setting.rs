@@ -1,12 +1,12 @@
 //! Settings of a trainer, a search for a learning rate or a report that cannot be used.
 
-use super::fix::Fix;
+use super::fix::TrainFix;
 use super::text::{Say, Text};
 
 /// Setting that is missing, outside its range, or contradicts another one.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum SettingError {
+pub enum TrainSettingError {
     /// The trainer has no optimizer.
     NoOptimizer,
     /// Gradients are to be accumulated over no batch.
@@ -58,7 +58,7 @@ pub enum SettingError {
     },
 }
 
-impl Text for SettingError {
+impl Text for TrainSettingError {
     fn text(&self) -> String {
         match self {
             Self::NoOptimizer => "there is no optimizer".into(),
@@ -86,11 +86,11 @@ impl Text for SettingError {
 
     fn fixes(&self, say: Say<'_>) -> Vec<String> {
         let fix = match self {
-            Self::NoOptimizer => Fix::Optimizer,
-            Self::NoBatches => Fix::Accumulate(1),
-            Self::BinaryTargets { classes } => Fix::ClassTargets { classes: classes.len() },
-            Self::NoSchedule => Fix::Schedule,
-            Self::ScheduleSetsRate => Fix::FindRateFirst,
+            Self::NoOptimizer => TrainFix::Optimizer,
+            Self::NoBatches => TrainFix::Accumulate(1),
+            Self::BinaryTargets { classes } => TrainFix::ClassTargets { classes: classes.len() },
+            Self::NoSchedule => TrainFix::Schedule,
+            Self::ScheduleSetsRate => TrainFix::FindRateFirst,
             _ => return vec![],
         };
         vec![say(&fix)]

@@ -1,9 +1,9 @@
 //! Text of a family of errors.
 
-use super::fix::Fix;
+use super::fix::TrainFix;
 
 /// Function that writes a fix.
-pub(crate) type Say<'s> = &'s dyn Fn(&Fix) -> String;
+pub(crate) type Say<'s> = &'s dyn Fn(&TrainFix) -> String;
 
 /// Text of a family of errors.
 pub(crate) trait Text {

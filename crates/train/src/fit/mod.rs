@@ -8,7 +8,7 @@ use std::panic::Location;
 use wgrad_core::{Result, Tensor};
 
 use crate::data_source::DataSource;
-use crate::error::SettingError;
+use crate::error::TrainSettingError;
 use crate::history::History;
 use crate::options::EpochBatches;
 use crate::steps::{Steps, Training};
@@ -57,7 +57,7 @@ impl Trainer<'_> {
         let source = DataSource::new(data, self.options.targets)?;
         let EpochBatches { batches, steps } = self.options.batches(self.session.params(), data.rows())?;
         if self.options.accumulate == 0 {
-            return Err(SettingError::NoBatches.into());
+            return Err(TrainSettingError::NoBatches.into());
         }
         Ok(FitOptions { source, epochs, optimizer, batches, steps, fit: self.runs.fits().len() })
     }

@@ -3,7 +3,7 @@
 use wgrad_core::{Array, Result};
 
 use super::scores::Scores;
-use crate::error::SettingError;
+use crate::error::TrainSettingError;
 use wgrad_core::SplitMix64;
 use wgrad_data::{Dataset, Seed, Span};
 use wgrad_metrics::Decision;
@@ -73,7 +73,7 @@ pub fn permutation_importance(
     let (features, preprocess) = (data.features(), data.preprocess().clone());
     let columns = preprocess.spans();
     if columns.len() * FEWEST > BUDGET {
-        return Err(SettingError::TooManyFeatures { features: columns.len(), most: BUDGET / FEWEST }.into());
+        return Err(TrainSettingError::TooManyFeatures { features: columns.len(), most: BUDGET / FEWEST }.into());
     }
     let mut random = SplitMix64::new(seed, u64::MAX);
     let repeats = (BUDGET / (columns.len() * data.rows().min(MOST))).clamp(1, REPEATS);

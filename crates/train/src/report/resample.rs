@@ -3,7 +3,7 @@
 use wgrad_core::Result;
 
 use super::scores::Scores;
-use crate::error::{ScoresError, SettingError};
+use crate::error::{ScoresError, TrainSettingError};
 use wgrad_core::SplitMix64;
 use wgrad_data::Seed;
 use wgrad_metrics::{Decision, Interval, quantile};
@@ -100,7 +100,7 @@ fn resample(
     draw: impl Fn(&[u32]) -> Vec<Metric>,
 ) -> Result<Vec<MetricInterval>> {
     if !(confidence > 0.0 && confidence < 1.0) {
-        return Err(SettingError::Confidence { confidence }.into());
+        return Err(TrainSettingError::Confidence { confidence }.into());
     }
     let mut counts = vec![1; rows];
     let whole = draw(&counts);

@@ -7,7 +7,7 @@ use super::{Site, SourceError};
 use crate::DeviceInfo;
 use crate::host::text::human_bytes;
 
-/// Device that is missing, was lost, or cannot run a plan.
+/// Error: a device is missing, was lost, or cannot run a plan.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
@@ -16,10 +16,10 @@ pub enum DeviceError {
     NotFound {
         /// The name that was looked up.
         name: DeviceName,
-        /// The devices that there are.
+        /// The devices of this machine.
         available: AvailableDevices,
     },
-    /// The name selects a device, but not by an adapter's name.
+    /// The name selects a device, but is not an adapter's name, which is required here.
     #[error(fmt = fmt_not_an_adapter)]
     NotAnAdapter {
         /// The name that was looked up.
@@ -33,7 +33,7 @@ pub enum DeviceError {
         /// The driver's error.
         source: SourceError,
     },
-    /// The driver computes wrong results.
+    /// The driver's self-test found wrong results.
     #[error(fmt = fmt_self_test)]
     SelfTest {
         /// The device.
@@ -41,7 +41,7 @@ pub enum DeviceError {
         /// The probes that failed.
         failures: Vec<FailedProbe>,
     },
-    /// The device was lost.
+    /// The device was lost while it ran kernels.
     #[error(fmt = fmt_lost)]
     Lost {
         /// The device.
@@ -49,16 +49,16 @@ pub enum DeviceError {
         /// The reason that the driver reports.
         reason: String,
     },
-    /// The device was lost while it was read from.
+    /// The device was lost while a buffer was read.
     #[error("{device}: the device was lost while reading from it")]
     LostWhileReading {
         /// The device.
         device: DeviceInfo,
     },
-    /// The device was lost by an earlier error.
+    /// The device had already been lost in an earlier error.
     #[error("the device was lost by an earlier error")]
     LostBefore,
-    /// The driver, or the validation of wgpu, reports an error.
+    /// The driver or wgpu's validation reported an error.
     #[error("{device}: {message}")]
     Driver {
         /// The device.
@@ -71,7 +71,7 @@ pub enum DeviceError {
     Call {
         /// The device.
         device: DeviceInfo,
-        /// The call.
+        /// The call that failed.
         call: DeviceCall,
         /// The driver's error.
         source: SourceError,
@@ -82,7 +82,7 @@ pub enum DeviceError {
         /// The device.
         device: DeviceInfo,
     },
-    /// A fault of a kernel cannot be injected, because the device has no kernels.
+    /// A fault (a deliberate bug in a kernel, for tests) cannot be injected, because the device runs no kernels.
     #[error("`{fault}` is a fault of a kernel, and {device} has none")]
     NoKernels {
         /// The device.
@@ -90,7 +90,7 @@ pub enum DeviceError {
         /// The fault's name.
         fault: String,
     },
-    /// A buffer is larger than a binding.
+    /// A buffer is larger than the device's largest binding.
     #[error("{device}: a buffer of {bytes} bytes exceeds the largest binding, {limit}")]
     BufferTooLarge {
         /// The device.
@@ -100,7 +100,7 @@ pub enum DeviceError {
         /// The largest binding in bytes.
         limit: u64,
     },
-    /// The values of all steps of a run need a buffer that is too large.
+    /// The values fed for all steps of a run need a buffer larger than the device allows.
     #[error(
         "{device}: {steps} steps need a buffer of {bytes} bytes, the largest has {limit}: {fitting} steps of {step_bytes} \
          bytes fit\n  fix: run fewer steps at once"
@@ -110,16 +110,16 @@ pub enum DeviceError {
         device: DeviceInfo,
         /// The number of steps.
         steps: usize,
-        /// The bytes of one step.
+        /// The bytes that one step needs.
         step_bytes: u64,
-        /// The bytes of all steps, aligned.
+        /// The bytes that all steps need, with alignment.
         bytes: u64,
-        /// The largest buffer in bytes.
+        /// The size of the largest possible buffer, in bytes.
         limit: u64,
         /// The number of steps that fit.
         fitting: u64,
     },
-    /// A buffer of a plan has more elements than 32 bits count.
+    /// A buffer of a plan has more elements than a 32-bit index can address.
     #[error(
         "{elements} elements are more than kernels on {device} count, 4294967295: {buffer}{}\n{}",
         at(site.as_ref()), memory_fixes()
@@ -129,12 +129,12 @@ pub enum DeviceError {
         device: DeviceInfo,
         /// The number of elements.
         elements: usize,
-        /// The buffer, as messages name it.
+        /// The description of the buffer in messages.
         buffer: String,
-        /// The op that computes or reads it.
+        /// The place of the op that computes or reads the buffer.
         site: Option<Site>,
     },
-    /// A buffer of a plan is larger than a binding.
+    /// A buffer of a plan is larger than the device's largest binding.
     #[error(
         "the plan's largest buffer has {}, but {device} binds at most {}: {buffer}{}\n{}\n{plan}",
         human_bytes(*bytes), human_bytes(usize::try_from(*limit).unwrap_or(usize::MAX)), at(site.as_ref()), memory_fixes()
@@ -146,14 +146,14 @@ pub enum DeviceError {
         bytes: usize,
         /// The largest binding in bytes.
         limit: u64,
-        /// The buffer, as messages name it.
+        /// The description of the buffer in messages.
         buffer: String,
-        /// The op that computes or reads it.
+        /// The place of the op that computes or reads the buffer.
         site: Option<Site>,
         /// The plan, as text.
         plan: String,
     },
-    /// A loop of a kernel has more iterations than the driver runs.
+    /// A loop of a kernel has more iterations than the driver executes.
     #[error(
         "a thread of the kernel `{kernel}` runs {iterations} iterations, and {device} ends loops after {limit}: the result \
          would be wrong{}\n  fix: use another device (the CPU backend among them), or cut the operation into several",
@@ -164,14 +164,14 @@ pub enum DeviceError {
         device: DeviceInfo,
         /// The kernel's name.
         kernel: String,
-        /// The iterations of one thread.
+        /// The number of iterations of one thread.
         iterations: usize,
-        /// The iterations after which the driver ends loops.
+        /// The number of iterations after which the driver ends loops.
         limit: u32,
-        /// The op.
+        /// The place of the op.
         site: Site,
     },
-    /// A kernel is invalid, or is launched in a way that does not fit it.
+    /// A kernel is invalid, or its launch does not match its source.
     #[error("kernel `{kernel}`: {problem}")]
     Kernel {
         /// The kernel's name.
@@ -181,13 +181,13 @@ pub enum DeviceError {
     },
 }
 
-/// Fix that a program and a command name differently.
+/// Fix that an error message suggests. The command line and the library describe it in different words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeviceFix {
-    /// List the devices of this machine.
+    /// Listing the devices of this machine.
     ListDevices,
-    /// Continue from the last checkpoint.
+    /// Continuing from the last checkpoint.
     Resume,
 }
 
@@ -233,7 +233,7 @@ fn fmt_lost(device: &DeviceInfo, reason: &str, f: &mut fmt::Formatter<'_>) -> fm
 }
 
 impl DeviceError {
-    /// Returns the message with each fix written by `say`; `Display` writes them as calls.
+    /// Returns the message, in which `say` formats each suggested fix. `Display` formats fixes as Rust calls.
     pub fn message(&self, say: &dyn Fn(DeviceFix) -> String) -> String {
         match self {
             Self::NotAnAdapter { name } => not_an_adapter(name, &say(DeviceFix::ListDevices)),
@@ -257,11 +257,11 @@ fn at(site: Option<&Site>) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeviceName {
-    /// No name: the text is blank.
+    /// An empty name.
     Blank,
-    /// Any real GPU.
+    /// Any GPU that is not a software adapter.
     RealGpu,
-    /// Part of an adapter's name, with or without its API.
+    /// Part of an adapter's name, with or without the API.
     Adapter(String),
 }
 
@@ -275,7 +275,7 @@ impl fmt::Display for DeviceName {
     }
 }
 
-/// GPU adapters of a machine, as `api:name`.
+/// Names of a machine's GPU adapters, formatted as `api:name`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AvailableDevices(pub Vec<String>);
 
@@ -292,7 +292,7 @@ impl fmt::Display for AvailableDevices {
     }
 }
 
-/// Call to a device that can fail.
+/// Device operation that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeviceCall {
@@ -314,15 +314,15 @@ impl fmt::Display for DeviceCall {
     }
 }
 
-/// Probe of a driver's self-test that failed.
+/// Failed check of a driver's self-test.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("  {name}: {found}\n    {consequence}")]
 pub struct FailedProbe {
-    /// The probe's name.
+    /// The check's name.
     pub name: String,
-    /// The driver's result.
+    /// The result that the driver computed.
     pub found: String,
-    /// The consequence for kernels.
+    /// The effect on kernels.
     pub consequence: String,
 }
 
@@ -330,13 +330,13 @@ pub struct FailedProbe {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KernelProblem {
-    /// The source does not parse or validate.
+    /// The source cannot be parsed or is not valid WGSL.
     #[error("{message}")]
     Invalid {
         /// The explanation, with the source's lines.
         message: String,
     },
-    /// The driver refuses to compile it.
+    /// The driver cannot compile the kernel.
     #[error("{device}: {source}")]
     NotCompiled {
         /// The device.
@@ -344,7 +344,7 @@ pub enum KernelProblem {
         /// The driver's error.
         source: SourceError,
     },
-    /// A variable is in another bind group than 0.
+    /// A variable is in a bind group other than 0.
     #[error("`{variable}` is in bind group {group}; only group 0 is used")]
     BindGroup {
         /// The variable's name.
@@ -358,31 +358,31 @@ pub enum KernelProblem {
         /// The member's name.
         member: String,
     },
-    /// There is no such entry point.
+    /// The kernel has no entry point of this name.
     #[error("there is no entry point `{entry}`")]
     NoEntryPoint {
         /// The entry point's name.
         entry: String,
     },
-    /// There is no such function, which the op promises.
+    /// The kernel lacks a function that its op declares.
     #[error("there is no function `{function}`, which its op promises")]
     NoFunction {
         /// The function's name.
         function: String,
     },
-    /// There is no such parameter.
+    /// The uniform struct `params` has no member of this name.
     #[error("there is no `params.{member}`")]
     NoParam {
         /// The member's name.
         member: String,
     },
-    /// A parameter is not set.
+    /// The launch does not set a member of the uniform struct `params`.
     #[error("nothing sets `params.{member}`")]
     UnsetParam {
         /// The member's name.
         member: String,
     },
-    /// A parameter is set to a value of another type.
+    /// The launch sets a member of the uniform struct `params` to a value of another type.
     #[error("`params.{member}` is {expected}, not {found}")]
     ParamType {
         /// The member's name.
@@ -392,20 +392,20 @@ pub enum KernelProblem {
         /// The value's type.
         found: String,
     },
-    /// No buffer is bound to a variable.
+    /// The launch binds no buffer to a variable.
     #[error("nothing is bound to `{variable}`")]
     Unbound {
         /// The variable's name.
         variable: String,
     },
-    /// A launch needs more workgroups than the device has.
+    /// A launch needs more workgroups than the device can dispatch.
     #[error("it needs {groups:?} workgroups, {device} launches at most {limit} per axis")]
     TooManyWorkgroups {
         /// The workgroups along each axis.
         groups: [u32; 3],
         /// The device.
         device: DeviceInfo,
-        /// The most workgroups along an axis.
+        /// The maximum number of workgroups along an axis.
         limit: usize,
     },
     /// The lines that an injected fault replaces are not found exactly once.

@@ -1,15 +1,15 @@
-//! Errors of a run's inputs and results.
+//! Errors in the inputs that a run is fed and the results that it returns.
 
 use crate::Spec;
 
-/// Inputs or results of a run that do not fit its plan.
+/// Error: the inputs or results of a run do not match the compiled step.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FeedError {
     /// The step was compiled by another session.
     #[error("the step was compiled by another session")]
     OtherSession,
-    /// A run of zero steps was asked for.
+    /// The caller asked for a run of zero steps.
     #[error("there are no steps to run")]
     NoSteps,
     /// A fetched tensor belongs to another graph.
@@ -51,7 +51,7 @@ pub enum FeedError {
         input: String,
         /// The input's shape and type.
         spec: Spec,
-        /// The shape and type of values for each step, in a run of several steps.
+        /// The shape and type with a leading axis for the steps, which a run of several steps accepts as well.
         per_step: Option<Spec>,
         /// The shape and type of the array that was fed.
         fed: Spec,

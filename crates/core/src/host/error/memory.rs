@@ -1,36 +1,37 @@
-//! Errors of memory, and the bill of a plan's memory.
+//! Out-of-memory errors, and the bill, which lists how much memory a plan needs for each purpose.
 
 use std::fmt;
 
 use crate::DeviceInfo;
 use crate::host::text::human_bytes;
 
-/// Memory of a plan in bytes, by purpose.
+/// Memory that a plan needs for each purpose, such as parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bill {
-    /// Purposes in a fixed order.
+    /// The purposes, in a fixed order.
     pub parts: Vec<BillItem>,
-    /// The largest buffer; none if there is no buffer.
+    /// The largest buffer; `None` if the plan has no buffer.
     pub largest: Option<BillItem>,
 }
 
-/// Memory of one purpose or buffer.
+/// Memory that one purpose or one buffer needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BillItem {
-    /// The purpose or buffer, as messages name it.
+    /// The description of the purpose or buffer in messages.
     pub what: String,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub bytes: usize,
 }
 
 impl Bill {
-    /// Returns the sum in bytes.
+    /// Returns the memory of all purposes together, in bytes.
     pub fn total(&self) -> usize {
         self.parts.iter().map(|part| part.bytes).sum()
     }
 }
 
-/// `the plan needs 3.0 MiB: parameters 1.0 MiB, …`, the largest buffer, and the ways out.
+/// Writes `the plan needs 3.0 MiB: parameters 1.0 MiB, …`, then the largest buffer, then ways to reduce the
+/// memory.
 impl fmt::Display for Bill {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = self.parts.iter().filter(|part| part.bytes > 0);
@@ -43,20 +44,20 @@ impl fmt::Display for Bill {
     }
 }
 
-/// Way to make a training step need less memory.
+/// Way to reduce the memory that a training step needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MemoryFix {
     /// A smaller batch.
     SmallerBatch,
-    /// The same batch in parts, whose gradients are added.
+    /// Gradient accumulation: a batch is split into smaller ones, whose gradients are added.
     Accumulate,
     /// A data set that stays on the host.
     Streaming,
 }
 
 impl MemoryFix {
-    /// All ways, the most likely first.
+    /// All fixes, the most likely first.
     pub const ALL: [Self; 3] = [Self::SmallerBatch, Self::Accumulate, Self::Streaming];
 }
 
@@ -73,24 +74,24 @@ impl fmt::Display for MemoryFix {
     }
 }
 
-/// Returns the lines of a message that list all of [`MemoryFix`].
+/// Returns the lines of a message that list every [`MemoryFix`].
 pub(super) fn memory_fixes() -> String {
     let lines = MemoryFix::ALL.iter().enumerate().map(|(i, fix)| format!("\n    {}. {fix}", i + 1));
     format!("  ways out:{}", lines.collect::<String>())
 }
 
-/// Memory that a device does not have.
+/// Error: a device does not have enough memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutOfMemory {
     /// The device.
     pub device: DeviceInfo,
-    /// The memory that was asked for.
+    /// The memory that was requested.
     pub request: MemoryRequest,
-    /// The memory of the plan that was being loaded, if one was.
+    /// The memory of the plan that was being loaded; `None` if no plan was.
     pub bill: Option<Bill>,
 }
 
-/// Memory that was asked for.
+/// Memory request that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MemoryRequest {
@@ -99,9 +100,9 @@ pub enum MemoryRequest {
         /// The buffer's size.
         bytes: u64,
     },
-    /// A plan that needs more than a session may take.
+    /// A plan that needs more memory than a session may use.
     Plan {
-        /// The memory that a session may take, in bytes.
+        /// The memory that a session may use, in bytes.
         limit: u64,
     },
 }

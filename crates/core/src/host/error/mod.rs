@@ -1,4 +1,4 @@
-//! Errors that carry facts; their `Display` makes the text.
+//! Error types with typed fields. Their `Display` implementations write the message.
 
 mod array;
 mod device;
@@ -19,46 +19,47 @@ pub use memory::{Bill, BillItem, MemoryFix, MemoryRequest, OutOfMemory};
 pub use params::ParamsError;
 pub use setting::SettingError;
 
-/// Result of this crate and of those above it.
+/// Result type of this crate and of the crates that depend on it.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Any error, with its type kept.
+/// Boxed error of any type, which can be downcast.
 pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Any error of wgrad. Its `Debug` form is its `Display` form: `fn main() -> Result<()>` prints that, for people.
+/// Any error of wgrad. `Debug` prints the same text as `Display`, so that a program whose
+/// `fn main() -> Result<()>` fails prints a readable message.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An op of a graph that does not fit its inputs; found while tracing, reported by `compile`.
+    /// An op cannot take its inputs. The error is recorded while the graph is traced, and `compile` reports it.
     #[error(transparent)]
     Graph(Box<GraphError>),
-    /// Inputs or results of a run that do not fit its plan.
+    /// The inputs or results of a run do not match the compiled step.
     #[error(transparent)]
     Feed(Box<FeedError>),
-    /// A device that is missing, was lost, or cannot run a plan.
+    /// A device is missing, was lost, or cannot run a plan.
     #[error(transparent)]
     Device(Box<DeviceError>),
-    /// Memory that a device does not have.
+    /// A device does not have enough memory.
     #[error(transparent)]
     OutOfMemory(Box<OutOfMemory>),
-    /// Named variables that do not match.
+    /// A named variable is missing, has another shape, is declared twice or is out of date.
     #[error(transparent)]
     Params(Box<ParamsError>),
-    /// A host array that does not fit its use.
+    /// A host array's shape, element type or number of values does not fit its use.
     #[error(transparent)]
     Array(Box<ArrayError>),
-    /// A setting outside its range, or settings that contradict each other.
+    /// A setting is outside its range, or settings contradict each other.
     #[error(transparent)]
     Setting(Box<SettingError>),
-    /// A file that cannot be read or written.
+    /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// The error of the operating system.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// Error of a crate above this one; [`Error::facts`] returns it by its type.
+    /// An error type of a crate that depends on this one. [`Error::facts`] downcasts it.
     #[error(transparent)]
     Other(SourceError),
 }
@@ -90,7 +91,8 @@ impl fmt::Debug for Error {
 }
 
 impl Error {
-    /// Returns the facts of an error, if they are of type `E`: one of this crate, or of a crate above it.
+    /// Returns the underlying error if its type is `E`, such as [`ArrayError`] or an error type of another crate;
+    /// else `None`.
     ///
     /// ```
     /// use wgrad_core::{Array, ArrayError};
@@ -120,30 +122,30 @@ impl Error {
         }
     }
 
-    /// Returns a function that makes an [`Error::Io`] about `path`, for use in `map_err`.
+    /// Returns a function that converts an I/O error into an [`Error::Io`] about `path`, for use in `map_err`.
     pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
         move |source| Self::Io { path, source }
     }
 }
 
-/// Error of a shape rule: inputs or options that an op cannot take, with likely fixes.
+/// Error: an op cannot take its inputs or options. It includes likely fixes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct InvalidArgument {
     /// The problem.
     pub message: String,
-    /// Fixes, the most likely first.
+    /// Suggested fixes, the most likely first.
     pub fixes: Vec<String>,
 }
 
 impl InvalidArgument {
-    /// Returns an error without a fix.
+    /// Creates an error without fixes.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), fixes: Vec::new() }
     }
 
-    /// Adds a fix.
+    /// Adds a suggested fix.
     pub fn fix(mut self, fix: impl Into<String>) -> Self {
         self.fixes.push(fix.into());
         self
@@ -155,7 +157,7 @@ impl InvalidArgument {
 pub struct Site {
     /// The caller's source line.
     pub location: &'static Location<'static>,
-    /// The scope that was open, as a dotted path; empty outside all scopes.
+    /// The scope that was open, as a dotted path; empty if no scope was open.
     pub scope: String,
 }
 
@@ -166,16 +168,16 @@ impl fmt::Display for Site {
     }
 }
 
-/// Op that does not fit its inputs.
+/// Error: an op of a graph cannot take its inputs.
 #[derive(Clone, Debug)]
 pub struct GraphError {
     /// The op's name.
     pub op: String,
-    /// The inputs as `f32[64, 30]`, in order.
+    /// The type and shape of each input, such as `f32[64, 30]`.
     pub inputs: Vec<String>,
     /// The problem and its fixes.
     pub invalid: InvalidArgument,
-    /// The place of the call.
+    /// The place where the op was called.
     pub site: Site,
 }
 

@@ -1,21 +1,21 @@
-//! Errors of named variables.
+//! Errors about named variables.
 
 use std::panic::Location;
 
 use crate::Spec;
 
-/// Named variables that do not match: missing, of another shape, declared twice or out of date.
+/// Error: a named variable is missing, has another shape, is declared twice or is out of date.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParamsError {
-    /// There is no variable of this name.
+    /// No variable has this name.
     #[error("there is no variable `{name}`; {}{}", listed(known), meant(nearest.as_deref()))]
     Unknown {
         /// The name that was looked up.
         name: String,
         /// The names of all variables.
         known: Vec<String>,
-        /// The known name that is closest, if one is close.
+        /// The most similar known name; `None` if no name is similar.
         nearest: Option<String>,
     },
     /// A variable is declared a second time.
@@ -33,7 +33,7 @@ pub enum ParamsError {
         /// The second declaration's source line.
         at: &'static Location<'static>,
     },
-    /// The host's value is out of date.
+    /// The value on the host is out of date.
     #[error("a device holds a newer value of `{name}`; call `session.sync()` before reading or saving it")]
     OutOfDate {
         /// The variable's name.
@@ -49,7 +49,7 @@ pub enum ParamsError {
         /// The new value's shape and type.
         value: Spec,
     },
-    /// A variable belongs to other [`Params`](crate::Params) than those of the session.
+    /// A variable belongs to a [`Params`](crate::Params) store other than the session's.
     #[error("`{name}` belongs to other Params than those of this session")]
     OtherParams {
         /// The variable's name.

@@ -1,9 +1,9 @@
-//! Errors of settings.
+//! Errors about settings.
 
 use crate::Spec;
 use crate::host::text::{list, one_of};
 
-/// Setting outside its range, or settings that contradict each other.
+/// Error: a setting is outside its range, or settings contradict each other.
 ///
 /// ```
 /// use wgrad_core::{Error, SettingError};
@@ -20,53 +20,53 @@ use crate::host::text::{list, one_of};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingError {
-    /// The value is outside the range of the setting.
+    /// The value is outside the setting's range.
     #[error("{setting} must be {allowed}, not {value}")]
     OutOfRange {
-        /// The setting, as it begins a sentence: `t_max`, `the confidence`.
+        /// The name of the setting, worded to begin a sentence: `t_max`, `the confidence`.
         setting: String,
         /// The value that was set.
         value: String,
-        /// The allowed values, as they follow "must be": `at least 1`.
+        /// The allowed values, worded to follow "must be": `at least 1`.
         allowed: String,
     },
-    /// The value is none of the words that the setting can have.
+    /// The value is not one of the words that the setting accepts.
     #[error("`{value}` is no {setting}: {}", one_of(allowed))]
     NotOneOf {
-        /// The setting, as it follows "is no": `calibration`.
+        /// The name of the setting, worded to follow "is no": `calibration`.
         setting: String,
         /// The value that was set.
         value: String,
         /// The words that are allowed.
         allowed: Vec<String>,
     },
-    /// There is nothing of this name.
+    /// The name is not known.
     #[error("there is no {kind} `{name}`; there are {}", list(known))]
     Unknown {
-        /// The kind of thing that was looked up.
+        /// The kind of item that was looked up.
         kind: String,
         /// The name that was looked up.
         name: String,
-        /// All names that there are.
+        /// All known names.
         known: Vec<String>,
     },
     /// The setting is empty or not set.
     #[error("{setting} must not be empty")]
     Empty {
-        /// The setting, as it begins a sentence.
+        /// The name of the setting, worded to begin a sentence.
         setting: String,
     },
     /// Two settings cannot be used together.
     #[error("{first} cannot be used with {second}: {reason}")]
     Conflict {
-        /// The first setting, as it begins a sentence.
+        /// The name of the first setting, worded to begin a sentence.
         first: String,
-        /// The second setting.
+        /// The name of the second setting.
         second: String,
-        /// The reason of the contradiction.
+        /// The reason why the settings contradict each other.
         reason: String,
     },
-    /// A loss to be checked has several elements.
+    /// The loss passed to an audit, a check of a training step, is not a single number.
     #[error("an audit is of one number, not of {loss}\n  fix: reduce the loss first: `.mean()` or `.sum()`")]
     LossNotScalar {
         /// The loss's shape and type.
@@ -75,13 +75,13 @@ pub enum SettingError {
 }
 
 impl SettingError {
-    /// Returns a [`SettingError::OutOfRange`].
+    /// Creates a [`SettingError::OutOfRange`].
     #[allow(clippy::needless_pass_by_value, reason = "numbers and texts are passed alike")]
     pub fn out_of_range(setting: impl Into<String>, value: impl ToString, allowed: impl Into<String>) -> Self {
         Self::OutOfRange { setting: setting.into(), value: value.to_string(), allowed: allowed.into() }
     }
 
-    /// Returns a [`SettingError::NotOneOf`].
+    /// Creates a [`SettingError::NotOneOf`].
     #[allow(clippy::needless_pass_by_value, reason = "numbers and texts are passed alike")]
     pub fn not_one_of<S: Into<String>>(
         setting: impl Into<String>,
@@ -92,7 +92,7 @@ impl SettingError {
         Self::NotOneOf { setting: setting.into(), value: value.to_string(), allowed }
     }
 
-    /// Returns a [`SettingError::Unknown`].
+    /// Creates a [`SettingError::Unknown`].
     pub fn unknown<S: Into<String>>(
         kind: impl Into<String>,
         name: impl Into<String>,
@@ -101,12 +101,12 @@ impl SettingError {
         Self::Unknown { kind: kind.into(), name: name.into(), known: known.into_iter().map(Into::into).collect() }
     }
 
-    /// Returns a [`SettingError::Empty`].
+    /// Creates a [`SettingError::Empty`].
     pub fn empty(setting: impl Into<String>) -> Self {
         Self::Empty { setting: setting.into() }
     }
 
-    /// Returns a [`SettingError::Conflict`].
+    /// Creates a [`SettingError::Conflict`].
     pub fn conflict(first: impl Into<String>, second: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Conflict { first: first.into(), second: second.into(), reason: reason.into() }
     }

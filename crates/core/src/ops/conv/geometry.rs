@@ -6,8 +6,9 @@ use crate::ops::conv::options::{ConvOptions, ConvTransposeOptions, Padding};
 use crate::ops::spatial::{check_span, images, name, two, zero};
 use crate::{InvalidArgument, Shape};
 
-/// All sizes of a convolution from images `[batch, groups·c, image]` to `[batch, groups·o, result]`, with a weight
-/// `[groups·o, c, kernel]`. Element `r` of the result reads the elements `r·stride − before + k·dilation` of the image.
+/// All sizes of a convolution that maps images `[batch, groups·c, image]` to results `[batch, groups·o, result]`,
+/// with a weight `[groups·o, c, kernel]`. Along each spatial axis, element `r` of the result reads the image
+/// elements `r·stride − before + k·dilation`, for all kernel positions `k`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Geometry {
     pub batch: usize,
@@ -26,7 +27,7 @@ fn channels(count: usize) -> String {
     if count == 1 { "1 channel".into() } else { format!("{count} channels") }
 }
 
-/// Returns the kernel sizes of a weight; an error if the weight has the wrong rank, or a size or option is 0.
+/// Returns the kernel sizes of a weight, or an error if the weight has the wrong rank, or a size or option is 0.
 fn kernel<const D: usize>(
     weight: &Shape,
     groups: usize,
@@ -175,12 +176,13 @@ impl Geometry {
         self.kernel[0] * self.kernel[1]
     }
 
-    /// Returns the position, along an axis of the image, of tap `k` of the window of result element 0.
+    /// Returns the position in the image, along `axis`, that result element 0 reads for kernel position `k`;
+    /// negative in the padding.
     pub fn first(&self, axis: usize, k: usize) -> isize {
         (k * self.dilation[axis]).cast_signed() - self.before[axis].cast_signed()
     }
 
-    /// Returns the elements of an axis of the result whose tap `k` is inside the image.
+    /// Returns the range of result elements along `axis` that read inside the image for kernel position `k`.
     pub fn reached(&self, axis: usize, k: usize) -> Range<usize> {
         let up = |x: isize| x.max(0).cast_unsigned().div_ceil(self.stride[axis]).min(self.result[axis]);
         let (low, high) = (up(-self.first(axis, k)), up(self.image[axis].cast_signed() - self.first(axis, k)));

@@ -1,4 +1,4 @@
-//! Kernels of convolutions: choice of the variant, and the constants of its template.
+//! Convolution kernels: the choice of a kernel variant, and the constants that its WGSL template needs.
 
 use crate::{Dispatch, Grid, Kernel, Launch, Limits, Operand, Spec};
 
@@ -14,18 +14,19 @@ const TILES: &str = wgrad_shaders::lib::CONV_TILES;
 const TILED: &str = wgrad_shaders::CONV_TILED;
 const WEIGHT_TILED: &str = wgrad_shaders::CONV_WEIGHT_TILED;
 
-/// Upper bounds of the direct kernels' tiles. On a software adapter a load costs as much as dozens of products, but
-/// each unrolled product takes time to compile: wide tiles pay off for large convolutions only.
+/// Upper bounds for the tile sizes of the direct kernels, which keep sums in registers. On a software adapter (a
+/// GPU emulated on the CPU) a load costs as much as dozens of multiplications, but every unrolled multiplication
+/// takes time to compile. Wide tiles therefore pay off for large convolutions only.
 struct TileBounds {
-    /// Channels of a tile.
+    /// Channels per tile.
     channels: usize,
-    /// Pixels of a tile.
+    /// Pixels per tile.
     pixels: usize,
-    /// Unrolled products in the body of the innermost loop.
+    /// Multiplications that are unrolled in the innermost loop.
     products: usize,
-    /// Output channels of a tile of the weight's gradient.
+    /// Output channels per tile, for the gradient of the weight.
     weight_channels: usize,
-    /// Sums of a thread of the weight's gradient.
+    /// Sums per thread, for the gradient of the weight.
     sums: usize,
 }
 
@@ -41,20 +42,21 @@ impl TileBounds {
     }
 }
 
-/// Returns the tile size, a multiple of `of` up to `most`, that wastes the fewest elements; the largest such size.
+/// Returns the tile size that wastes the fewest elements beyond `width`, among the multiples of `of` up to `most`;
+/// in a tie, the largest.
 fn tile(width: usize, of: usize, most: usize) -> usize {
     let sizes = (of..=most.max(of)).step_by(of);
     sizes.min_by_key(|&size| (width.div_ceil(size) * size, std::cmp::Reverse(size))).unwrap_or(of)
 }
 
-/// Cuts `terms` into about `parts` parts, whose length is a multiple of `unit`; returns the number of parts and that
-/// length.
+/// Splits a sum of `terms` terms into about `parts` partial sums, whose length is a multiple of `unit`; returns
+/// the number of partial sums and their length.
 fn parts(terms: usize, parts: usize, unit: usize) -> (usize, usize) {
     let length = terms.div_ceil(parts.clamp(1, terms)).next_multiple_of(unit);
     (terms.div_ceil(length), length)
 }
 
-/// Tiling of an implicit matrix product.
+/// Tile sizes for a convolution computed as a matrix product, without storing the matrix of image patches.
 struct Tiles {
     side: usize,
     rows: usize,
@@ -64,8 +66,8 @@ struct Tiles {
 }
 
 impl Tiles {
-    /// Returns the tiling of `matrices` products `[rows, columns]` with sums over `terms`, or `None` if the product
-    /// is too small for tiles, or the device emulates workgroup memory or has too little of it.
+    /// Returns the tiling of `matrices` products `[rows, columns]` with sums over `terms`, or `None` if the
+    /// product is too small for tiles, or the device emulates workgroup memory or has too little of it.
     fn of([matrices, rows, columns, terms]: [usize; 4], limits: &Limits) -> Option<Self> {
         let able = limits.invocations >= 256 && limits.workgroup_bytes >= 16 << 10;
         if limits.software || !able || rows < 12 || columns < 12 || terms < 8 {
@@ -77,7 +79,8 @@ impl Tiles {
         Some(Self { side, rows, all: count(side) * parts, parts, length })
     }
 
-    /// Returns the dispatch of a template that includes `lib/conv_tiles.wgsl`, with the constants of both.
+    /// Returns a dispatch of a kernel whose template includes `lib/conv_tiles.wgsl`; sets the constants of both
+    /// files.
     fn dispatch(&self, name: &str, template: Template, mut constants: Vec<(&'static str, i64)>) -> Dispatch {
         let Self { side, .. } = *self;
         let depth = side / 4;
@@ -89,8 +92,8 @@ impl Tiles {
     }
 }
 
-/// Common form of a convolution and its input gradient: element `t` of `to` reads `from` at
-/// `(t·mul + k·step + offset) / div`.
+/// Common form of a convolution and of the gradient for its input: for every kernel position `k`, element `t` of
+/// the result `to` reads the operand `from` at `(t·mul + k·step + offset) / div`.
 struct Gather {
     c: usize,
     o: usize,
@@ -142,8 +145,8 @@ impl Gather {
     }
 }
 
-/// Launches a convolution (of x and w) or, if `transposed`, its gradient for the input (of dy and w), with an optional
-/// bias.
+/// Launches a convolution of x and w or, if `transposed`, the gradient for its input, computed from dy and w. A
+/// bias is optional.
 pub(crate) fn gather(geometry: &Geometry, transposed: bool, at: &mut Launch<'_>) {
     let gather = Gather::new(geometry, transposed);
     let size = at.outputs[0].shape.numel();
@@ -154,7 +157,7 @@ pub(crate) fn gather(geometry: &Geometry, transposed: bool, at: &mut Launch<'_>)
     let terms = gather.c * geometry.kernel[0] * geometry.kernel[1];
     let plane = gather.to[0] * gather.to[1];
     let pixels = geometry.batch * plane;
-    // The tiled kernel cannot skip the taps that a strided gradient does not use.
+    // The tiled kernel cannot skip the kernel positions that the gradient of a strided convolution does not use.
     let tiles = Tiles::of([geometry.groups, gather.o, pixels, terms], at.limits).filter(|_| gather.div == [1, 1]);
     let (dispatch, parts) = if let Some(tiles) = tiles {
         let mut constants = gather.constants(geometry);
@@ -185,7 +188,7 @@ fn direct(geometry: &Geometry, gather: &Gather, bounds: &TileBounds, biased: boo
     let [tiles_x, tiles_o] = [gather.to[1].div_ceil(width), gather.o.div_ceil(channels)];
     let phase_rows = gather.to[0].div_ceil(div[0]);
     let threads = tiles_x * phase_rows * div[0] * tiles_o * geometry.groups * geometry.batch;
-    // Iterations per channel of the loops over rows and columns, as far as they are not unrolled.
+    // Iterations per channel of those loops over kernel rows and columns that are not unrolled.
     let iterations = 1 + if rows { 0 } else { kh } + if taps < kw { kh * kw.div_ceil(taps) } else { 0 };
     let wanted = iterations::parts(gather.c * iterations).max((gather.c * kh * kw / 256).min(1024 / threads));
     let (parts, length) = parts(gather.c, wanted, 1);
@@ -290,7 +293,8 @@ fn weight_direct(
     (dispatch.param("threads", threads).param("steps", steps).param("length", length), parts)
 }
 
-/// Adds the dispatch and, if it writes parts, a second one that sums them. The last dispatch adds the bias.
+/// Adds the dispatch and, if it writes several partial sums per element, a second dispatch that adds them up. The
+/// last dispatch adds the bias.
 fn finish(at: &mut Launch<'_>, dispatch: Dispatch, parts: usize, [size, plane, channels]: [usize; 3], biased: bool) {
     if parts == 1 {
         let dispatch = dispatch.bind("y", Operand::Output(0));

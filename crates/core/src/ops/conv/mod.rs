@@ -27,11 +27,12 @@ impl Tensor {
     /// `y[n, o, t] = Σ_{c, k} w[o, c, k] · x[n, c, t·stride − padding + k·dilation] (+ bias[o])`, where x is 0
     /// outside its bounds. `self` is `[N, C, L]` or `[C, L]`, the weight `[O, C/groups, K]`, the bias `[O]`; the
     /// result is `[N, O, L′]` or `[O, L′]` with `L′ = ⌊(L + 2·padding − dilation·(K − 1) − 1) / stride⌋ + 1`. The
-    /// output channels of a group depend on the `C/groups` input channels of that group only. Defaults: see
-    /// [`ConvOptions`].
+    /// output channels of a group depend on the `C/groups` input channels of that group only. The default options
+    /// are those of PyTorch.
     ///
-    /// Other shapes, groups that do not divide the channels, and windows larger than the padded input are errors.
-    /// Equivalent: `torch.nn.functional.conv1d`.
+    /// Records an error in the graph, which `compile` reports, if the shapes are different, the groups do not
+    /// divide the channels, or the window is larger than the padded input. Equivalent:
+    /// `torch.nn.functional.conv1d`.
     #[track_caller]
     pub fn conv1d(&self, weight: &Tensor, bias: Option<&Tensor>, options: ConvOptions<1>) -> Tensor {
         let geometry = Geometry::of_conv(&self.shape(), &weight.shape(), bias.map(Tensor::shape).as_ref(), &options);
@@ -40,7 +41,7 @@ impl Tensor {
 
     /// Applies a two-dimensional convolution: [`Self::conv1d`] over two axes.
     ///
-    /// `self` is `[N, C, H, W]` or `[C, H, W]`, the weight `[O, C/groups, KH, KW]`, the bias `[O]`. Source:
+    /// `self` is `[N, C, H, W]` or `[C, H, W]`, the weight `[O, C/groups, KH, KW]`, the bias `[O]`. Equivalent:
     /// `torch.nn.functional.conv2d`.
     #[track_caller]
     pub fn conv2d(&self, weight: &Tensor, bias: Option<&Tensor>, options: ConvOptions<2>) -> Tensor {
@@ -50,14 +51,14 @@ impl Tensor {
 
     /// Applies a one-dimensional transposed convolution, the gradient of [`Self::conv1d`] for its input.
     ///
-    /// Each element of `self`, times the weight, is added to a window of the result. `self` is `[N, C, L]` or
-    /// `[C, L]`, the weight `[C, O/groups, K]`, the bias `[O]`; the result is `[N, O, L′]` or `[O, L′]` with
-    /// `L′ = (L − 1)·stride − 2·padding + dilation·(K − 1) + output_padding + 1`. Defaults: see
-    /// [`ConvTransposeOptions`].
+    /// Each element of `self` is multiplied by the weight and added to a window of the result. `self` is
+    /// `[N, C, L]` or `[C, L]`, the weight `[C, O/groups, K]`, the bias `[O]`; the result is `[N, O, L′]` or
+    /// `[O, L′]` with `L′ = (L − 1)·stride − 2·padding + dilation·(K − 1) + output_padding + 1`. The default
+    /// options are those of PyTorch.
     ///
-    /// Other shapes, groups that do not divide the channels, an `output_padding` that is not smaller than the stride
-    /// or the dilation, and a padding that leaves no elements are errors. Source:
-    /// `torch.nn.functional.conv_transpose1d`.
+    /// Records an error in the graph, which `compile` reports, if the shapes are different, the groups do not
+    /// divide the channels, `output_padding` is smaller neither than the stride nor than the dilation, or the
+    /// padding leaves no elements. Equivalent: `torch.nn.functional.conv_transpose1d`.
     #[track_caller]
     pub fn conv_transpose1d(&self, weight: &Tensor, bias: Option<&Tensor>, options: ConvTransposeOptions<1>) -> Tensor {
         let geometry =
@@ -67,7 +68,7 @@ impl Tensor {
 
     /// Applies a two-dimensional transposed convolution: [`Self::conv_transpose1d`] over two axes.
     ///
-    /// `self` is `[N, C, H, W]` or `[C, H, W]`, the weight `[C, O/groups, KH, KW]`, the bias `[O]`. Source:
+    /// `self` is `[N, C, H, W]` or `[C, H, W]`, the weight `[C, O/groups, KH, KW]`, the bias `[O]`. Equivalent:
     /// `torch.nn.functional.conv_transpose2d`.
     #[track_caller]
     pub fn conv_transpose2d(&self, weight: &Tensor, bias: Option<&Tensor>, options: ConvTransposeOptions<2>) -> Tensor {
@@ -77,7 +78,8 @@ impl Tensor {
     }
 }
 
-/// Traces a convolution or its transpose, of inputs with or without a batch axis and with one or two spatial axes.
+/// Adds a convolution or a transposed convolution to the graph. The input has one or two spatial axes, and a batch
+/// axis or none.
 #[track_caller]
 fn trace(
     op: &str,
@@ -106,7 +108,7 @@ fn trace(
         (geometry.image_shape(), geometry.result_shape())
     };
     let y = geometry.apply(transposed, &x.reshape(from), &weight.reshape(geometry.weight_shape()), bias);
-    // Drops the batch and the height from the result if the input has none.
+    // Drops the batch axis and the height axis from the result if the input lacks them.
     let (shape, spatial) = (x.shape(), weight.shape().rank() - 2);
     let mut dims = vec![to[1]];
     dims.extend(&to[4 - spatial..]);
@@ -117,7 +119,7 @@ fn trace(
 }
 
 impl Geometry {
-    /// Applies the convolution, or its transpose.
+    /// Applies the convolution or, if `transposed`, the transposed convolution.
     #[track_caller]
     fn apply(self, transposed: bool, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
         let inputs: Vec<&Tensor> = [x, weight].into_iter().chain(bias).collect();
@@ -131,15 +133,16 @@ impl Geometry {
     }
 }
 
-/// Adds the gradient of the bias, if there is one: the sum over all axes but the channels.
+/// Adds the gradient of the bias, if the op has a bias: the sum of dy over all axes except the channels.
 fn give_bias(at: &mut Backward) {
     if at.inputs() > 2 {
         at.give_with(2, |at| at.dy().sum_keep(&[0, 2, 3]).reshape(at.input(2).shape()));
     }
 }
 
-/// Convolution, `y = w ∗ x (+ bias)`. The gradients of [`Conv`], [`ConvInput`] and [`ConvWeight`] are these ops
-/// again: each is the derivative of `Σ w·x·y`, over the same index triples, for one of its factors.
+/// Convolution, `y = w ∗ x (+ bias)`. The gradients of [`Conv`], [`ConvInput`] and [`ConvWeight`] are these three
+/// ops again: each op is the derivative of the sum of all products `w·x·y` with respect to one of the three
+/// factors.
 #[derive(Debug)]
 struct Conv(Geometry);
 
@@ -175,8 +178,8 @@ impl Op for Conv {
     }
 }
 
-/// Gradient of a convolution for its input, from the gradient of y and the weight; with an optional bias, also the
-/// transposed convolution.
+/// Gradient of a convolution for its input, computed from the gradient of y and the weight. The same op, with an
+/// optional bias, is the transposed convolution.
 #[derive(Debug)]
 struct ConvInput(Geometry);
 
@@ -212,7 +215,7 @@ impl Op for ConvInput {
     }
 }
 
-/// Gradient of a convolution for its weight, from its input and the gradient of y.
+/// Gradient of a convolution for its weight, computed from the convolution's input and the gradient of y.
 #[derive(Debug)]
 struct ConvWeight(Geometry);
 

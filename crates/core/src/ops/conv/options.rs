@@ -5,10 +5,10 @@ use crate::ops::spatial::{Sizes, setters};
 /// Zero padding of a convolution, before and after each spatial axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Padding<const D: usize> {
-    /// This number of zeros on both sides of each axis.
+    /// The given number of zeros on both sides of each axis.
     Sizes([usize; D]),
-    /// As many zeros as keep the size of the input; if the total is odd, the extra zero comes after. Needs a stride
-    /// of 1. PyTorch's `"same"`.
+    /// Enough zeros for the result to be as large as the input; if their number is odd, the extra zero comes after
+    /// the input. Requires a stride of 1. Equivalent: PyTorch's `"same"`.
     Same,
 }
 
@@ -63,12 +63,12 @@ impl<const D: usize> ConvOptions<D> {
     setters! {
         /// Sets the step of the window.
         stride: Sizes<D>,
-        /// Sets the padding: one number, one per axis, or [`Padding::Same`].
+        /// Sets the padding: a single number, one number per axis, or [`Padding::Same`].
         padding: Padding<D>,
         /// Sets the distance between taps of the window.
         dilation: Sizes<D>,
-        /// Sets the number of groups, which are convolved separately; the number of channels for a depthwise
-        /// convolution.
+        /// Sets the number of groups of channels, which are convolved separately. With one group per channel the
+        /// convolution is depthwise.
         groups = usize,
     }
 }
@@ -78,10 +78,11 @@ impl<const D: usize> ConvOptions<D> {
 pub struct ConvTransposeOptions<const D: usize> {
     /// Step of the window along each axis; default: 1.
     pub stride: [usize; D],
-    /// Elements cut off on both sides of each axis of the result; default: 0.
+    /// Elements removed at both ends of each axis of the result; default: 0.
     pub padding: [usize; D],
-    /// Elements added after each axis of the result, fewer than the stride or the dilation; default: 0. A convolution
-    /// with a stride maps several sizes to that of the input; this selects among them.
+    /// Elements added at the end of each axis of the result, fewer than the stride or the dilation; default: 0. A
+    /// strided convolution maps images of several sizes to results of one size; this number selects which of the
+    /// sizes the transposed convolution returns.
     pub output_padding: [usize; D],
     /// Distance between taps of the window; default: 1.
     pub dilation: [usize; D],
@@ -104,13 +105,13 @@ impl<const D: usize> ConvTransposeOptions<D> {
     setters! {
         /// Sets the step of the window.
         stride: Sizes<D>,
-        /// Sets the number of elements cut off on both sides of the result.
+        /// Sets the number of elements removed at both ends of each axis of the result.
         padding: Sizes<D>,
-        /// Sets the number of elements added after each axis of the result.
+        /// Sets the number of elements added at the end of each axis of the result.
         output_padding: Sizes<D>,
         /// Sets the distance between taps of the window.
         dilation: Sizes<D>,
-        /// Sets the number of groups, which are convolved separately.
+        /// Sets the number of groups of channels, which are convolved separately.
         groups = usize,
     }
 }

@@ -1,8 +1,8 @@
-//! Convolutions on the CPU: im2col, block by block, and matrix products.
+//! Convolutions on the CPU: im2col for one block of the result at a time, then a matrix product.
 //!
-//! The matrix of patches has a row per term of the sum (channel and tap) and a column per element of the result. Blocks
-//! depend on the sizes, never on the number of threads, and parts of a sum are added in order: equal inputs give equal
-//! bits on any machine.
+//! The matrix of patches has one row per term of a result element's sum (an input channel and a kernel position)
+//! and one column per result element. The division into blocks depends on the sizes, never on the number of
+//! threads, and partial sums are added in a fixed order. Equal inputs therefore yield equal bits on every machine.
 
 use std::ops::Range;
 
@@ -11,11 +11,11 @@ use rayon::prelude::*;
 
 use crate::ops::conv::geometry::Geometry;
 
-/// Upper bound of the elements of a matrix of patches, which should stay in a core's cache.
+/// Largest number of elements in a matrix of patches, which should fit into a core's cache.
 const PATCHES: usize = 1 << 17;
-/// Most parts of the sum of a weight's gradient.
+/// Largest number of partial sums for the gradient of a weight.
 const PARTS: usize = 16;
-/// Most elements of all parts together.
+/// Largest number of elements in all these partial sums together.
 const PART_ELEMENTS: usize = 1 << 22;
 
 /// Block of the result: some rows of one image, or all rows of several images.
@@ -26,7 +26,7 @@ struct Block {
 }
 
 impl Geometry {
-    /// Returns the number of terms in the sum of a result element.
+    /// Returns the number of terms whose sum is one result element.
     fn terms(&self) -> usize {
         self.c * self.kernel[0] * self.kernel[1]
     }
@@ -35,7 +35,7 @@ impl Geometry {
         self.result[0] * self.result[1]
     }
 
-    /// Returns the number of elements of one group of an image.
+    /// Returns the number of elements in one channel group of an image.
     fn image_group(&self) -> usize {
         self.c * self.image[0] * self.image[1]
     }
@@ -53,7 +53,7 @@ impl Geometry {
         (PATCHES / (self.terms() * self.pixels())).clamp(1, self.batch.div_ceil(16).max(1))
     }
 
-    /// Returns the blocks of a range of images.
+    /// Divides a range of images into blocks.
     fn blocks(&self, images: Range<usize>) -> impl Iterator<Item = Block> {
         let [height, width] = self.result;
         let step = self.images();
@@ -67,7 +67,8 @@ impl Geometry {
         })
     }
 
-    /// Calls `each` with every tap: its channel, its row in the matrix of patches, and its position in the window.
+    /// Calls `each` for every row of the matrix of patches, with the channel, the row number and the position in
+    /// the window.
     fn taps(&self, mut each: impl FnMut(usize, usize, [usize; 2])) {
         let [kh, kw] = self.kernel;
         for row in 0..self.terms() {
@@ -75,9 +76,9 @@ impl Geometry {
         }
     }
 
-    /// Calls `each` with the pieces of a row of the matrix of patches, one per row of the result: the image, the
-    /// first column of the piece, and, if the tap hits the image, the range of its elements inside the image and the
-    /// index of the first of them in the image's plane.
+    /// Calls `each` for every piece of a row of the matrix of patches; there is one piece per row of the result.
+    /// The arguments are the image, the first column of the piece and, if the piece overlaps the image, the range
+    /// of its elements inside the image and the index of the first of these elements in the image's plane.
     fn pieces(
         &self,
         block: &Block,
@@ -101,7 +102,7 @@ impl Geometry {
         }
     }
 
-    /// Fills the matrix of patches `[terms, columns]` of a block (im2col).
+    /// Fills the matrix of patches `[terms, columns]` for a block (im2col).
     fn patches<F: Real>(&self, x: &[F], group: usize, block: &Block, columns: usize, out: &mut [F]) {
         let (plane, stride, width) = (self.image[0] * self.image[1], self.stride[1], self.result[1]);
         self.taps(|c, row, tap| {
@@ -122,7 +123,8 @@ impl Geometry {
         });
     }
 
-    /// Adds a matrix of patches to the image elements it was read from (col2im); `x` begins at image `first`.
+    /// Adds every element of a matrix of patches to its image element (col2im); `x` begins with image number
+    /// `first`.
     fn scatter<F: Real>(&self, patches: &[F], group: usize, block: &Block, columns: usize, first: usize, x: &mut [F]) {
         let (plane, stride) = (self.image[0] * self.image[1], self.stride[1]);
         self.taps(|c, row, tap| {
@@ -140,8 +142,8 @@ impl Geometry {
         });
     }
 
-    /// Calls `each` with every image and channel `o` of a block: its range in the result, and the start of the same
-    /// elements in a matrix `[o, columns]`.
+    /// Calls `each` for every image and output channel of a block, with the range of the channel's elements in the
+    /// result and the start of these elements in a matrix `[o, columns]`.
     fn strips(&self, block: &Block, columns: usize, mut each: impl FnMut(usize, usize, Range<usize>, usize)) {
         let length = block.rows.len() * self.result[1];
         for (i, image) in block.images.clone().enumerate() {
@@ -182,8 +184,8 @@ fn new<F: Real>() -> Workspace<F> {
     Workspace { patches: vec![], results: vec![] }
 }
 
-/// Runs `body` for chunks of `out`, in parallel if there are several. A single chunk runs alone: its matrix products
-/// use all cores.
+/// Runs `body` for every chunk of `length` elements of `out`, in parallel if there are several chunks. A single
+/// chunk runs on the calling thread, so that its matrix products can use all cores.
 fn chunks<F: Real>(out: &mut [F], length: usize, body: impl Fn(&mut Workspace<F>, usize, &mut [F]) + Sync) {
     if out.len() <= length {
         body(&mut new(), 0, out);
@@ -245,7 +247,7 @@ pub(crate) fn input<F: Real>(geometry: &Geometry, mut at: Buffers<'_, F>) {
     });
 }
 
-/// Computes `dw = dy · patchesᵀ` for parts of the batch, and adds the parts in order.
+/// Computes `dw = dy · patchesᵀ` for each of several parts of the batch, and adds the results in a fixed order.
 pub(crate) fn weight<F: Real>(geometry: &Geometry, mut at: Buffers<'_, F>) {
     let (x, dy, dw) = (at.float(0), at.float(1), at.out(0));
     let size = geometry.groups * geometry.weight_group();

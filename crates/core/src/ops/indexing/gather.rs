@@ -1,4 +1,4 @@
-//! Embedding: rows of a table by index. Also selects batches from a data set on the device.
+//! Embedding: looks up rows of a table by their index. It also selects batches from a data set on the device.
 
 use crate::{
     Accuracy, Backward, Buffers, DType, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference,
@@ -9,24 +9,26 @@ use crate::op::iterations;
 use crate::ops::indexing::NAN_BITS;
 use crate::ops::reduce::parts::sum_parts;
 
-/// Largest `rows·inner·n`, on processors and on GPUs, for which the gradient scans the index. Above it, the gradient
-/// follows chains of equal indices. A GPU compares about 10¹² numbers per second; following a link of a chain is a
-/// dependent read of about half a microsecond.
+/// Largest product `rows·inner·n` for which the gradient scans all `n` indices for every element of the table, on
+/// CPUs (software adapters) and on GPUs. Above this limit, the gradient follows linked lists of equal indices. A
+/// GPU compares about 10¹² numbers per second; following a link of a list is a dependent read of about half a
+/// microsecond.
 const SCAN: [usize; 2] = [1 << 24, 1 << 28];
 
-/// Threads of a scan that fill a device.
+/// Number of threads that a scan needs to keep a device busy.
 const THREADS: usize = 1 << 17;
 
 fn kernel() -> Kernel {
     Kernel::new("gather", &[wgrad_shaders::lib::NAN, wgrad_shaders::GATHER]).bundled()
 }
 
-/// Returns the number of rows of a table, and of elements per row.
+/// Returns the number of rows of a table and the number of elements per row.
 fn sizes(table: &Shape) -> [usize; 2] {
     [table.dims()[0], table.dims()[1..].iter().product()]
 }
 
-/// Returns the range of a row in a table; a range beyond any table if it overflows.
+/// Returns the range of a row's elements in a table. If the computation overflows, the range lies beyond any
+/// table.
 fn span(row: u32, inner: usize) -> std::ops::Range<usize> {
     let start = (row as usize).saturating_mul(inner);
     start..start.saturating_add(inner)
@@ -149,8 +151,8 @@ impl Op for ScatterRows {
         let [rows, inner] = sizes(&self.table);
         let n = at.inputs[0].shape.numel();
         let size = rows * inner;
-        // A loop over a chain cannot be cut into parts. If it could exceed the driver's limit, scan, however long it
-        // takes.
+        // A loop over a linked list cannot be split. If it could exceed the driver's limit of iterations, use the
+        // scan, however long it takes.
         let few = SCAN[usize::from(!at.limits.software)];
         let scans = size.saturating_mul(n) <= few || n > at.limits.iterations as usize;
         let part = if scans { part(n, size) } else { n };
@@ -183,14 +185,15 @@ impl Op for ScatterRows {
     }
 }
 
-/// Returns how many of `n` indices a thread scans for an element of a table of `size` elements: about √n, so that the
-/// scan and the sum of its parts take the same time, or more if there are enough threads without that.
+/// Returns how many of `n` indices one thread scans for one element of a table with `size` elements: about √n, so
+/// that the scan and the final addition of its partial sums take equal time. It is more if fewer threads already
+/// keep the device busy.
 fn part(n: usize, size: usize) -> usize {
     let parts = n.isqrt().min(THREADS / size.max(1)).max(iterations::parts(n)).max(1);
     n.div_ceil(parts).max(1)
 }
 
-/// Embedding.
+/// Embedding lookup.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -200,12 +203,13 @@ fn part(n: usize, size: usize) -> usize {
 /// assert_eq!(table.embedding(&index).shape().dims(), [64, 2, 16]);
 /// ```
 impl Tensor {
-    /// Looks up rows of this table by index: `y[i…, k…] = table[index[i…], k…]`.
+    /// Looks up rows of this table by their index: `y[i…, k…] = table[index[i…], k…]`.
     ///
     /// `self` is the table `[rows, rest…]`, `index` a `u32` tensor `[n…]`, and the result `[n…, rest…]`. An index
-    /// outside the table returns NaN (0x7fc00000 for a table of integers) and contributes no gradient. The gradient
-    /// sums rows in the order of the index, without atomics: the same bits in every run. An index that is not `u32`
-    /// and a scalar table are errors. Equivalent: `torch.nn.functional.embedding`.
+    /// outside the table yields NaN (0x7fc00000 in a table of integers) and contributes no gradient. The gradient
+    /// adds rows in the order of the index, without atomics, so that every run returns equal bits. Records an
+    /// error in the graph, which `compile` reports, if the index is not `u32` or the table is a scalar.
+    /// Equivalent: `torch.nn.functional.embedding`.
     #[track_caller]
     pub fn embedding(&self, index: &Tensor) -> Tensor {
         let table = self;

@@ -1,4 +1,4 @@
-//! Gather and scatter: elements by index along an axis.
+//! Gather and scatter along an axis, at positions given by an index tensor.
 
 use crate::{
     Accuracy, Backward, Buffers, DType, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference,
@@ -20,23 +20,25 @@ fn lookup<T: Copy>(x: &[T], [n, m, inner]: [usize; 3], index: &[u32], y: &mut [T
     }
 }
 
-/// Gathers along an axis: `y[o, j, k] = x[o, index[o, j, k], k]`. Inputs: x and index, which differ only in the size of
-/// `axis`.
+/// Gathers along an axis: `y[o, j, k] = x[o, index[o, j, k], k]`. Inputs: x and index, whose shapes differ only in
+/// the size of `axis`.
 #[derive(Clone, Copy, Debug)]
 struct GatherAlong {
     axis: usize,
-    /// Every line of the index is a permutation, so that the gradient is a gather by its inverse.
+    /// True if the index is a permutation along `axis`, so that the gradient is a gather with the inverse
+    /// permutation.
     permutation: bool,
 }
 
-/// Reorders the elements of `x` along `axis` by `index`, each line of which is a permutation.
+/// Reorders the elements of `x` along `axis` by `index`, which must be a permutation along `axis`.
 #[track_caller]
 pub(crate) fn in_order(x: &Tensor, axis: usize, index: &Tensor) -> Tensor {
     x.graph().apply(GatherAlong { axis, permutation: true }, &[x, index]).get(0)
 }
 
 impl GatherAlong {
-    /// Returns the size of `axis` in x, its size in the index, and the product of the sizes after it.
+    /// Returns the size of `axis` in x, the size of `axis` in the index, and the product of the sizes after
+    /// `axis`.
     fn sizes(&self, x: &Shape, index: &Shape) -> [usize; 3] {
         let [_, n, inner] = extents(x, self.axis..self.axis + 1);
         [n, index.dims()[self.axis], inner]
@@ -71,7 +73,8 @@ impl Op for GatherAlong {
             }
             let n = x.dims()[self.axis];
             if index.shape().dims()[self.axis] == 1 {
-                // One element per line: a selection, which fuses with the ops that follow.
+                // The index has one element along the axis, so the gradient is a selection, which can be fused
+                // with the next ops.
                 let mut line = vec![1; x.rank()];
                 line[self.axis] = n;
                 let row = dy.graph().iota([n]).reshape(line).expand(&x);
@@ -142,7 +145,7 @@ impl Op for ScatterAlong {
         Ok(vec![Spec::f32(inputs[0].shape.with(self.axis, self.n))])
     }
 
-    /// Adds a gradient of 0 where the index is beyond the axis, where a gather alone would read NaN.
+    /// Adds a gradient of 0 for an index beyond the axis; a gather alone would return NaN there.
     fn backward(&self, at: &mut Backward) {
         at.give_with(1, |at| {
             let (index, ddx) = (at.input(0), at.dy());
@@ -279,11 +282,13 @@ fn invalid(x: &Spec, index: &Spec, axis: usize) -> Option<InvalidArgument> {
 impl Tensor {
     /// Gathers elements along `axis` by index: `y[…, j, …] = x[…, index[…, j, …], …]`.
     ///
-    /// `index` is a `u32` tensor with as many axes as x, and along the other axes at most the sizes of x; the result
-    /// has its shape. An index beyond the axis returns NaN (0x7fc00000 for integers) and contributes no gradient. The
-    /// gradient sums in the order of the index, without atomics; each of its elements scans the index of its line.
+    /// `index` is a `u32` tensor with as many axes as x and, along all axes but `axis`, at most the sizes of x.
+    /// The result has the shape of `index`. An index beyond the axis yields NaN (0x7fc00000 for integers) and
+    /// contributes no gradient. The gradient adds elements in the order of the index, without atomics; for each of
+    /// its elements it scans all indices along the axis.
     ///
-    /// Another number of axes, larger sizes, and an index that is not `u32` are errors. Equivalent: `torch.gather`.
+    /// Records an error in the graph, which `compile` reports, if the number of axes differs, a size is larger, or
+    /// the index is not `u32`. Equivalent: `torch.gather`.
     #[track_caller]
     pub fn gather(&self, axis: isize, index: &Tensor) -> Tensor {
         let x = self;

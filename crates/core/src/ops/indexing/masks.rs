@@ -1,10 +1,10 @@
-//! Index select, masked fill, triangles and one-hot.
+//! Index selection, masked fill, triangular matrices and one-hot encoding.
 
 use crate::{InvalidArgument, Tensor};
 
 use crate::ops::axes::resolve;
 
-/// Returns a mask of the tensor's shape: 1 where, along the last two axes, column ≤ row + `diagonal`.
+/// Returns a mask with the tensor's shape: 1 where, along the last two axes, column ≤ row + `diagonal`.
 #[track_caller]
 fn lower(x: &Tensor, op: &str, diagonal: isize) -> Result<Tensor, Tensor> {
     let shape = x.shape();
@@ -34,9 +34,9 @@ fn lower(x: &Tensor, op: &str, diagonal: isize) -> Result<Tensor, Tensor> {
 impl Tensor {
     /// Selects slices along `axis` by index: `y[a, j, b] = x[a, index[j], b]`.
     ///
-    /// `index` is a `u32` tensor `[m]`, which becomes the size of `axis`. An index beyond the axis returns NaN
-    /// (0x7fc00000 for integers) and contributes no gradient. An index that is not `u32`, or has another number of
-    /// axes, is an error. Equivalent: `torch.index_select`.
+    /// `index` is a `u32` tensor `[m]`, and `m` is the result's size along `axis`. An index beyond the axis yields
+    /// NaN (0x7fc00000 for integers) and contributes no gradient. Records an error in the graph, which `compile`
+    /// reports, if `index` is not `u32` or does not have exactly one axis. Equivalent: `torch.index_select`.
     #[track_caller]
     pub fn index_select(&self, axis: isize, index: &Tensor) -> Tensor {
         let x = self;
@@ -61,9 +61,9 @@ impl Tensor {
 
     /// Fills elements with `value` where the mask is not 0.
     ///
-    /// `mask` is a `u32` tensor that broadcasts to x; anything else is an error. Filled elements get no gradient. On
-    /// a GPU an infinite value is replaced by the largest finite number, which has the same effect in a softmax.
-    /// Equivalent: `torch.Tensor.masked_fill`.
+    /// `mask` must be a `u32` tensor that broadcasts to the shape of x; otherwise an error is recorded in the
+    /// graph, which `compile` reports. Filled elements get no gradient. On a GPU an infinite value is replaced by
+    /// the largest finite number, which has the same effect in a softmax. Equivalent: `torch.Tensor.masked_fill`.
     #[track_caller]
     pub fn masked_fill(&self, mask: &Tensor, value: f64) -> Tensor {
         let x = self;
@@ -76,7 +76,7 @@ impl Tensor {
         mask.where_cond(value, x)
     }
 
-    /// Returns the lower triangle of matrices `[…, R, C]`: 0 where column > row + `diagonal`.
+    /// Returns the lower triangle of matrices `[…, R, C]`: elements with column > row + `diagonal` become 0.
     ///
     /// Fewer than two axes are an error. Equivalent: `torch.tril`.
     #[track_caller]
@@ -88,7 +88,7 @@ impl Tensor {
         }
     }
 
-    /// Returns the upper triangle of matrices `[…, R, C]`: 0 where column < row + `diagonal`.
+    /// Returns the upper triangle of matrices `[…, R, C]`: elements with column < row + `diagonal` become 0.
     ///
     /// Fewer than two axes are an error. Equivalent: `torch.triu`.
     #[track_caller]
@@ -102,9 +102,9 @@ impl Tensor {
 
     /// Encodes labels as one-hot vectors: `y[…, c]` is 1 where the label is `c`, else 0.
     ///
-    /// `self` holds `u32` labels `[…]`; the result is `f32[…, classes]`, where PyTorch returns integers. A label of
-    /// `classes` or above becomes zeros. Labels that are not `u32` are an error. Source:
-    /// `torch.nn.functional.one_hot`.
+    /// `self` holds `u32` labels `[…]`; the result is `f32[…, classes]`, where PyTorch returns integers. A label
+    /// of `classes` or above becomes a vector of zeros. Records an error in the graph, which `compile` reports, if
+    /// the labels are not `u32`. Equivalent: `torch.nn.functional.one_hot`.
     #[track_caller]
     pub fn one_hot(&self, classes: usize) -> Tensor {
         let x = self;

@@ -4,5 +4,5 @@ pub(crate) mod gather;
 pub(crate) mod gather_along;
 pub(crate) mod masks;
 
-/// Result of an index beyond the axis: the bits of a NaN, for integers too.
+/// Bits of the result for an index beyond the axis: those of a NaN, in tensors of integers, too.
 const NAN_BITS: u32 = 0x7fc0_0000;

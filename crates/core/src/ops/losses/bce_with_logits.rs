@@ -1,8 +1,9 @@
 //! Binary cross-entropy of logits: pointwise ops in a form that is accurate for both classes.
 //!
-//! PyTorch's formula, `(1−y)·x + lw·(log1p(e^−|x|) + max(−x, 0))` with `lw = 1 + (p−1)·y`, cancels for large `−x`: at
-//! x = −17 and y = 0 the loss is 4e−8, and `f32` keeps none of its digits. Since `softplus(x) − softplus(−x) = x`, the
-//! loss is also `(1−y)·softplus(x) + p·y·softplus(−x)`, a sum of terms of one sign.
+//! PyTorch's formula, `(1−y)·x + lw·(log1p(e^−|x|) + max(−x, 0))` with `lw = 1 + (p−1)·y`, cancels for large `−x`:
+//! at x = −17 and y = 0 the loss is 4e−8, of which `f32` keeps no correct digit. Since
+//! `softplus(x) − softplus(−x) = x`, the loss is also `(1−y)·softplus(x) + p·y·softplus(−x)`, a sum of terms of
+//! one sign.
 
 use crate::op::pointwise::pointwise_ops;
 use crate::{DType, InvalidArgument, Real, Tensor};
@@ -10,13 +11,14 @@ use crate::{DType, InvalidArgument, Real, Tensor};
 use crate::ops::pointwise::activations::sigmoid::sigmoid;
 use wgrad_shaders::lib::SPECIAL;
 
-/// Binary cross-entropy of logits, element by element.
+/// Binary cross-entropy of logits for each element.
 impl Tensor {
-    /// Computes the binary cross-entropy of logits, not reduced: `(1−y)·softplus(x) + y·softplus(−x)`.
+    /// Computes the binary cross-entropy of logits, without reduction: `(1−y)·softplus(x) + y·softplus(−x)`.
     ///
-    /// The logits `x` are this tensor; the targets `y` have the same shape and may be soft. The gradient for `x` is
-    /// `σ(x) − y`, that for `y` is `−x`. Shapes that differ, even if they broadcast, and integer targets are errors.
-    /// Equivalent: `torch.nn.BCEWithLogitsLoss`.
+    /// The logits `x` are this tensor; the targets `y` have the same shape and may be soft. The gradient for `x`
+    /// is `σ(x) − y`, that for `y` is `−x`. Records an error in the graph, which `compile` reports, if the shapes
+    /// differ, even if they would broadcast, or the targets are integers. Equivalent:
+    /// `torch.nn.BCEWithLogitsLoss`.
     #[track_caller]
     pub fn bce_with_logits(&self, y: &Tensor) -> Tensor {
         match invalid(self, y, "logits") {
@@ -25,9 +27,10 @@ impl Tensor {
         }
     }
 
-    /// Computes [`Self::bce_with_logits`] with weighted positives: `(1−y)·softplus(x) + p·y·softplus(−x)`.
+    /// Computes [`Self::bce_with_logits`] with a weight `p` on positive targets:
+    /// `(1−y)·softplus(x) + p·y·softplus(−x)`.
     ///
-    /// `p` is `pos_weight`, which must broadcast to the shape of `x`.
+    /// The weight `p` is `pos_weight`, which must broadcast to the shape of `x`.
     #[track_caller]
     pub fn bce_with_logits_weighted(&self, y: &Tensor, pos_weight: &Tensor) -> Tensor {
         let invalid = invalid(self, y, "logits").or_else(|| {
@@ -44,7 +47,8 @@ impl Tensor {
     }
 }
 
-/// Returns an error if targets `y` do not fit `x`; `kind` names the elements of `x`: `logits` or `probabilities`.
+/// Returns an error if the shape or type of the targets `y` does not fit `x`; `kind` names the elements of `x`:
+/// `logits` or `probabilities`.
 pub(crate) fn invalid(x: &Tensor, y: &Tensor, kind: &str) -> Option<InvalidArgument> {
     let (logits, targets) = (x.shape(), y.shape());
     let (n, t) = (logits.dims(), targets.dims());
@@ -77,7 +81,7 @@ pub(crate) fn invalid(x: &Tensor, y: &Tensor, kind: &str) -> Option<InvalidArgum
     })
 }
 
-/// Computes `log1p(e^−|x|)`: softplus is `max(x, 0)` plus this, for `x` and for `−x`.
+/// Computes `log1p(e^−|x|)`, which is `softplus(x) − max(x, 0)` and also `softplus(−x) − max(−x, 0)`.
 #[inline(always)]
 fn tail<F: Real>(x: F) -> F {
     (-x.abs()).exp().ln_1p()
@@ -96,7 +100,7 @@ pointwise_ops! {
         },
     }
 
-    /// Loss with positives weighted by `p`.
+    /// Loss with a weight `p` on positive targets.
     pub(crate) BCE_WEIGHTED = bce_with_logits_weighted(x: float, y: float, p: float)[] -> float {
         wgsl: "(1.0 - y) * special_softplus(x) + p * y * special_softplus(-x)",
         library: SPECIAL,
@@ -109,7 +113,7 @@ pointwise_ops! {
         },
     }
 
-    /// Derivative by `x`: `σ(x) − y`, computed as `(1−y)·σ(x) − y·σ(−x)`.
+    /// Derivative with respect to `x`: `σ(x) − y`, computed as `(1−y)·σ(x) − y·σ(−x)`.
     pub(crate) BCE_SLOPE = bce_with_logits_slope(x: float, y: float)[] -> float {
         wgsl: "(1.0 - y) * special_sigmoid(x) - y * special_sigmoid(-x)",
         library: SPECIAL,
@@ -121,7 +125,7 @@ pointwise_ops! {
         },
     }
 
-    /// Derivative of the weighted loss by `x`: `(1−y)·σ(x) − p·y·σ(−x)`.
+    /// Derivative of the weighted loss with respect to `x`: `(1−y)·σ(x) − p·y·σ(−x)`.
     pub(crate) BCE_WEIGHTED_SLOPE = bce_with_logits_weighted_slope(x: float, y: float, p: float)[] -> float {
         wgsl: "(1.0 - y) * special_sigmoid(x) - p * y * special_sigmoid(-x)",
         library: SPECIAL,

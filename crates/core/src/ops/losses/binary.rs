@@ -1,7 +1,9 @@
-//! Binary cross-entropy of probabilities, focal loss and ordinal levels: pointwise ops in numerically stable forms.
+//! Binary cross-entropy of probabilities, focal loss and ordinal levels: pointwise ops in numerically stable
+//! forms.
 //!
-//! Composed from other ops, these losses would lose digits near certain predictions. Second derivatives are composed
-//! nevertheless: they are used at moderate values, where that is accurate enough.
+//! Composed from other ops, these losses would lose digits where a prediction is nearly certain. Second
+//! derivatives are composed from other ops nevertheless: they are used at moderate values, where the composition
+//! is accurate enough.
 
 use crate::op::pointwise::pointwise_ops;
 use crate::{Array, DType, InvalidArgument, Real, Tensor, vjp};
@@ -9,20 +11,20 @@ use crate::{Array, DType, InvalidArgument, Real, Tensor, vjp};
 use crate::ops::losses::bce_with_logits::invalid;
 use wgrad_shaders::lib::SPECIAL;
 
-/// Returns the gradient of `value` by `argument`, given the gradient `grad` of the result. Callers detach the other
-/// arguments, which may be the same tensor.
+/// Returns the gradient of `value` with respect to `argument`, given the gradient `grad` of `value`. Callers
+/// detach the other arguments, because they may be the same tensor as `argument`.
 fn gradient_of(value: &Tensor, grad: &Tensor, argument: &Tensor) -> Tensor {
     vjp(&[(value, grad)], std::slice::from_ref(argument)).remove(0).unwrap_or_else(|| grad * 0.0)
 }
 
-/// Composes the derivative of [`BCE`] from other ops, to differentiate it again.
+/// Composes the derivative of [`BCE`] from other ops, so that it can be differentiated again.
 fn bce_derivative(x: &Tensor, y: &Tensor) -> Tensor {
     (x - y) / (x * (1.0 - x)).maximum(1e-12)
 }
 
-/// Composes the derivative of [`FOCAL`] from other ops, to differentiate it again.
+/// Composes the derivative of [`FOCAL`] from other ops, so that it can be differentiated again.
 fn focal_derivative(x: &Tensor, y: &Tensor, gamma: f64) -> Tensor {
-    // Beyond ±40, f64 shows no curvature; the clamp keeps e^−|x| from underflowing.
+    // Beyond ±40 the function has no curvature that f64 could represent; the clamp keeps e^−|x| from underflowing.
     let x = x.clamp(-40.0, 40.0);
     let (p, q) = (&x.sigmoid(), &(-&x).sigmoid());
     let m = (1.0 - y) * p + y * q;
@@ -30,7 +32,7 @@ fn focal_derivative(x: &Tensor, y: &Tensor, gamma: f64) -> Tensor {
     m.pow(gamma) * (p - y + cost * gamma * (1.0 - y * 2.0) * p * q / m)
 }
 
-/// Returns whether both are in [0, 1]; NaN is not.
+/// Returns whether `x` and `y` are both in [0, 1]; false for NaN.
 #[inline(always)]
 fn probabilities<F: Real>(x: F, y: F) -> bool {
     x >= F::zero() && x <= F::one() && y >= F::zero() && y <= F::one()
@@ -56,7 +58,7 @@ pointwise_ops! {
         },
     }
 
-    /// Derivative by `x`: `(x−y) / max(x·(1−x), 1e−12)`, with the lower bound that PyTorch uses.
+    /// Derivative with respect to `x`: `(x−y) / max(x·(1−x), 1e−12)`, with the lower bound that PyTorch uses.
     pub(crate) BCE_SLOPE = bce_slope(x: float, y: float)[] -> float {
         wgsl: "select(bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u), (x - y) / max(x * (1.0 - x), 1e-12),
             x >= 0.0 && x <= 1.0 && y >= 0.0 && y <= 1.0)",
@@ -80,7 +82,7 @@ pointwise_ops! {
         reference<F>: focal(x, y, gamma).0,
         backward(grad): {
             x: grad * x.pointwise(&FOCAL_SLOPE, &[y], &[gamma]),
-            // mᵞ·∂L/∂y + L·γ·mᵞ⁻¹·(σ(−x) − σ(x))
+            // Derivative with respect to y: mᵞ·∂L/∂y + L·γ·mᵞ⁻¹·(σ(−x) − σ(x))
             y: {
                 let m = (1.0 - y) * x.sigmoid() + y * (-x).sigmoid();
                 let cost = (1.0 - y) * x.softplus() + y * (-x).softplus();
@@ -90,7 +92,7 @@ pointwise_ops! {
         },
     }
 
-    /// Derivative of the focal loss by `x`.
+    /// Derivative of the focal loss with respect to `x`.
     pub(crate) FOCAL_SLOPE = focal_slope(x: float, y: float)[gamma] -> float {
         wgsl: "special_focal(x, y, gamma).y",
         library: SPECIAL,
@@ -117,7 +119,7 @@ pointwise_ops! {
         library: SPECIAL,
         steps: 32.0,
         reference<F>: focal_of(c, gamma).1,
-        // With m = 1 − p: mᵞ⁻¹·γ·p·(2 − c + (γ−1)·c·p/m)
+        // Second derivative, with m = 1 − p: mᵞ⁻¹·γ·p·(2 − c + (γ−1)·c·p/m)
         backward(grad): {
             c: {
                 let p = &(-c).exp();
@@ -142,7 +144,7 @@ pointwise_ops! {
     }
 }
 
-/// Returns the loss and its derivative; see `special_focal`.
+/// Returns the focal loss of a logit and its derivative; for the method, see `special_focal` in the shaders.
 #[inline(always)]
 fn focal<F: Real>(x: F, y: F, gamma: F) -> (F, F) {
     let (size, above) = (x.abs(), x >= F::zero());
@@ -159,7 +161,8 @@ fn focal<F: Real>(x: F, y: F, gamma: F) -> (F, F) {
     (power * cost, if above { derivative } else { -derivative })
 }
 
-/// Returns the loss and its derivative; see `special_focal_of`.
+/// Returns the focal loss of a cross-entropy and its derivative; for the method, see `special_focal_of` in the
+/// shaders.
 #[inline(always)]
 fn focal_of<F: Real>(c: F, gamma: F) -> (F, F) {
     let p = (-c).exp();
@@ -174,7 +177,7 @@ fn focal_of<F: Real>(c: F, gamma: F) -> (F, F) {
     (c * power, power * (F::one() + gamma * p * ratio))
 }
 
-/// Losses, element by element and not reduced.
+/// Losses for each element, without reduction.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -187,12 +190,13 @@ fn focal_of<F: Real>(c: F, gamma: F) -> (F, F) {
 /// assert_eq!(classes.ordinal_levels(5).shape().dims(), [64, 4]);
 /// ```
 impl Tensor {
-    /// Computes the binary cross-entropy of probabilities, not reduced: `−(y·log x + (1−y)·log(1−x))`.
+    /// Computes the binary cross-entropy of probabilities, without reduction: `−(y·log x + (1−y)·log(1−x))`.
     ///
     /// The probabilities `x` are this tensor; the targets `y` have the same shape and may be soft. As in PyTorch,
-    /// logarithms are at least −100, and the denominator of the gradient `(x−y) / (x·(1−x))` is at least 1e−12. Where
-    /// `x` or `y` is outside [0, 1], which is an error in PyTorch, loss and gradient are NaN. Shapes that differ and
-    /// integer targets are errors. Equivalent: `torch.nn.BCELoss`.
+    /// logarithms are at least −100, and the denominator of the gradient `(x−y) / (x·(1−x))` is at least 1e−12.
+    /// Where `x` or `y` is outside [0, 1], which is an error in PyTorch, loss and gradient are NaN. Records an
+    /// error in the graph, which `compile` reports, if the shapes differ or the targets are integers. Equivalent:
+    /// `torch.nn.BCELoss`.
     #[track_caller]
     pub fn bce(&self, y: &Tensor) -> Tensor {
         let x = self;
@@ -202,15 +206,16 @@ impl Tensor {
         }
     }
 
-    /// Computes the focal loss of logits, not reduced: `mᵞ·L`.
+    /// Computes the focal loss of logits, without reduction: `mᵞ·L`.
     ///
     /// `L` is the binary cross-entropy of the logits `x` (this tensor) against targets `y` of the same shape, and
     /// `m = (1−y)·σ(x) + y·σ(−x)` is the probability given to the wrong answer. With `γ = 0` the loss is `L`. Loss
-    /// and gradient are accurate for all logits and any `γ ≥ 0`, also below 1, where the derivative of `mᵞ` is large.
-    /// Shapes that differ, integer targets and a `γ` that is negative or not finite are errors.
+    /// and gradient are accurate for all logits and any `γ ≥ 0`, also below 1, where the derivative of `mᵞ` is
+    /// large. Records an error in the graph, which `compile` reports, if the shapes differ, the targets are
+    /// integers, or `γ` is negative or not finite.
     ///
-    /// Lin et al.: "Focal loss for dense object detection", 2017. Equivalent: `torchvision.ops.sigmoid_focal_loss` without
-    /// `alpha`.
+    /// Lin et al.: "Focal loss for dense object detection", 2017. Equivalent: `torchvision.ops.sigmoid_focal_loss`
+    /// without `alpha`.
     #[track_caller]
     pub fn focal(&self, y: &Tensor, gamma: f64) -> Tensor {
         let x = self;
@@ -220,9 +225,9 @@ impl Tensor {
         }
     }
 
-    /// Computes the focal loss of cross-entropies `c = −log p`, not reduced: `c·(1 − e⁻ᶜ)ᵞ = −(1−p)ᵞ·log p`.
+    /// Computes the focal loss of cross-entropies `c = −log p`, without reduction: `c·(1 − e⁻ᶜ)ᵞ = −(1−p)ᵞ·log p`.
     ///
-    /// A `γ` that is negative or not finite is an error.
+    /// Records an error in the graph, which `compile` reports, if `γ` is negative or not finite.
     #[track_caller]
     pub fn focal_of(&self, gamma: f64) -> Tensor {
         let c = self;
@@ -234,8 +239,9 @@ impl Tensor {
 
     /// Encodes ordinal classes as levels: `y[…, k]` is 1 where the class is above `k`, else 0.
     ///
-    /// `self` holds `u32` classes `[n…]`; the result is `[n…, classes − 1]`. A class of `classes` or above makes its
-    /// levels NaN. Floats, and fewer than two classes, are errors.
+    /// `self` holds `u32` classes `[n…]`; the result is `[n…, classes − 1]`. The levels of a class that is not
+    /// below `classes` are NaN. Records an error in the graph, which `compile` reports, if the tensor is not `u32`
+    /// or `classes` is below 2.
     #[track_caller]
     pub fn ordinal_levels(&self, classes: usize) -> Tensor {
         let own = self;
@@ -252,7 +258,7 @@ impl Tensor {
         if let Some(invalid) = invalid {
             return own.invalid("ordinal_levels", &[], invalid);
         }
-        // An array, because each run would copy an iota.
+        // The numbers are an array, because an `iota` tensor would be copied in each run.
         let k = own.graph().array(Array::vector((0..classes as u32 - 1).collect()));
         own.unsqueeze(-1).pointwise(&LEVEL, &[&k], &[classes as f64])
     }
@@ -274,11 +280,11 @@ mod tests {
     #[test]
     fn focal_losses_are_accurate_for_certain_predictions() {
         let near = |got: f64, truth: f64| assert!((got - truth).abs() <= 1e-14 * truth.abs(), "{got:e} {truth:e}");
-        // Certain and right: L = σ(−x) = e⁻ˣ, m = e⁻ˣ, derivative −(1 + γ)·e^(−(1+γ)·x).
+        // Certain and correct prediction: L = σ(−x) = e⁻ˣ, m = e⁻ˣ, derivative −(1 + γ)·e^(−(1+γ)·x).
         let (loss, derivative) = focal(300.0, 1.0, 0.5);
         near(loss, (-450f64).exp());
         near(derivative, -1.5 * (-450f64).exp());
-        // Certain and wrong: L = |x|, m = 1, derivative −1.
+        // Certain but wrong prediction: L = |x|, m = 1, derivative −1.
         assert_eq!(focal(-300.0, 1.0, 2.0), (300.0, -1.0));
         assert_eq!(focal(300.0, 0.0, 2.0), (300.0, 1.0));
         assert_eq!(focal(1000.0f32, 1.0, 0.5), (0.0, 0.0));

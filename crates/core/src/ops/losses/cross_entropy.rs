@@ -12,25 +12,29 @@ use crate::host::cast::{single, wide};
 use crate::ops::axes::extents;
 use crate::ops::reduce::softmax::{exponentials, one_thread_per_row, over_rows};
 
-/// Softmax cross-entropy of logits, row by row.
+/// Softmax cross-entropy of logits for each row.
 impl Tensor {
-    /// Computes the cross-entropy between logits and targets, not reduced: `−Σ_c w_c·t_c·log softmax(x)_c` per row.
+    /// Computes the cross-entropy between logits and targets, without reduction: `−Σ_c w_c·t_c·log softmax(x)_c`
+    /// per row.
     ///
-    /// `self` holds logits `[N, C, d…]` (or `[C]`) with the classes along axis 1 (or 0). A row is the logits of one
-    /// sample and position. `target` holds `u32` class indices `[N, d…]`, or `f32` probabilities of the shape of the
-    /// logits. `t_c = (1 − ε)·target_c + ε/C` with `ε = label_smoothing` (PyTorch's default: 0). `w` are the class
-    /// weights `[C]`; without them all are 1.
+    /// `self` holds logits `[N, C, d…]` (or `[C]`) with the classes along axis 1 (or 0). A row is the logits of
+    /// one sample and position. `target` holds `u32` class indices `[N, d…]`, or `f32` probabilities of the shape
+    /// of the logits. `t_c = (1 − ε)·target_c + ε/C` with `ε = label_smoothing` (PyTorch's default: 0). `w` are
+    /// the class weights `[C]`; without them all are 1.
     ///
     /// Returns `(loss, weight)`, both `[N, d…]`. The weight of a row is `w` of its class, 0 if the row is ignored,
     /// and 1 for probabilities, so that PyTorch's mean is `loss.sum() / weight.sum()`. Rows whose index is
-    /// `ignore_index` have a loss and gradient of 0. An index that is neither a class nor ignored makes loss, weight
-    /// and gradient of its row NaN, on every device. The loss does not overflow, even for logits of ±1000.
+    /// `ignore_index` have a loss and gradient of 0. If an index is neither a class nor `ignore_index`, the loss,
+    /// the weight and the gradient of its row are NaN, on every device. The loss does not overflow, even for
+    /// logits of ±1000.
     ///
-    /// The gradient for the logits is `p_c·Σ_j w_j·t_j − w_c·t_c` times the row's cotangent, with `p = softmax(x)`;
-    /// probabilities get a gradient, too, and weights are constants. One pass computes the loss and the gradient for
-    /// the logits. Neither can be differentiated again. Equivalent: `torch.nn.CrossEntropyLoss`, reduction `none`.
+    /// The gradient for the logits is `p_c·Σ_j w_j·t_j − w_c·t_c` times the row's cotangent, with
+    /// `p = softmax(x)`; target probabilities get a gradient, too, but class weights do not. One pass computes the
+    /// loss and the gradient for the logits. Neither gradient can be differentiated again. Equivalent:
+    /// `torch.nn.CrossEntropyLoss`, reduction `none`.
     ///
-    /// Shapes and types that do not fit, smoothing outside [0, 1] and `ignore_index` with probabilities are errors.
+    /// Records an error in the graph, which `compile` reports, if shapes or types do not fit, the smoothing is
+    /// outside [0, 1], or `ignore_index` is used with probabilities.
     #[track_caller]
     pub fn softmax_cross_entropy(
         &self,
@@ -50,8 +54,8 @@ impl Tensor {
 const TREE: &str = wgrad_shaders::lib::TREE;
 const FORWARD: &str = wgrad_shaders::SOFTMAX_CROSS_ENTROPY;
 
-/// Softmax cross-entropy. Inputs: logits, target and optional class weights. Outputs: loss and weight per row and, if
-/// `gradient`, the gradient of each row's loss, computed in the same pass.
+/// Softmax cross-entropy. Inputs: logits, target and optional class weights. Outputs: loss and weight per row and,
+/// if `gradient`, the gradient of each row's loss, computed in the same pass.
 #[derive(Clone, Debug)]
 struct SoftmaxCrossEntropy {
     smoothing: f64,
@@ -183,7 +187,8 @@ impl SoftmaxCrossEntropy {
         }
     }
 
-    /// Returns loss and weight of one row, and writes its gradient to `gradients` if `self.gradient`.
+    /// Returns the loss and the weight of one row, and writes the row's gradient to `gradients` if
+    /// `self.gradient`.
     #[inline(always)]
     fn row<F: Real>(
         &self,
@@ -346,7 +351,8 @@ impl Op for SoftmaxCrossEntropy {
     }
 
     fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
-        // For a certain row, the loss is the logarithm of a number near 1, and the gradient a difference from 1.
+        // Where a prediction is nearly certain, the loss is the logarithm of a number near 1 and the gradient is a
+        // small difference from 1: both lose digits.
         Accuracy::new().steps(4.0).terms(Layout::of(&inputs[0].shape).classes).cancelling(8.0)
     }
 

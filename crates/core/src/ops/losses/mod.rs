@@ -1,4 +1,4 @@
-//! Fused losses, not reduced: binary cross-entropy, focal loss and softmax cross-entropy.
+//! Fused losses, without reduction: binary cross-entropy, focal loss and softmax cross-entropy.
 
 pub(crate) mod bce_with_logits;
 pub(crate) mod binary;

@@ -10,7 +10,8 @@ struct Named {
     labels: Vec<char>,
 }
 
-/// First of the private-use characters that label the axes of `...`, counted from the last axis.
+/// First of the private-use characters that serve as labels of the axes covered by `...`, counted from the last
+/// axis.
 const ELLIPSIS: char = '\u{e000}';
 
 fn ellipsis(axis_from_end: usize) -> char {
@@ -93,7 +94,8 @@ impl Equation {
         let output = if let Some(result) = result {
             labels(result, widest)?
         } else {
-            // The axes of `...`, then the letters that occur once, in alphabetical order.
+            // Without an arrow, the result has the axes of `...`, then the letters that occur once, in
+            // alphabetical order.
             let once = |label: &char| inputs.iter().flatten().filter(|other| *other == label).count() == 1;
             let letters = sizes.keys().copied().filter(|label| *label < ELLIPSIS && once(label));
             (0..widest).rev().map(ellipsis).chain(letters).collect()
@@ -112,7 +114,7 @@ impl Equation {
         labels.iter().map(|label| self.sizes[label]).collect()
     }
 
-    /// Drops the axes of size 1 whose label has another size: they broadcast.
+    /// Drops the axes of size 1 whose label is larger in another tensor, because these axes broadcast.
     fn plain(&self, tensor: &Tensor, labels: &[char]) -> Named {
         let dims = tensor.shape();
         let says = |(label, size): &(&char, &usize)| **size == self.sizes[*label];
@@ -122,7 +124,7 @@ impl Equation {
 }
 
 impl Named {
-    /// Returns the tensor with its axes in the order of `labels`, a permutation of its own.
+    /// Returns the tensor with its axes in the order of `labels`, a permutation of the tensor's labels.
     #[track_caller]
     fn ordered(&self, labels: &[char]) -> Tensor {
         let place = |label| self.labels.iter().position(|own| own == label).unwrap_or(0).cast_signed();
@@ -139,7 +141,7 @@ impl Named {
         Self { tensor: self.tensor.sum_keep(&axes).reshape(kept), labels }
     }
 
-    /// Multiplies by another tensor, and sums over the labels of both that are not needed `later`.
+    /// Multiplies by another tensor, and sums over the labels that are not needed `later`.
     #[track_caller]
     fn times(self, other: Self, parsed: &Equation, later: impl Fn(&char) -> bool) -> Self {
         let a = self.reduced(|label| other.labels.contains(label) || later(label));
@@ -175,13 +177,14 @@ impl Named {
 
 /// Sums products of tensors over axes named in Einstein notation: `einsum("bij,bjk->bik", &[&a, &b])`.
 ///
-/// Before the arrow, the equation has one term per tensor with one letter per axis; after it, the letters of the
-/// result. Letters that the result lacks are summed over. Without an arrow, the result has the letters that occur
-/// once, in alphabetical order. `...` covers any number of axes, which broadcast. Axes of one letter have the same
-/// size, or 1. Tensors are multiplied from left to right, by matrix products where there is something to sum.
+/// Before the arrow, the equation has one term per tensor with one letter per axis; after the arrow are the
+/// letters of the result. The product is summed over letters that the result lacks. Without an arrow, the result
+/// has the letters that occur once, in alphabetical order. `...` covers any number of axes, which broadcast. Axes
+/// with the same letter must have equal sizes or size 1. Tensors are multiplied from left to right, with matrix
+/// products where a letter is summed over.
 ///
-/// A letter that occurs twice in a term (a diagonal), terms that do not match the tensors, and sizes that differ are
-/// errors. Equivalent: `torch.einsum`.
+/// Records an error in the graph, which `compile` reports, if a letter occurs twice in a term (a diagonal), the
+/// terms do not match the tensors, or sizes differ. Equivalent: `torch.einsum`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -218,7 +221,8 @@ pub fn einsum(equation: &str, tensors: &[&Tensor]) -> Tensor {
         product = product.times(parsed.plain(other, &parsed.inputs[i + 1]), &parsed, later);
     }
     let product = product.reduced(|label| parsed.output.contains(label));
-    // Every label of the result is left: `plain` drops an axis only if another tensor has its label with a larger size.
+    // No label of the result is lost: `plain` drops an axis only if another tensor has its label with a larger
+    // size.
     product.ordered(&parsed.output)
 }
 
@@ -234,8 +238,8 @@ pub fn einsum(equation: &str, tensors: &[&Tensor]) -> Tensor {
 impl Tensor {
     /// Computes a batch of matrix products: `y[b] = x[b]·other[b]`.
     ///
-    /// `self` is `[B, M, K]`, `other` `[B, K, N]`, the result `[B, M, N]`. Other ranks and batch sizes that differ are
-    /// errors. Equivalent: `torch.bmm`.
+    /// `self` is `[B, M, K]`, `other` `[B, K, N]`, the result `[B, M, N]`. Records an error in the graph, which
+    /// `compile` reports, if a tensor does not have three axes or the batch sizes differ. Equivalent: `torch.bmm`.
     #[track_caller]
     pub fn bmm(&self, other: &Tensor) -> Tensor {
         let x = self;

@@ -1,4 +1,5 @@
-//! Matrix products: one op with transposed operands and a bias, run by several kernels.
+//! Matrix products: one op with optionally transposed operands and an optional bias, for which there are several
+//! kernels.
 
 pub(crate) mod einsum;
 mod variants;
@@ -15,11 +16,12 @@ use variants::{Product, VARIANTS, Variant};
 impl Tensor {
     /// Computes the matrix product of two tensors: `y[…, r, c] = Σ_k self[…, r, k]·other[…, k, c]`.
     ///
-    /// `self` is `[…, M, K]`, `other` `[…, K, N]`, the result `[…, M, N]`; the leading axes broadcast under NumPy's
-    /// rules. A vector on the left counts as a row, one on the right as a column, and the result lacks that axis: the
-    /// product of two vectors is their inner product.
+    /// `self` is `[…, M, K]`, `other` `[…, K, N]`, the result `[…, M, N]`; the leading axes broadcast under
+    /// NumPy's rules. A vector on the left counts as a row and a vector on the right as a column. The result lacks
+    /// the added axis, so that the product of two vectors is their inner product.
     ///
-    /// Scalars, inner sizes that differ and integers are errors. Equivalent: `torch.matmul`.
+    /// Records an error in the graph, which `compile` reports, if an operand is a scalar or contains integers, or
+    /// the inner sizes differ. Equivalent: `torch.matmul`.
     #[track_caller]
     pub fn matmul(&self, other: &Tensor) -> Tensor {
         let (a, b) = (self.shape(), other.shape());
@@ -45,7 +47,7 @@ impl Tensor {
 
     /// Computes [`Self::matmul`] of transposed operands, without copying them.
     ///
-    /// If `ta`, `self` is `[…, K, M]`; if `tb`, `other` is `[…, N, K]`. Both need two axes or more.
+    /// If `ta`, `self` is `[…, K, M]`; if `tb`, `other` is `[…, N, K]`. Both tensors need two axes or more.
     #[track_caller]
     pub fn matmul_t(&self, other: &Tensor, ta: bool, tb: bool) -> Tensor {
         let _line = self.graph().line_of_caller();
@@ -62,12 +64,13 @@ impl Tensor {
         let lead = &y.dims()[..y.rank() - 2];
         let shared = |dims: &[usize]| dims[..dims.len() - 2].iter().product::<usize>() == 1;
         if shared(b) && !ta {
-            // All products share one matrix `b`, so the leading axes of `a` count as rows.
+            // All products share one matrix `b`, so the leading axes of `a` can be merged into its rows.
             let rows = self.reshape([a[..a.len() - 1].iter().product(), a[a.len() - 1]]);
             let matrix = other.reshape(&b[b.len() - 2..]);
             return self.graph().apply(op, &[&rows, &matrix]).get(0).reshape(y);
         }
-        // Merges the leading axes into one, of the common size or 1: a shared operand is not copied.
+        // Merges the leading axes into one. Its size is the number of products, or 1 if all products share the
+        // operand, which is then not copied.
         let batch = |x: &Tensor, dims: &[usize]| {
             let matrix = &dims[dims.len() - 2..];
             let x = if shared(dims) { x.clone() } else { x.expand([lead, matrix].concat()) };
@@ -80,8 +83,8 @@ impl Tensor {
 
     /// Applies a linear transformation in one kernel: `y = x·wᵀ + bias`.
     ///
-    /// `self` is `x`, `[…, in]`; `w` is `[out, in]`, `bias` is `[out]`, and the result is `[…, out]`. Sizes that
-    /// differ are errors. Equivalent: `torch.nn.functional.linear`.
+    /// `self` is `x`, `[…, in]`; `w` is `[out, in]`, `bias` is `[out]`, and the result is `[…, out]`. Records an
+    /// error in the graph, which `compile` reports, if sizes differ. Equivalent: `torch.nn.functional.linear`.
     #[track_caller]
     pub fn linear(&self, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
         let (x, weight) = (self.shape(), w.shape());
@@ -114,9 +117,9 @@ impl Tensor {
     }
 }
 
-/// Matrix product `a·b (+ bias)`, of `a` transposed if `ta` and `b` if `tb`. Kernels and reference take matrices, or
-/// batches `[B, …]` of matrices where one B may be 1; the shape rule accepts any leading axes, for good error
-/// messages.
+/// Matrix product `a·b (+ bias)`, where `ta` transposes `a` and `tb` transposes `b`. The kernels and the reference
+/// accept matrices, or batches `[B, …]` of matrices, where the B of one operand may be 1. The shape rule accepts
+/// any leading axes, for the sake of better error messages.
 #[derive(Clone, Copy, Debug)]
 struct Matmul {
     ta: bool,

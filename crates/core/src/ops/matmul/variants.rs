@@ -1,12 +1,13 @@
-//! Kernels of matrix products: the list of variants, the choice of one for a product, and the generator that writes its
-//! source from the templates in `shaders/`.
+//! Kernels of matrix products: the list of variants, the choice of a variant for a product, and the generator of
+//! the kernel source from the templates in `shaders/`.
 
 use crate::{Kernel, Limits};
 
 use crate::op::iterations;
 use crate::op::template::Template;
 
-/// Sizes of a product, `batch` matrices `[m, n]` with sums over `k`, and layout of its operands.
+/// Sizes of a product (`batch` matrices `[m, n]`, whose elements are sums of `k` terms) and layout of its
+/// operands.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "two facts about each operand")]
 pub(crate) struct Product {
@@ -18,9 +19,9 @@ pub(crate) struct Product {
     pub ta: bool,
     /// `b` is stored transposed.
     pub tb: bool,
-    /// `a` has a matrix per product, instead of one for all.
+    /// `a` has one matrix per product, not a single matrix for all products.
     pub a_batched: bool,
-    /// `b` has a matrix per product, instead of one for all.
+    /// `b` has one matrix per product, not a single matrix for all products.
     pub b_batched: bool,
 }
 
@@ -33,17 +34,19 @@ impl Product {
         format!("matmul {batch}{m}x{k}x{n} {}{}", letter(ta), letter(tb))
     }
 
-    /// Returns the number of elements per load of `a` and `b`; every line starts at a multiple of it.
+    /// Returns how many elements one load reads from `a` and from `b`: a divisor of the length of the contiguous
+    /// axis.
     fn widths(&self) -> [usize; 2] {
         let width = |contiguous: usize| [4, 2].into_iter().find(|&w| contiguous.is_multiple_of(w)).unwrap_or(1);
         [width(if self.ta { self.m } else { self.k }), width(if self.tb { self.k } else { self.n })]
     }
 
-    /// Returns the number of parts of the sum and the terms per part (a multiple of 16 if there are several parts).
+    /// Returns the number of partial sums into which the sum over `k` is split, and their length (a multiple of 16
+    /// if there are several).
     ///
-    /// A weight gradient has few elements and a long sum: without parts it would keep only a fraction of a GPU busy.
-    /// A part has at least 256 terms, and there are at most `tiles` parts unless a thread's loop would become too
-    /// long.
+    /// A weight gradient has few elements and long sums: without the split it would keep only a fraction of a GPU
+    /// busy. A partial sum has at least 256 terms, and there are at most `tiles` partial sums unless a thread's
+    /// loop would become too long.
     fn split(&self, tiles: usize) -> (usize, usize) {
         let needed = self.k.div_ceil(LONGEST);
         match (self.k / 256).min(tiles).max(needed) {
@@ -56,7 +59,7 @@ impl Product {
     }
 }
 
-/// Most terms that one thread adds, at four per iteration.
+/// Largest number of terms that one thread adds, with four terms per iteration.
 const LONGEST: usize = 200_000;
 const _: () = assert!(iterations::fits(LONGEST / 4));
 
@@ -96,8 +99,8 @@ const fn tiled(name: &'static str, [bm, bn, slab]: [usize; 3], thread: [usize; 2
     Variant { name, family: Family::Tiled, block: [bm, bn], slab, thread }
 }
 
-/// All variants; [`Variant::choose`] selects one. Direct ones with 8 to 64 threads per workgroup, one tree for skinny
-/// products, and tiled ones.
+/// All variants, among which [`Variant::choose`] selects: direct variants (without workgroup memory) with 8 to 64
+/// threads per workgroup, a tree reduction for products with few elements, and tiled variants.
 pub(crate) static VARIANTS: [Variant; 13] = [
     direct("matmul_direct_4x4", [32, 32], [4, 4]),
     direct("matmul_direct_4x4_few", [8, 16], [4, 4]),
@@ -139,11 +142,11 @@ impl Variant {
         rows * columns <= limits.invocations as usize && staged * size_of::<f32>() <= limits.workgroup_bytes as usize
     }
 
-    /// Returns the number of parts of the sum and the terms per part.
+    /// Returns the number of partial sums into which the sum over `k` is split, and their length.
     pub fn split(&self, of: &Product, limits: &Limits) -> (usize, usize) {
         let [rows, columns] = self.tiles(of);
-        // Workgroups that keep a device busy: one per core of a processor, or per multiprocessor of a large GPU. A tree
-        // already divides the sum among its threads.
+        // Number of workgroups that keep a device busy: one per CPU core, or one per multiprocessor of a large
+        // GPU. The tree variant already divides the sum among its threads.
         let busy = match (self.family, limits.software) {
             (Family::Tree, _) => 1,
             (_, true) => 4,
@@ -152,12 +155,12 @@ impl Variant {
         of.split(busy / (of.batch * rows * columns).max(1))
     }
 
-    /// Returns the index in [`VARIANTS`] of the best variant by estimate, without tuning.
+    /// Returns the index in [`VARIANTS`] of the variant that is estimated to be fastest, without measurements.
     pub fn choose(of: &Product, limits: &Limits) -> usize {
         let known = |(_, variant): &(usize, &Self)| variant.fits(limits);
         let best = if limits.software {
-            // Software adapters need a second to compile the largest tile, so only tuning selects it. For small
-            // products the next smaller ones do not pay off either.
+            // Software adapters take a second to compile the largest tile, so only tuning selects this variant.
+            // For small products the next smaller tiles do not pay off either.
             let largest = match of.batch * of.m * of.n * of.k {
                 0..0x4_0000 => 16,
                 0x4_0000..0x80_0000 => 64,
@@ -176,9 +179,10 @@ impl Variant {
         best.map_or(0, |(i, _)| i)
     }
 
-    /// Returns the name of the best variant by estimate on a GPU: direct for short sums, which are not worth staging;
-    /// a tree for few elements, which would leave most of the GPU idle; else the largest tile that yields about one
-    /// workgroup for each of a hundred multiprocessors.
+    /// Returns the name of the variant that is estimated to be fastest on a GPU. Short sums, for which workgroup
+    /// memory is not worth while, use a direct variant. Products with few elements, which would leave most of the
+    /// GPU idle, use the tree. All others use the largest tile that yields about one workgroup for each of a
+    /// hundred multiprocessors.
     fn on_a_gpu(of: &Product) -> &'static str {
         let enough = |variant: &&Self| variant.tiles(of).iter().product::<usize>() * of.batch >= 96;
         if of.k < 16 {
@@ -192,8 +196,8 @@ impl Variant {
     }
 
     /// Estimates the run time of a direct variant on a software adapter with four cores, in cycles. Measured on
-    /// llvmpipe: loads of a 4 × 4 block's line run lane by lane over eight lanes, adding four terms takes 1.5 cycles
-    /// per term, and storing an element about 180.
+    /// llvmpipe: loads of a line of a 4 × 4 block are executed one after another for eight lanes, adding four
+    /// terms takes 1.5 cycles per term, and storing an element about 180.
     fn cycles(&self, of: &Product, limits: &Limits) -> usize {
         let [tm, tn] = self.thread;
         let [a, b] = of.widths().map(|width| match width {
@@ -208,7 +212,7 @@ impl Variant {
         groups.next_multiple_of(4) * (thread * lanes + 1000)
     }
 
-    /// Writes the kernel for a product.
+    /// Generates the kernel for a product.
     pub fn kernel(&self, of: &Product, biased: bool) -> Kernel {
         let [bm, bn] = self.block;
         let [tm, tn] = self.thread;
@@ -230,7 +234,8 @@ impl Variant {
         let body = Template::new(self.name, &[self.family.source()]).set_all(constants).workgroup(rows * columns);
         let repeats = self.family != Family::Tree;
         source.push(if repeats { body.repeat("i0", tm / 4).repeat("j0", tn / 4) } else { body }.write());
-        // The name identifies the source: transposes, load widths, edges that need no clamp, bias.
+        // The name identifies the generated source: it encodes the transpositions, the load widths, the edges that
+        // need no clamp, and the bias.
         let letter = |transposed| if transposed { 't' } else { 'n' };
         let mut name = format!("{}_{}{}_{}{}", self.name, letter(of.ta), letter(of.tb), operands[0].1, operands[1].1);
         for (flag, mark) in [(whole[0], "_rows"), (whole[1], "_columns"), (ragged, "_ragged"), (biased, "_biased")] {
@@ -240,7 +245,7 @@ impl Variant {
     }
 }
 
-/// Writes the load functions of an operand, `a` or `b`.
+/// Generates the WGSL load functions of the operand `a` or `b`.
 fn operand(name: &str, along_k: bool, width: usize, ragged: bool) -> String {
     let load = match width {
         4 => wgrad_shaders::lib::MATMUL_BY_4,

@@ -11,18 +11,20 @@ use crate::ops::norm::channels::Channels;
 
 /// Batch normalisation.
 impl Tensor {
-    /// Applies batch normalisation with the statistics of the batch: `y = (x − mean) / √(var + eps) · weight + bias`.
+    /// Applies batch normalisation with the statistics of the batch:
+    /// `y = (x − mean) / √(var + eps) · weight + bias`.
     ///
-    /// Mean and biased variance of each channel run over all axes but axis 1. `self` is `[N, C]` or `[N, C, L…]`;
-    /// `weight` and `bias` are `[C]`, 1 and 0 if not given. PyTorch's default `eps` is 1e-5. Returns
-    /// `(y, mean, var)`; the last two are `[C]`, serve running statistics, and get no gradient. The variance is the
-    /// mean of `(x − mean)²`, never `E[x²] − E[x]²`, which cancels.
+    /// The mean and the biased variance of each channel are computed over all axes except axis 1. `self` is
+    /// `[N, C]` or `[N, C, L…]`; `weight` and `bias` are `[C]` and default to 1 and 0. PyTorch's default `eps` is
+    /// 1e-5. Returns `(y, mean, var)`; `mean` and `var` are `[C]`, are meant for running statistics, and have no
+    /// gradient. The variance is the mean of `(x − mean)²`, never `E[x²] − E[x]²`, which cancels.
     ///
-    /// A bias that is added to x before the norm has no effect, because the mean is subtracted. Its gradient is the
-    /// constant 0 and costs nothing; PyTorch sums rounding errors there.
+    /// A bias that is added to x before the norm has no effect, because the mean is subtracted. Its gradient is
+    /// the constant 0 and costs nothing; PyTorch returns a sum of rounding errors instead.
     ///
-    /// Fewer than two axes, one value per channel, and parameters that are not `[C]` are errors; so is
-    /// differentiating the gradient again. Equivalent: `torch.nn.functional.batch_norm`.
+    /// Records an error in the graph, which `compile` reports, if the tensor has fewer than two axes or a single
+    /// value per channel, a parameter is not `[C]`, or the gradient is differentiated again. Equivalent:
+    /// `torch.nn.functional.batch_norm`.
     #[track_caller]
     pub fn batch_norm_train(
         &self,
@@ -43,20 +45,21 @@ impl Tensor {
     }
 }
 
-/// Kernel variant of a batch norm: serial threads or trees of workgroups, over whole channels or parts of them.
+/// Kernel variant of a batch norm. The sums over a channel are computed by single threads (serial) or by
+/// workgroups (tree reduction), and may be split into parts.
 struct Variant {
     layout: Channels,
-    /// Serial: each thread works without workgroup memory and barriers.
+    /// True if each thread works alone, without workgroup memory and barriers.
     serial: bool,
-    /// The four lanes of a serial thread are values of one channel, instead of four channels.
+    /// True if the four vector lanes of a serial thread process values of one channel, not of four channels.
     along: bool,
-    /// The four lanes are neighbours in memory, so that one load reads them.
+    /// True if the values of the four lanes are neighbours in memory, so that one load reads all four.
     four: bool,
     /// Channels per workgroup.
     width: usize,
-    /// Threads or workgroups per part: together they cover all channels.
+    /// Number of threads (serial) or workgroups (tree) per part, which together cover all channels.
     columns: usize,
-    /// Parts of each channel.
+    /// Number of parts into which each channel is split.
     parts: usize,
     /// Length of a part in values, or in groups of four if `along`.
     length: usize,
@@ -83,10 +86,11 @@ impl Variant {
                 length,
             };
         }
-        // Neighbouring threads take channels if these are neighbours in memory, else values of one channel.
+        // Neighbouring threads process neighbouring channels if these are neighbours in memory, else values of one
+        // channel.
         let width = if inner == 1 { channels.next_power_of_two().min(32) } else { 1 };
         let columns = channels.div_ceil(width);
-        // One workgroup takes all values of its channels, unless there are too many.
+        // One workgroup processes all values of its channels, unless there are too many.
         let length = if count <= 4096 { count } else { count.div_ceil(128).max(16 * 256 / width) };
         let parts = count.div_ceil(length);
         Self { layout, serial: false, along: false, four: false, width, columns, parts, length }
@@ -98,7 +102,7 @@ impl Variant {
         at.scratch(Spec::f32([(own * self.parts + shared) * lanes]))
     }
 
-    /// Returns a dispatch of the tree kernel or the serial one.
+    /// Returns a dispatch of the serial kernel or the tree kernel.
     fn dispatch(&self, kernels: &[Kernel; 2], entry: &'static str, eps: f64, scaled: bool) -> Dispatch {
         let Channels { channels, inner, .. } = self.layout;
         let number = self.columns * self.parts;
@@ -131,7 +135,7 @@ const BACKWARD: [&str; 3] = [
     wgrad_shaders::BATCH_NORM_BACKWARD_SERIAL,
 ];
 
-/// Returns the tree kernel and the serial kernel, forward or backward.
+/// Returns the tree kernel and the serial kernel for the forward or the backward pass.
 fn kernels(names: [&'static str; 2], [stores, sources @ ..]: [&'static str; 3]) -> [Kernel; 2] {
     let tasks = [wgrad_shaders::lib::BATCH_NORM, wgrad_shaders::lib::BATCH_NORM_SERIAL];
     let parts = |i: usize| [wgrad_shaders::lib::CHANNELS, tasks[i], stores, sources[i]];
@@ -157,7 +161,8 @@ impl BatchNorm {
             |x, _, _| [x],
         );
         mean.iter_mut().zip(sums).for_each(|(mean, sum)| *mean = F::lit(sum / n));
-        // Sums around the rounded mean; the correction `off` removes its rounding error from mean and variance.
+        // Sums of differences from the rounded mean; the correction `off` removes the rounding error of this mean
+        // from the mean and the variance.
         let [rest, squares] = layout.sums(
             [x, x],
             mean,
@@ -233,7 +238,7 @@ impl Op for BatchNorm {
     }
 
     fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
-        // Two nearly equal values normalise to ±1: the difference from the mean cancels.
+        // Two nearly equal values are normalised to ±1, although their differences from the mean lose digits.
         Accuracy::new().steps(2.0).terms(Channels::of(&inputs[0].shape).count()).ulp(8.0).cancelling(4.0)
     }
 
@@ -327,7 +332,8 @@ impl Op for BatchNormBackward {
         let _ = at.input(0).invalid(self.name(), &[], invalid);
     }
 
-    /// Returns true for sums over whole channels: Σ dx = weight·r·(Σ dy − Σ dy − dw/n·Σ x̂) = 0.
+    /// Returns true for sums of dx over complete channels, which are 0: Σ dx = weight·r·(Σ dy − Σ dy − dw/n·Σ x̂)
+    /// = 0.
     fn vanishes(&self, output: usize, of: &Shape, axes: &[usize]) -> bool {
         let whole = |axis: usize| axes.contains(&axis) || of.dims()[axis] == 1;
         output == 0 && (0..of.rank()).all(|axis| axis == 1 || whole(axis))

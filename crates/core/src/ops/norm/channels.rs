@@ -1,8 +1,9 @@
-//! Sums and maps over the channels of `[rows, channels, inner]` on the CPU, for the references of norms.
+//! Sums and maps over the channels of `[rows, channels, inner]` on the CPU, for the reference implementations of
+//! normalisations.
 //!
 //! A block of lanes (neighbouring channels, or neighbouring values of one channel) is summed over the rows in
-//! registers. Up to [`RUN`] numbers are added in the element type, and these sums in `f64`. The order of all sums
-//! depends on the shape alone. Closures that callers pass should be `#[inline(always)]`, to become vector
+//! registers. Up to [`RUN`] numbers are added in the element type, and the resulting sums in `f64`. The order of
+//! all sums depends on the shape alone. Closures that callers pass should be `#[inline(always)]`, to become vector
 //! instructions.
 
 use crate::{Real, Shape, vectorized};
@@ -12,7 +13,7 @@ use crate::ops::axes::extents;
 
 /// Elements per block of lanes: a few vector registers.
 pub(crate) const LANES: usize = 32;
-/// Numbers that are added in the element type before their sum is converted to `f64`.
+/// How many numbers are added in the element type before their sum is converted to `f64`.
 pub(crate) const RUN: usize = 32;
 
 /// Shape of a tensor as `[rows, channels, inner]`.
@@ -39,7 +40,7 @@ impl Channels {
         (self.channels * self.inner).max(1)
     }
 
-    /// Returns the number of elements per parallel task: whole rows of about 2¹⁵ elements.
+    /// Returns the number of elements per parallel task: complete rows with about 2¹⁵ elements in total.
     fn piece(self) -> usize {
         self.row() * ((1 << 15) / self.row() + 1)
     }
@@ -80,7 +81,8 @@ impl Channels {
         total
     }
 
-    /// Adds columns from `first` on in blocks of `L`; returns the first column that is not in a whole block.
+    /// Sums the columns from `first` on in blocks of `L` columns; returns the first column after the last complete
+    /// block.
     #[inline(always)]
     fn add_columns<F: Real, const L: usize, const N: usize>(
         self,
@@ -151,7 +153,8 @@ impl Channels {
             vectorized(
                 #[inline(always)]
                 || {
-                    // A line is one value of each channel if `inner` is 1, else the values of one channel in a row.
+                    // A line contains one value of each channel if `inner` is 1, else the values of one channel in
+                    // one row.
                     let line = if self.inner == 1 { self.row() } else { self.inner };
                     let lines = out.chunks_exact_mut(line).zip(x.chunks_exact(line)).zip(d.chunks_exact(line));
                     for (i, ((out, x), d)) in lines.enumerate() {

@@ -32,14 +32,16 @@ fn sums<F: Real>(x: &[F], d: &[F], f: impl Fn(F, F) -> [F; 2]) -> [f64; 2] {
     total
 }
 
-/// Returns the number of elements per parallel task: whole rows of about 2¹³ elements.
+/// Returns the number of elements per parallel task: complete rows with about 2¹³ elements in total.
 fn piece(n: usize) -> usize {
     n * ((1 << 13) / n + 1)
 }
 
-/// Chooses the kernel for rows of `n` elements: serial (one thread per row), or a tree over a power of two of threads.
+/// Chooses the kernel for rows of `n` elements: serial (one thread per row), or a tree reduction by a workgroup,
+/// whose number of threads is a power of two.
 fn launch(at: &Launch<'_>, kernel: Kernel, rows: usize, n: usize, centered: bool) -> Dispatch {
-    // Three loops over a row. Barriers are expensive on software adapters.
+    // The kernel has three loops over a row. On software adapters, where barriers are expensive, longer rows are
+    // serial, too.
     let dispatch = if n <= 16 || (at.limits.software && n <= ALONE) {
         Dispatch::new(kernel, "serial", Grid::Threads([rows, 1, 1])).iterations(3 * n)
     } else {
@@ -50,8 +52,8 @@ fn launch(at: &Launch<'_>, kernel: Kernel, rows: usize, n: usize, centered: bool
     dispatch.param("rows", rows).param("n", n).constant("CENTERED", centered)
 }
 
-/// Normalises rows: outputs are `y = (x − mean)·s` and `s = 1/√(var + eps)`. A row is the axes from `first` on; if not
-/// `centered`, the mean is replaced by 0.
+/// Normalises rows: outputs are `y = (x − mean)·s` and `s = 1/√(var + eps)`. A row consists of the axes from
+/// `first` on. Unless `centered`, the mean is replaced by 0.
 #[derive(Clone, Copy, Debug)]
 struct RowNorm {
     first: usize,
@@ -90,7 +92,8 @@ impl RowNorm {
             );
             mean = F::lit(sum / n);
         }
-        // Sums around the rounded mean; the correction `off` removes its rounding error from mean and variance.
+        // Sums of differences from the rounded mean; the correction `off` removes the rounding error of this mean
+        // from the mean and the variance.
         let [rest, squares] = sums(
             x,
             x,
@@ -119,7 +122,7 @@ fn rows(of: &Spec, first: usize) -> [usize; 2] {
     [rows, n]
 }
 
-/// Returns the means over the axes from `first` on, which keep size 1.
+/// Returns the means over the axes from `first` on, which remain with size 1.
 fn means(x: &Tensor, first: usize) -> Tensor {
     let [_, n] = rows(&x.spec(), first);
     x.sum_keep(&(first..x.shape().rank()).collect::<Vec<_>>()) * (1.0 / wide(n))
@@ -143,7 +146,7 @@ impl Op for RowNorm {
         Ok(vec![x.clone(), Spec::f32(stats)])
     }
 
-    /// Adds the gradient through y and the one through s: `ds/dx = −s²·y/n`.
+    /// Adds the gradient that flows through y and the gradient that flows through s: `ds/dx = −s²·y/n`.
     fn backward(&self, at: &mut Backward) {
         at.give_with(0, |at| {
             let (y, s) = (at.output(0), at.output(1));
@@ -158,7 +161,7 @@ impl Op for RowNorm {
     }
 
     fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
-        // Two nearly equal values normalise to ±1: the difference from the mean cancels.
+        // Two nearly equal values are normalised to ±1, although their differences from the mean lose digits.
         Accuracy::new().steps(2.0).terms(rows(&inputs[0], self.first)[1]).ulp(8.0).cancelling(4.0)
     }
 
@@ -183,8 +186,8 @@ impl Op for RowNorm {
     }
 }
 
-/// Gradient of [`RowNorm`] from dy, y and s: `dx = s·(dy − mean(dy) − y·mean(dy·y))` per row; if not `centered`,
-/// without `mean(dy)`.
+/// Gradient of [`RowNorm`], computed for each row from dy, y and s: `dx = s·(dy − mean(dy) − y·mean(dy·y))`,
+/// without the term `mean(dy)` unless `centered`.
 #[derive(Clone, Copy, Debug)]
 struct RowNormBackward {
     first: usize,
@@ -232,7 +235,7 @@ impl Op for RowNormBackward {
 
     fn backward(&self, at: &mut Backward) {
         let (dy, y, s, g) = (at.input(0).clone(), at.input(1).clone(), at.input(2).clone(), at.dy());
-        // The linear map from dy to dx is symmetric.
+        // The linear map from dy to dx is symmetric, so the gradient for dy is this op again.
         at.give_with(0, |_| g.graph().apply(*self, &[&g, &y, &s]).get(0));
         at.give_with(1, |_| -(&s * (&g * means(&(&dy * &y), self.first) + &dy * means(&(&g * &y), self.first))));
         at.give_with(2, |at| {
@@ -266,7 +269,8 @@ impl Op for RowNormBackward {
     }
 }
 
-/// Returns an error if `x` cannot be normalised over last axes of these sizes.
+/// Returns an error if `x` cannot be normalised over last axes of the sizes `row`, with these parameters and
+/// `eps`.
 fn invalid(x: &Spec, row: &[usize], parameters: [(&str, Option<&Tensor>); 2], eps: f64) -> Option<InvalidArgument> {
     let shape = Shape::from(row);
     if !(eps.is_finite() && eps >= 0.0) {
@@ -302,9 +306,10 @@ fn invalid(x: &Spec, row: &[usize], parameters: [(&str, Option<&Tensor>); 2], ep
 impl Tensor {
     /// Applies layer normalisation over the last axes: `y = (x − mean) / √(var + eps) · weight + bias`.
     ///
-    /// `row` holds the sizes of the normalised axes (PyTorch's `normalized_shape`); mean and biased variance run over
-    /// them. `weight` and `bias` have the shape `row`; 1 and 0 if not given. PyTorch's default `eps` is 1e-5. Other
-    /// shapes and a negative `eps` are errors. Equivalent: `torch.nn.functional.layer_norm`.
+    /// `row` holds the sizes of the normalised axes (PyTorch's `normalized_shape`); the mean and the biased
+    /// variance are computed over these axes. `weight` and `bias` have the shape `row` and default to 1 and 0.
+    /// PyTorch's default `eps` is 1e-5. Records an error in the graph, which `compile` reports, if the shapes are
+    /// different or `eps` is negative. Equivalent: `torch.nn.functional.layer_norm`.
     #[track_caller]
     pub fn layer_norm(&self, row: &[usize], weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
         let x = self;
@@ -318,8 +323,9 @@ impl Tensor {
 
     /// Applies root mean square normalisation over the last axes: `y = x / √(mean(x²) + eps) · weight`.
     ///
-    /// `row` holds the sizes of the normalised axes (PyTorch's `normalized_shape`). `weight` has the shape `row`; 1
-    /// if not given. Other shapes and a negative `eps` are errors. Equivalent: `torch.nn.functional.rms_norm`.
+    /// `row` holds the sizes of the normalised axes (PyTorch's `normalized_shape`). `weight` has the shape `row`
+    /// and defaults to 1. Records an error in the graph, which `compile` reports, if the shapes are different or
+    /// `eps` is negative. Equivalent: `torch.nn.functional.rms_norm`.
     #[track_caller]
     pub fn rms_norm(&self, row: &[usize], weight: Option<&Tensor>, eps: f64) -> Tensor {
         let x = self;
@@ -333,10 +339,10 @@ impl Tensor {
 
     /// Applies group normalisation: `y = (x − mean) / √(var + eps) · weight + bias`.
     ///
-    /// `self` is `[N, C]` or `[N, C, L…]`. Mean and biased variance are those of each sample and of each of `groups`
-    /// groups of neighbouring channels. `weight` and `bias` are `[C]`; 1 and 0 if not given. PyTorch's default `eps`
-    /// is 1e-5. Groups that do not divide the channels and other shapes are errors. Source:
-    /// `torch.nn.functional.group_norm`.
+    /// `self` is `[N, C]` or `[N, C, L…]`. The mean and the biased variance are computed for each sample and each
+    /// of `groups` groups of neighbouring channels. `weight` and `bias` are `[C]` and default to 1 and 0.
+    /// PyTorch's default `eps` is 1e-5. Records an error in the graph, which `compile` reports, if the groups do
+    /// not divide the channels or the shapes are different. Equivalent: `torch.nn.functional.group_norm`.
     #[track_caller]
     pub fn group_norm(&self, groups: usize, weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
         let x = self;

@@ -1,4 +1,4 @@
-//! Norm of several tensors, taken as one vector.
+//! Norm of several tensors, treated as a single vector.
 
 use crate::{
     Accuracy, Backward, Buffers, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference, Shape,
@@ -8,12 +8,12 @@ use rayon::prelude::*;
 
 /// Computes the norm of several tensors as if they were one vector: `√(Σ_t Σ_i x_t[i]²)`.
 ///
-/// The result is a scalar. There are two dispatches for any number of tensors, which the planner places next to each
-/// other in memory. The gradient is `x / norm`, and 0 if the norm is 0. Integers are an error. Source:
-/// `torch.nn.utils.get_total_norm`.
+/// The result is a scalar. The computation takes two dispatches for any number of tensors; the planner places the
+/// tensors next to each other in memory. The gradient is `x / norm`, and 0 if the norm is 0. Records an error in
+/// the graph, which `compile` reports, if a tensor contains integers. Equivalent: `torch.nn.utils.get_total_norm`.
 ///
 /// # Panics
-/// If the list is empty: there is no graph to record an error in.
+/// If `tensors` is empty, because there is then no graph in which to record an error.
 #[track_caller]
 pub fn total_norm(tensors: &[Tensor]) -> Tensor {
     let graph = tensors.first().expect("a norm of at least one tensor").graph().clone();

@@ -24,15 +24,16 @@ fn root(x: &Tensor) -> Tensor {
 impl Tensor {
     /// Computes the vector norm over `dims`: `(Σ |x|ᵖ)^(1/p)`.
     ///
-    /// A `p` of ∞ or −∞ means the largest or the smallest absolute value, 0 the number of nonzero elements. PyTorch's
-    /// default `p` is 2. Where the norm is 0, the gradient is 0; for `p` = ±∞ it is divided evenly among ties. A
-    /// negative finite `p` is an error. Equivalent: `torch.linalg.vector_norm`.
+    /// With a `p` of ∞ or −∞ it is the largest or the smallest absolute value, with 0 the number of nonzero
+    /// elements. PyTorch's default `p` is 2. Where the norm is 0, the gradient is 0; for `p` = ±∞ the gradient is
+    /// divided evenly among ties. Records an error in the graph, which `compile` reports, if `p` is negative and
+    /// finite. Equivalent: `torch.linalg.vector_norm`.
     #[track_caller]
     pub fn norm(&self, p: f64, dims: impl Dims) -> Tensor {
         self.norm_keepdim(p, dims.dims()).without(&dims.dims())
     }
 
-    /// Computes [`Self::norm`]; `dims` keep size 1.
+    /// Computes [`Self::norm`], but keeps the reduced axes, with size 1.
     #[track_caller]
     pub fn norm_keepdim(&self, p: f64, dims: impl Dims) -> Tensor {
         let (x, dims) = (self, &dims.dims());
@@ -50,7 +51,7 @@ impl Tensor {
             1.0 => x.abs().sum_keepdim(dims),
             2.0 => root(&x.square().sum_keepdim(dims)),
             _ => {
-                // The gradient of |x|ᵖ at 0 is infinite for p < 1, and so is that of the root.
+                // The gradient of |x|ᵖ at 0 is infinite for p < 1, and so is the gradient of the root.
                 let none = x.eq(0.0);
                 let sum = none.where_cond(0.0, none.where_cond(1.0, x).abs().pow(p)).sum_keepdim(dims);
                 let none = sum.eq(0.0);
@@ -61,13 +62,13 @@ impl Tensor {
 
     /// Computes the standard deviation over `dims`, the square root of [`Self::var`].
     ///
-    /// Where it is 0, the gradient is 0. Equivalent: `torch.std`.
+    /// Where the standard deviation is 0, the gradient is 0. Equivalent: `torch.std`.
     #[track_caller]
     pub fn std(&self, dims: impl Dims, correction: usize) -> Tensor {
         root(&self.var(dims, correction))
     }
 
-    /// Computes [`Self::std`]; `dims` keep size 1.
+    /// Computes [`Self::std`], but keeps the reduced axes, with size 1.
     #[track_caller]
     pub fn std_keepdim(&self, dims: impl Dims, correction: usize) -> Tensor {
         root(&self.var_keepdim(dims, correction))
@@ -81,14 +82,14 @@ impl Tensor {
         self.logsumexp_keepdim(dims.dims()).without(&dims.dims())
     }
 
-    /// Computes [`Self::logsumexp`]; `dims` keep size 1.
+    /// Computes [`Self::logsumexp`], but keeps the reduced axes, with size 1.
     #[track_caller]
     pub fn logsumexp_keepdim(&self, dims: impl Dims) -> Tensor {
         let (x, dims) = (self, &dims.dims());
         if let Err(invalid) = resolve_all(x, "logsumexp", dims) {
             return invalid;
         }
-        // An infinite maximum would lead to ∞ − ∞.
+        // Clamped, because an infinite maximum would lead to ∞ − ∞.
         let largest = x.amax_keepdim(dims).detach().clamp(-3.0e38, 3.0e38);
         let sum = (x - &largest).exp().sum_keepdim(dims);
         sum.log() + largest

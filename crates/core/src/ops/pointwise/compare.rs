@@ -52,7 +52,7 @@ pointwise_ops! {
         backward: none,
     }
 
-    /// Computes the logical NOT of a mask: 1 where it is 0, else 0.
+    /// Computes the logical NOT of a mask: 1 where the mask is 0, else 0.
     ///
     /// Equivalent: `torch.logical_not`.
     pub(crate) NOT = not(x: uint)[] -> uint as logical_not {
@@ -76,7 +76,7 @@ pointwise_ops! {
         backward: none,
     }
 
-    // The largest f32 below 2³² is the upper bound of the conversion.
+    // The upper bound of the clamp is the largest f32 below 2³².
     pub(crate) TO_U32 = to_u32(x: float)[] -> uint {
         wgsl: "u32(clamp(x, 0.0, 4294967040.0))",
         reference<F>: x.wide() as u32,
@@ -96,7 +96,7 @@ pointwise_ops! {
 /// assert_eq!(root.dtype(), DType::F32);
 /// ```
 impl Tensor {
-    /// Compares element-wise: a mask of `x > y`.
+    /// Compares element by element: 1 where `x > y`, else 0.
     ///
     /// Equivalent: `torch.gt`.
     #[track_caller]
@@ -104,7 +104,7 @@ impl Tensor {
         greater(self, &y.into().beside(self))
     }
 
-    /// Compares element-wise: a mask of `x ≥ y`.
+    /// Compares element by element: 1 where `x ≥ y`, else 0.
     ///
     /// Equivalent: `torch.ge`.
     #[track_caller]
@@ -112,7 +112,7 @@ impl Tensor {
         greater_or_equal(self, &y.into().beside(self))
     }
 
-    /// Compares element-wise: a mask of `x < y`.
+    /// Compares element by element: 1 where `x < y`, else 0.
     ///
     /// Equivalent: `torch.lt`.
     #[track_caller]
@@ -120,7 +120,7 @@ impl Tensor {
         greater(&y.into().beside(self), self)
     }
 
-    /// Compares element-wise: a mask of `x ≤ y`.
+    /// Compares element by element: 1 where `x ≤ y`, else 0.
     ///
     /// Equivalent: `torch.le`.
     #[track_caller]
@@ -128,7 +128,7 @@ impl Tensor {
         greater_or_equal(&y.into().beside(self), self)
     }
 
-    /// Compares element-wise: a mask of `x = y`.
+    /// Compares element by element: 1 where `x = y`, else 0.
     ///
     /// Equivalent: `torch.eq`.
     #[track_caller]
@@ -137,7 +137,7 @@ impl Tensor {
         self.pointwise(op, &[&y.into().beside(self)], &[])
     }
 
-    /// Compares element-wise: a mask of `x ≠ y`.
+    /// Compares element by element: 1 where `x ≠ y`, else 0.
     ///
     /// Equivalent: `torch.ne`.
     #[track_caller]
@@ -164,23 +164,23 @@ impl Tensor {
         self.pointwise(&OR, &[y], &[])
     }
 
-    /// Selects elements by this mask: `x` where it is not 0, `y` elsewhere.
+    /// Selects elements with this mask: `x` where the mask is not 0, `y` elsewhere.
     ///
-    /// The side that is not taken gets a gradient of 0, even where it is NaN. Equivalent: `torch.where`.
+    /// Elements that are not selected get a gradient of 0, even if they are NaN. Equivalent: `torch.where`.
     #[track_caller]
     pub fn where_cond(&self, x: impl Into<TensorOrScalar>, y: impl Into<TensorOrScalar>) -> Tensor {
         let (x, y) = (x.into().on(self), y.into().on(self));
         self.pointwise(&SELECT, &[&x, &y], &[])
     }
 
-    /// Casts to `f32`; exact up to 2²⁴. A tensor of floats is returned unchanged.
+    /// Converts the elements to `f32`; integers up to 2²⁴ stay exact. A tensor of floats is returned unchanged.
     #[track_caller]
     pub fn to_f32(&self) -> Tensor {
         if self.dtype() == DType::F32 { self.clone() } else { self.pointwise(&TO_F32, &[], &[]) }
     }
 
-    /// Casts to `u32` by dropping the fraction; elements must be in `[0, 2³²)`. A tensor of integers is returned
-    /// unchanged.
+    /// Converts the elements to `u32` and drops their fractions; elements must be in `[0, 2³²)`. A tensor of
+    /// integers is returned unchanged.
     #[track_caller]
     pub fn to_u32(&self) -> Tensor {
         if self.dtype() == DType::U32 { self.clone() } else { self.pointwise(&TO_U32, &[], &[]) }

@@ -1,10 +1,10 @@
-//! Dropout and Bernoulli samples, from a counter-based generator: every device draws the same bits.
+//! Dropout and Bernoulli samples, from a counter-based random generator, so that all devices draw equal bits.
 
 use crate::op::pointwise::pointwise_ops;
 use crate::{InvalidArgument, Spec, Tensor, philox};
 
 pointwise_ops! {
-    // The gradient is the same op on dy: drawing the mask again saves storing it.
+    // The gradient applies this op to dy: drawing the mask again saves the memory to store it.
     pub(crate) DROPOUT = dropout(
         x: float, index: uint, step: uint, site: uint, key0: uint, key1: uint, threshold: uint
     )[scale] -> float {
@@ -14,7 +14,7 @@ pointwise_ops! {
         backward(grad): { x: grad.pointwise(&DROPOUT, &[index, step, site, key0, key1, threshold], &[scale]) },
     }
 
-    // 24 bits of the word, which f32 and f64 represent exactly.
+    // Compares 24 bits of the random word, which f32 and f64 represent exactly.
     pub(crate) BERNOULLI = bernoulli(
         p: float, index: uint, step: uint, site: uint, key0: uint, key1: uint
     )[] -> float {
@@ -48,10 +48,11 @@ fn invalid_step(step: &Tensor) -> Option<InvalidArgument> {
 impl Tensor {
     /// Zeroes each element with probability `p` and scales the others by `1 / (1 - p)`.
     ///
-    /// Element `i` is kept when the first word of Philox 4x32-10 under `key`, at the counter `[i, step, site, 0]`, is
-    /// below `(1 - p)·2³²`. Each dropout of a model needs its own `site`. `step` must differ between runs of a graph:
-    /// it is a `u32` scalar, such as the one that [`Graph::scheduled`](crate::Graph::scheduled) returns. `p = 0`
-    /// returns x itself. A `p` outside [0, 1] and any other `step` are errors. Equivalent: `torch.nn.functional.dropout`.
+    /// Element `i` is kept when the first word of Philox 4x32-10 under `key`, at the counter `[i, step, site, 0]`,
+    /// is below `(1 - p)·2³²`. Each dropout of a model needs a different `site`. `step` must differ between runs
+    /// of a graph: it is a `u32` scalar, such as the one that [`Graph::scheduled`](crate::Graph::scheduled)
+    /// returns. `p = 0` returns x itself. Records an error in the graph, which `compile` reports, if `p` is
+    /// outside [0, 1] or `step` is not a `u32` scalar. Equivalent: `torch.nn.functional.dropout`.
     #[track_caller]
     pub fn dropout(&self, p: f64, key: [u32; 2], site: u32, step: &Tensor) -> Tensor {
         let x = self;
@@ -70,7 +71,7 @@ impl Tensor {
         }
         let graph = x.graph();
         let _line = graph.line_of_caller();
-        // For p = 1 nothing is below the threshold.
+        // For p = 1 the threshold is 0, and no random word is below it.
         let scale = if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 };
         let threshold = ((1.0 - p) * 2.0f64.powi(32)).round() as u32;
         let [site, key0, key1, threshold] = [site, key[0], key[1], threshold].map(|word| graph.constant_u32(word));
@@ -81,8 +82,9 @@ impl Tensor {
     /// Draws a Bernoulli sample per element: 1 with probability x, else 0. No gradient flows back.
     ///
     /// Element `i` is 1 when the upper 24 bits of the first word of Philox 4x32-10 under `key`, at the counter
-    /// `[i, step, site, 0]`, are below `x·2²⁴`: a probability of 0 or less never, one of 1 or more always. `site` and
-    /// `step` as in [`dropout`](Self::dropout). Equivalent: `torch.bernoulli`.
+    /// `[i, step, site, 0]`, are below `x·2²⁴`. A probability of 0 or less always yields 0, a probability of 1 or
+    /// more always yields 1. `site` and `step` have the meaning that they have in [`dropout`](Self::dropout).
+    /// Equivalent: `torch.bernoulli`.
     #[track_caller]
     pub fn bernoulli(&self, key: [u32; 2], site: u32, step: &Tensor) -> Tensor {
         let p = self;

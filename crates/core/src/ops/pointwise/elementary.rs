@@ -1,4 +1,4 @@
-//! Elementary functions: exponentials, logarithms, roots, powers, extremes of two, clamp and erf.
+//! Elementary functions: exponentials, logarithms, roots, powers, element-wise maximum and minimum, clamp and erf.
 
 use wgrad_shaders::lib::SPECIAL;
 
@@ -108,7 +108,7 @@ pointwise_ops! {
         backward: none,
     }
 
-    /// Rounds each element down to an integer: the largest one that is not above x.
+    /// Rounds each element x down, to the largest integer that is not above x.
     ///
     /// The gradient is 0. Equivalent: `torch.floor`.
     pub(crate) FLOOR = floor(x: float)[] -> float as floor {
@@ -179,7 +179,7 @@ pointwise_ops! {
         },
     }
 
-    // Gradient of max(x, y) for x: all of dy where x is larger, half of it in a tie.
+    // Gradient of max(x, y) for x: all of dy where x is larger, half of dy in a tie.
     pub(crate) SHARE = share(x: float, y: float, dy: float)[] -> float {
         wgsl: "select(select(0.0, dy, x > y), 0.5 * dy, x == y)",
         reference<F>: if x == y { F::lit(0.5) * dy } else if x > y { dy } else { F::zero() },
@@ -242,8 +242,8 @@ pointwise_ops! {
 impl Tensor {
     /// Raises each element to a power: `xᵖ`, where `p` is a number or a tensor that broadcasts.
     ///
-    /// A negative x needs an integer p, else the result is NaN. `x⁰` is 1. A number `p` that is not finite is an error.
-    /// Equivalent: `torch.pow`.
+    /// A negative x needs an integer p, else the result is NaN. `x⁰` is 1. Records an error in the graph, which
+    /// `compile` reports, if `p` is a number that is not finite. Equivalent: `torch.pow`.
     #[track_caller]
     pub fn pow(&self, p: impl Into<TensorOrScalar>) -> Tensor {
         let x = self;
@@ -267,15 +267,15 @@ impl Tensor {
 
     /// Clamps each element to `[low, high]`: `min(max(x, low), high)`.
     ///
-    /// The gradient passes where `low < x < high`. An infinite bound is no bound; NaN as a bound is an error. Source:
-    /// `torch.clamp`.
+    /// The gradient is that of the result where `low < x < high`, else 0. An infinite bound has no effect. Records
+    /// an error in the graph, which `compile` reports, if a bound is NaN. Equivalent: `torch.clamp`.
     #[track_caller]
     pub fn clamp(&self, low: f64, high: f64) -> Tensor {
         let x = self;
         if low.is_nan() || high.is_nan() {
             return x.invalid("clamp", &[], InvalidArgument::new(format!("the bounds are {low} and {high}")));
         }
-        // WGSL has no literal for infinity, and not every compiler reads the largest f32.
+        // WGSL has no literal for infinity, and not every shader compiler accepts the largest f32.
         let finite = |bound: f64| bound.clamp(-3.0e38, 3.0e38);
         x.pointwise(&CLAMP, &[], &[finite(low), finite(high)])
     }

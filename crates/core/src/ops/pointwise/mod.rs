@@ -1,4 +1,5 @@
-//! Pointwise ops: one expression per element, fused by the planner, without a shader of their own.
+//! Pointwise ops: each is a WGSL expression for one element. They have no shaders; the planner fuses them into
+//! kernels.
 
 pub(crate) mod activations;
 pub(crate) mod arithmetic;

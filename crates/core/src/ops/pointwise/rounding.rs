@@ -11,7 +11,7 @@
 use crate::op::pointwise::pointwise_ops;
 
 pointwise_ops! {
-    /// Rounds each element up to an integer: the smallest one that is not below x.
+    /// Rounds each element x up, to the smallest integer that is not below x.
     ///
     /// The gradient is 0. Equivalent: `torch.ceil`.
     pub(crate) CEIL = ceil(x: float)[] -> float as ceil {
@@ -20,7 +20,7 @@ pointwise_ops! {
         backward: none,
     }
 
-    /// Rounds each element to the nearest integer, and halves to the even one.
+    /// Rounds each element to the nearest integer, and halves to the nearest even integer.
     ///
     /// The gradient is 0. Equivalent: `torch.round`.
     pub(crate) ROUND = round(x: float)[] -> float as round {
@@ -34,7 +34,7 @@ pointwise_ops! {
         backward: none,
     }
 
-    /// Rounds each element towards 0: x without its fraction.
+    /// Rounds each element towards 0, by dropping its fraction.
     ///
     /// The gradient is 0. Equivalent: `torch.trunc`.
     pub(crate) TRUNC = trunc(x: float)[] -> float as trunc {
@@ -43,12 +43,12 @@ pointwise_ops! {
         backward: none,
     }
 
-    // The estimated gradient is that of a clamp to [-1, 1], ends included.
+    // The estimated gradient is that of a clamp to [-1, 1], including both ends.
     /// Binarizes each element: 1 for `x ≥ 0`, −1 below, with a straight-through gradient.
     ///
-    /// For binary weights and activations. The true gradient is 0 nearly everywhere; the straight-through estimator
-    /// passes the gradient unchanged where `|x| ≤ 1`. Hubara, Courbariaux, Soudry, El-Yaniv, Bengio: "Binarized
-    /// neural networks", 2016.
+    /// This op is meant for binary weights and activations. The true gradient is 0 nearly everywhere; the
+    /// straight-through estimator passes the gradient unchanged where `|x| ≤ 1`. Hubara, Courbariaux, Soudry,
+    /// El-Yaniv, Bengio: "Binarized neural networks", 2016.
     pub(crate) SIGN_STE = sign_ste(x: float)[] -> float as binarize {
         wgsl: "select(-1.0, 1.0, x >= 0.0)",
         reference<F>: if x >= F::zero() { F::one() } else { -F::one() },

@@ -23,20 +23,22 @@ use crate::ops::spatial::{OutputSizes, Sizes, setters};
 pub struct AvgPool<const D: usize> {
     /// Size of the window along each axis.
     pub kernel: [usize; D],
-    /// Step of the window; default: its size.
+    /// Step of the window; default: the size of the window.
     pub stride: [usize; D],
     /// Zeros on both sides of the input, at most half the kernel; default: 0.
     pub padding: [usize; D],
-    /// Rounds the output size up instead of down: the last window may extend beyond the end; default: false.
+    /// True to round the output size up, not down, so that the last window may extend beyond the end; default:
+    /// false.
     pub ceil_mode: bool,
-    /// Counts the zeros of the padding as elements; default: true. Positions beyond the padding never count.
+    /// True if the zeros of the padding count as elements of a window; default: true. Positions beyond the padding
+    /// never count.
     pub count_include_pad: bool,
-    /// Divisor of the sums instead of the number of elements; default: none.
+    /// Divisor of the sums that replaces the number of elements; default: none.
     pub divisor_override: Option<usize>,
 }
 
 impl<const D: usize> AvgPool<D> {
-    /// Returns the options of adjacent windows of this size.
+    /// Returns the options for windows of size `kernel`, without gaps or overlap.
     pub fn new(kernel: impl Into<Sizes<D>>) -> Self {
         let kernel = kernel.into().0;
         let (padding, count_include_pad) = ([0; D], true);
@@ -55,7 +57,7 @@ impl<const D: usize> AvgPool<D> {
         count_include_pad = bool,
     }
 
-    /// Sets the divisor of the sums, instead of the number of elements.
+    /// Sets the divisor of the sums, which replaces the number of elements.
     pub fn divisor_override(mut self, divisor: usize) -> Self {
         self.divisor_override = Some(divisor);
         self
@@ -74,8 +76,8 @@ impl<const D: usize> AvgPool<D> {
 
 /// Average pooling. The input is `[N, C, L]` or `[C, L]` in one dimension, `[N, C, H, W]` or `[C, H, W]` in two.
 ///
-/// `y[o]` is the sum of window `o`, divided by the number of its elements. Sources: `torch.nn.functional.avg_pool2d`
-/// and `adaptive_avg_pool2d`.
+/// `y[o]` is the sum of window `o` divided by the number of elements in the window. Equivalents:
+/// `torch.nn.functional.avg_pool2d` and `adaptive_avg_pool2d`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -86,8 +88,8 @@ impl<const D: usize> AvgPool<D> {
 /// assert_eq!(x.adaptive_avg_pool2d(1).shape().dims(), [8, 3, 1, 1]);
 /// ```
 ///
-/// Windows of size or step 0, windows larger than the padded input, and padding of more than half the kernel are
-/// errors.
+/// The methods record an error in the graph, which `compile` reports, if the size or step of the window is 0, the
+/// window is larger than the padded input, or the padding is more than half the kernel.
 impl Tensor {
     /// Applies one-dimensional average pooling: the mean of each window.
     #[track_caller]
@@ -103,7 +105,7 @@ impl Tensor {
 
     /// Applies one-dimensional adaptive average pooling to the output size `L′`.
     ///
-    /// Window `o` is the elements from `⌊o·L/L′⌋` to before `⌈(o + 1)·L/L′⌉`.
+    /// Window `o` contains the elements from `⌊o·L/L′⌋` up to, but not including, `⌈(o + 1)·L/L′⌉`.
     #[track_caller]
     pub fn adaptive_avg_pool1d(&self, output: impl Into<OutputSizes<1>>) -> Tensor {
         mean::<1>("adaptive_avg_pool1d", self, Windows::adaptive(&self.shape(), output.into().0), true, None)
@@ -111,7 +113,7 @@ impl Tensor {
 
     /// Applies two-dimensional adaptive average pooling.
     ///
-    /// Windows along each axis as in [`Self::adaptive_avg_pool1d`].
+    /// The windows along each axis are those of [`Self::adaptive_avg_pool1d`].
     #[track_caller]
     pub fn adaptive_avg_pool2d(&self, output: impl Into<OutputSizes<2>>) -> Tensor {
         mean::<2>("adaptive_avg_pool2d", self, Windows::adaptive(&self.shape(), output.into().0), true, None)
@@ -148,7 +150,7 @@ struct Means {
 }
 
 impl Means {
-    /// Returns the begin and end of each window of an axis, and the number of elements that count.
+    /// Returns, for each window along an axis, its start, its end and the number of its elements that count.
     fn along(&self, axis: &Axis) -> Vec<(usize, usize, usize)> {
         let counted = |o: usize| {
             let (begin, end, _) = axis.window(o);
@@ -252,8 +254,8 @@ impl Op for Mean {
     }
 }
 
-/// Gradient of [`Mean`]: adds each element of dy, divided by the divisor, to all elements of its window. Its own
-/// gradient is [`Mean`].
+/// Gradient of [`Mean`]: adds each element of dy, divided by the divisor, to all elements of its window. The
+/// gradient of this op is [`Mean`].
 #[derive(Debug)]
 struct Spread(Means);
 

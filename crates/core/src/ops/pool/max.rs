@@ -23,18 +23,19 @@ use crate::ops::spatial::{OutputSizes, Sizes, setters};
 pub struct MaxPool<const D: usize> {
     /// Size of the window along each axis.
     pub kernel: [usize; D],
-    /// Step of the window; default: its size.
+    /// Step of the window; default: the size of the window.
     pub stride: [usize; D],
     /// Padding with −∞ on both sides, at most half the kernel; default: 0.
     pub padding: [usize; D],
     /// Distance between elements of the window; default: 1.
     pub dilation: [usize; D],
-    /// Rounds the output size up instead of down: the last window may extend beyond the end; default: false.
+    /// True to round the output size up, not down, so that the last window may extend beyond the end; default:
+    /// false.
     pub ceil_mode: bool,
 }
 
 impl<const D: usize> MaxPool<D> {
-    /// Returns the options of adjacent windows of this size.
+    /// Returns the options for windows of size `kernel`, without gaps or overlap.
     pub fn new(kernel: impl Into<Sizes<D>>) -> Self {
         let kernel = kernel.into().0;
         Self { kernel, stride: kernel, padding: [0; D], dilation: [1; D], ceil_mode: false }
@@ -62,10 +63,10 @@ impl<const D: usize> MaxPool<D> {
 
 /// Max pooling. The input is `[N, C, L]` or `[C, L]` in one dimension, `[N, C, H, W]` or `[C, H, W]` in two.
 ///
-/// `y[o]` is the largest element of window `o`, or NaN if the window contains one. The indices, `u32`, are the
-/// position of that element in its image, counted row by row: the first of equal elements; the last of several NaNs,
-/// but the first if one window covers a whole image of more than 16,384 elements. No gradient flows through indices.
-/// Sources: `torch.nn.functional.max_pool2d` and `adaptive_max_pool2d`.
+/// `y[o]` is the largest element of window `o`, or NaN if the window contains one. Each index, a `u32`, is the
+/// position of that element in its image, in row-major order. Of equal elements it is the first; of several NaNs
+/// it is the last, or the first if one window covers an entire image of more than 16,384 elements. No gradient
+/// flows through indices. Equivalents: `torch.nn.functional.max_pool2d` and `adaptive_max_pool2d`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -77,8 +78,9 @@ impl<const D: usize> MaxPool<D> {
 /// assert_eq!((y.shape().dims(), place.dtype()), (&[8, 3, 5, 28][..], DType::U32));
 /// ```
 ///
-/// Windows of size or step 0, windows larger than the padded input, padding of more than half the kernel, and windows
-/// that contain no element of the input are errors.
+/// The methods record an error in the graph, which `compile` reports, if the size or step of the window is 0, the
+/// window is larger than the padded input, the padding is more than half the kernel, or a window contains no
+/// element of the input.
 impl Tensor {
     /// Applies one-dimensional max pooling: the largest element of each window.
     #[track_caller]
@@ -106,7 +108,7 @@ impl Tensor {
 
     /// Applies one-dimensional adaptive max pooling to the output size `L′`; returns the maxima and their indices.
     ///
-    /// Window `o` is the elements from `⌊o·L/L′⌋` to before `⌈(o + 1)·L/L′⌉`.
+    /// Window `o` contains the elements from `⌊o·L/L′⌋` up to, but not including, `⌈(o + 1)·L/L′⌉`.
     #[track_caller]
     pub fn adaptive_max_pool1d(&self, output: impl Into<OutputSizes<1>>) -> (Tensor, Tensor) {
         pool::<1>("adaptive_max_pool1d", self, Windows::adaptive(&self.shape(), output.into().0))
@@ -114,7 +116,7 @@ impl Tensor {
 
     /// Applies two-dimensional adaptive max pooling; returns the maxima and their indices.
     ///
-    /// Windows along each axis as in [`Self::adaptive_max_pool1d`].
+    /// The windows along each axis are those of [`Self::adaptive_max_pool1d`].
     #[track_caller]
     pub fn adaptive_max_pool2d(&self, output: impl Into<OutputSizes<2>>) -> (Tensor, Tensor) {
         pool::<2>("adaptive_max_pool2d", self, Windows::adaptive(&self.shape(), output.into().0))
@@ -180,7 +182,7 @@ impl Pool {
                         let mut at = iy * across.input + left;
                         let end = iy * across.input + right;
                         while at < end {
-                            // Not `max`: keeps NaN, and the first of equal elements.
+                            // Unlike `max`, this keeps NaN, and the first of equal elements.
                             if x[at] > best || x[at].is_nan() {
                                 (best, place) = (x[at], at);
                             }
@@ -194,7 +196,8 @@ impl Pool {
         });
     }
 
-    /// Pools one plane with adjacent windows of `K` by `K`, without branches, so that it is vectorised.
+    /// Pools one plane with adjacent windows of `K` by `K`, without branches, so that the compiler vectorises the
+    /// loops.
     #[inline(always)]
     fn tiles<F: Real, const K: usize>(&self, y: &mut [F], index: &mut [u32], x: &[F]) {
         let Windows([_, across]) = self.0;
@@ -207,7 +210,7 @@ impl Pool {
                 let (mut best, mut place) = (x[0][o][0], 0);
                 for (row, x) in x.iter().enumerate() {
                     for (column, &value) in x[o].iter().enumerate() {
-                        // Keeps NaN, and the first of equal elements.
+                        // This keeps NaN, and the first of equal elements.
                         let better = (value > best) | value.is_nan();
                         best = if better { value } else { best };
                         place = if better { (row * width + column) as u32 } else { place };

@@ -1,4 +1,4 @@
-//! Windows of pooling: their bounds, checks of their options, and the constants of the kernels.
+//! Pooling windows: their bounds, checks of the pooling options, and the constants that the pooling kernels need.
 
 use crate::{InvalidArgument, Shape, Tensor};
 
@@ -18,12 +18,14 @@ pub(crate) struct Axis {
 pub(crate) enum WindowKind {
     /// Window `o` begins at `o·stride − before`.
     Sliding { kernel: usize, stride: usize, before: usize, dilation: usize },
-    /// Window `o` is the elements from `⌊o·input/output⌋` to before `⌈(o + 1)·input/output⌉`.
+    /// Window `o` contains the elements from `⌊o·input/output⌋` up to, but not including,
+    /// `⌈(o + 1)·input/output⌉`.
     Adaptive,
 }
 
 impl Axis {
-    /// Returns the elements of window `o` inside the input, as first, end and step.
+    /// Returns the first element of window `o` inside the input, the end of the window, and the step between its
+    /// elements.
     pub fn window(&self, o: usize) -> (usize, usize, usize) {
         match self.kind {
             WindowKind::Sliding { kernel, stride, before, dilation } => {
@@ -48,7 +50,7 @@ impl Axis {
         }
     }
 
-    /// Returns the constants of a kernel along this axis.
+    /// Returns the constants of a pooling kernel for this axis.
     fn constants(&self) -> [i64; 7] {
         let (kernel, stride, before, dilation) = match self.kind {
             WindowKind::Sliding { kernel, stride, before, dilation } => (kernel, stride, before, dilation),
@@ -72,7 +74,8 @@ impl Windows {
         self.0[0].output * self.0[1].output
     }
 
-    /// Returns, for each axis, an upper bound of the elements of a window and of the windows that cover an element.
+    /// Returns, for each axis, an upper bound for the number of elements in a window and for the number of windows
+    /// that cover an element.
     fn most(&self) -> [usize; 2] {
         self.0.map(|axis| match axis.kind {
             WindowKind::Sliding { kernel, .. } => kernel,
@@ -80,12 +83,14 @@ impl Windows {
         })
     }
 
-    /// Returns an upper bound of the elements of a window and of the windows that cover an element.
+    /// Returns an upper bound for the number of elements in a window and for the number of windows that cover an
+    /// element.
     pub fn terms(&self) -> usize {
         self.most().iter().product()
     }
 
-    /// Returns an upper bound of the iterations of a thread's loops over the rows and columns of a window.
+    /// Returns an upper bound for the number of iterations of a thread's loops over the rows and columns of a
+    /// window.
     pub fn iterations(&self) -> usize {
         let [rows, columns] = self.most();
         rows * (columns + 1)
@@ -101,7 +106,7 @@ impl Windows {
         })
     }
 
-    /// Returns the constants of a kernel.
+    /// Returns the constants of a pooling kernel.
     pub fn constants(&self) -> Vec<(&'static str, i64)> {
         let [y, x] = [self.0[0].constants(), self.0[1].constants()];
         let y = ["H", "OH", "KERNEL_Y", "STRIDE_Y", "BEFORE_Y", "DILATION_Y", "ADAPTIVE_Y"].into_iter().zip(y);
@@ -109,13 +114,13 @@ impl Windows {
             .collect()
     }
 
-    /// Returns the shape of `planes` with its last two axes, the image, replaced.
+    /// Returns the shape of `planes` with its last two axes replaced by `image`.
     pub fn with(planes: &Shape, image: [usize; 2]) -> Shape {
         let lead = &planes.dims()[..planes.rank() - 2];
         Shape::from([lead, &image].concat())
     }
 
-    /// Returns windows that move by a stride; an error if the options do not fit the input.
+    /// Returns windows that move by a stride, or an error if the options do not fit the input.
     pub fn sliding<const D: usize>(
         x: &Shape,
         kernel: [usize; D],
@@ -152,7 +157,8 @@ impl Windows {
         Ok(Self([0, 1].map(|axis| Axis { input: image[axis], output: sizes[axis], kind: WindowKind::Adaptive })))
     }
 
-    /// Returns the shape of the input with two spatial axes, and the shape of the result with `spatial` ones.
+    /// Returns the shape of the input with two spatial axes, and the shape of the result with `spatial` spatial
+    /// axes.
     pub fn shapes(&self, x: &Shape, spatial: usize) -> (Shape, Shape) {
         let lead = &x.dims()[..x.rank() - spatial];
         let planes = [lead, &self.0.map(|axis| axis.input)].concat();
@@ -164,7 +170,7 @@ impl Windows {
 impl Axis {
     fn sliding(input: usize, name: &str, sizes: [usize; 4], ceil: bool) -> Result<Self, InvalidArgument> {
         let [kernel, stride, before, dilation] = sizes;
-        // Saturates: an overflowing span is larger than any input, too.
+        // On overflow the span saturates and is still larger than any input.
         let span = dilation.saturating_mul(kernel - 1).saturating_add(1);
         if before > kernel / 2 {
             return Err(InvalidArgument::new(format!(
@@ -194,8 +200,9 @@ impl Axis {
     }
 }
 
-/// Returns the input with two spatial axes, its windows, and the shape of the result; an invalid tensor if they do
-/// not fit. The caller applies the op itself: in a closure, the op would be attributed to the closure's line.
+/// Returns the input with two spatial axes, its windows, and the shape of the result, or an invalid tensor as
+/// `Err` if the windows do not fit. The caller, and not a closure passed to this function, applies the op:
+/// otherwise the op would be attributed to the source line of the closure.
 #[track_caller]
 pub(crate) fn planes<const D: usize>(
     op: &str,

@@ -1,4 +1,4 @@
-//! Cumulative sums along an axis, plain and of exponentials.
+//! Cumulative sums along an axis, of the elements or of their exponentials.
 
 use crate::{
     Accuracy, Backward, Buffers, Dispatch, Grid, InvalidArgument, Kernel, Launch, Limits, Op, Operand, Real, Reference,
@@ -13,7 +13,8 @@ use crate::ops::axes::{extents, resolve};
 impl Tensor {
     /// Computes the cumulative sum along `axis`: `y[…, j, …] = Σ_{i ≤ j} x[…, i, …]`.
     ///
-    /// The result has the shape of x. An axis that does not exist and integers are errors. Equivalent: `torch.cumsum`.
+    /// The result has the shape of x. Records an error in the graph, which `compile` reports, if the axis does not
+    /// exist or the tensor contains integers. Equivalent: `torch.cumsum`.
     #[track_caller]
     pub fn cumsum(&self, axis: isize) -> Tensor {
         match resolve(self, "cumsum", axis) {
@@ -24,7 +25,8 @@ impl Tensor {
 
     /// Computes the logarithm of the cumulative sum of exponentials along `axis`: `log Σ_{i ≤ j} exp(x[…, i, …])`.
     ///
-    /// The result has the shape of x. No sum overflows. An axis that does not exist and integers are errors. Source:
+    /// The result has the shape of x. The exponentials do not overflow. Records an error in the graph, which
+    /// `compile` reports, if the axis does not exist or the tensor contains integers. Equivalent:
     /// `torch.logcumsumexp`.
     #[track_caller]
     pub fn logcumsumexp(&self, axis: isize) -> Tensor {
@@ -35,7 +37,7 @@ impl Tensor {
     }
 }
 
-/// Cumulative sum, from the end if `reverse`.
+/// Cumulative sum, starting at the end of the axis if `reverse`.
 #[derive(Clone, Copy, Debug)]
 struct Cumsum {
     axis: usize,
@@ -69,7 +71,7 @@ impl Op for Cumsum {
         output_like(&inputs[0])
     }
 
-    /// Adds the gradient: the cumulative sum of dy from the other end.
+    /// Adds the gradient: the cumulative sum of dy, starting at the other end.
     fn backward(&self, at: &mut Backward) {
         let back = Self { reverse: !self.reverse, ..*self };
         at.give_with(0, |at| at.dy().graph().apply(back, &[&at.dy()]).get(0));
@@ -97,7 +99,7 @@ impl Op for Cumsum {
     }
 }
 
-/// Logarithm of the cumulative sum of exponentials, from the end if `reverse`.
+/// Logarithm of the cumulative sum of exponentials, starting at the end of the axis if `reverse`.
 #[derive(Clone, Copy, Debug)]
 struct LogCumsumExp {
     axis: usize,
@@ -105,7 +107,8 @@ struct LogCumsumExp {
 }
 
 impl LogCumsumExp {
-    /// Finite replacement of log 0 = −∞: `f32` holds it, and GPUs need not support infinities.
+    /// Finite replacement for log 0 = −∞, because GPUs need not support infinities. It is within the range of
+    /// `f32`.
     const NOTHING: f64 = -3.0e38;
 
     fn run<F: Real>(self, mut at: Buffers<'_, F>) {
@@ -140,8 +143,9 @@ impl Op for LogCumsumExp {
         output_like(&inputs[0])
     }
 
-    /// Adds the gradient `dx[i] = Σ_{j ≥ i} dy[j]·exp(x[i] − y[j])`. It is the op from the other end, applied to
-    /// logarithms of the positive and of the negative cotangents separately, so that nothing overflows.
+    /// Adds the gradient `dx[i] = Σ_{j ≥ i} dy[j]·exp(x[i] − y[j])`. The sums are computed with this op, starting
+    /// at the other end and applied to the logarithms of the positive and of the negative cotangents separately,
+    /// so that nothing overflows.
     fn backward(&self, at: &mut Backward) {
         let back = Self { reverse: !self.reverse, ..*self };
         at.give_with(0, |at| {
@@ -177,7 +181,8 @@ impl Op for LogCumsumExp {
     }
 }
 
-/// Returns the output of a cumulative op, which has the shape of its input; an error if that is not floats.
+/// Returns the type and shape of a cumulative op's output, which equal those of the input, or an error if the
+/// input is not a tensor of floats.
 fn output_like(input: &Spec) -> Result<Vec<Spec>, InvalidArgument> {
     if input.dtype.is_float() {
         Ok(vec![input.clone()])
@@ -186,7 +191,7 @@ fn output_like(input: &Spec) -> Result<Vec<Spec>, InvalidArgument> {
     }
 }
 
-/// Launches a cumulative op: `states` names the scratch buffers for the totals of blocks.
+/// Launches a cumulative op. `states` are the names of the scratch buffers for the totals of blocks of elements.
 fn launch(at: &mut Launch<'_>, kernel: &Kernel, axis: usize, reverse: bool, states: &[&'static str]) {
     let [outer, n, inner] = extents(&at.inputs[0].shape, axis..axis + 1);
     let lines = outer * inner;
@@ -214,9 +219,9 @@ fn launch(at: &mut Launch<'_>, kernel: &Kernel, axis: usize, reverse: bool, stat
     at.dispatch(bound(dispatch("blocked", lines * blocks).bind("x", x)).bind("y", y));
 }
 
-/// Returns the number of elements per thread: a whole line if there are enough lines for all threads, else about
-/// `√n`, so that each of the three dispatches has about as many iterations. On a software adapter, one line is
-/// enough.
+/// Returns the number of elements per thread. If there are enough lines (of `n` elements along the axis) to keep
+/// all threads busy, it is `n`; else it is about `√n`, so that the three dispatches have about equally many
+/// iterations. On a software adapter, one line is enough.
 fn block(lines: usize, n: usize, limits: &Limits) -> usize {
     let (enough, long) = if limits.software { (1, LONGEST) } else { (4096, 4096) };
     if n <= 64 || (lines >= enough && n <= long) { n.max(1) } else { n.isqrt() + 1 }

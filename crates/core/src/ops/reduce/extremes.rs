@@ -12,7 +12,7 @@ use crate::{
 use crate::op::iterations::{ALONE, TREE};
 use crate::ops::axes::{Dims, every, extents, reduced, resolve, resolve_all};
 
-/// Maximum or minimum over a range of adjacent axes, which keep size 1: `y[i, 0, k] = max_j x[i, j, k]`.
+/// Maximum or minimum over a range of adjacent axes, which remain with size 1: `y[i, 0, k] = max_j x[i, j, k]`.
 #[derive(Debug)]
 struct Extreme {
     axes: Range<usize>,
@@ -20,8 +20,8 @@ struct Extreme {
 }
 
 impl Extreme {
-    /// Applies the reduction over any axes. Axes that are not adjacent are permuted first: unlike that of a sum, the
-    /// gradient depends on ties over all axes at once.
+    /// Applies the reduction over any axes. Axes that are not adjacent are first made adjacent with a permutation,
+    /// not reduced one after another, because the gradient depends on ties over all axes at once.
     #[track_caller]
     fn over(x: &Tensor, axes: &[usize], largest: bool) -> Tensor {
         let shape = x.shape();
@@ -56,7 +56,7 @@ impl Extreme {
 #[inline(always)]
 fn extremes<F: Real, const LARGEST: bool>(y: &mut [F], x: &[F]) {
     let inner = y.len();
-    // Keeps NaN.
+    // A NaN, once found, is kept.
     let best = |best: F, x: F| if (LARGEST && x > best) || (!LARGEST && x < best) || x.is_nan() { x } else { best };
     if inner > 1 {
         y.copy_from_slice(&x[..inner]);
@@ -67,7 +67,7 @@ fn extremes<F: Real, const LARGEST: bool>(y: &mut [F], x: &[F]) {
         }
         return;
     }
-    // Independent lanes, so that the loop is vectorised.
+    // The lanes are independent, so that the compiler vectorises the loop.
     let mut lanes = [x[0]; 16];
     for values in x.chunks(16) {
         for (lane, &x) in lanes.iter_mut().zip(values) {
@@ -114,7 +114,8 @@ impl Op for Extreme {
 
     fn launch(&self, at: &mut Launch<'_>) {
         let [outer, n, inner] = extents(&at.inputs[0].shape, self.axes.clone());
-        // Few outputs and long rows: a first pass computes one extreme per part. No part is empty.
+        // With few outputs and long rows, each row is split into parts, and a first pass computes one extreme per
+        // part. No part is empty.
         let length = if n > 8192 && outer * inner < 1024 { n.div_ceil(n.div_ceil(4096)) } else { n };
         let parts = n.div_ceil(length);
         let software = at.limits.software;
@@ -141,7 +142,7 @@ impl Op for Extreme {
     }
 }
 
-/// Argmax over one axis, which keeps size 1: the smallest j for which `x[i, j, k]` is largest.
+/// Argmax over one axis, which remains with size 1: the smallest j for which `x[i, j, k]` is largest.
 #[derive(Debug)]
 struct Argmax {
     axis: usize,
@@ -201,8 +202,9 @@ impl Op for Argmax {
     }
 }
 
-/// Chooses the serial kernel, or the tree for rows that are long and not read coalesced. On software adapters
-/// barriers are expensive: they use the serial kernel for as long a row as their loops allow.
+/// Chooses the serial kernel (one thread per output) or the tree kernel (one workgroup per output). The tree is
+/// for long rows that the threads of the serial kernel would not read coalesced. On software adapters, where
+/// barriers are expensive, it is used only for rows that are too long for a single thread's loop.
 fn reduce(kernel: Kernel, outputs: usize, length: usize, inner: usize, software: bool) -> Dispatch {
     if length > ALONE || (!software && length > 64 && inner < 32) {
         Dispatch::new(kernel, "tree", Grid::Groups([outputs, 1, 1])).iterations_shared(1, length, TREE)
@@ -211,7 +213,7 @@ fn reduce(kernel: Kernel, outputs: usize, length: usize, inner: usize, software:
     }
 }
 
-/// Returns the shape; an error if the elements are not floats or `axes` hold none.
+/// Returns the shape, or an error if the elements are not floats or there are no elements along `axes`.
 fn nonempty<'a>(spec: &'a Spec, axes: &Range<usize>) -> Result<&'a Shape, InvalidArgument> {
     if !spec.dtype.is_float() {
         return Err(
@@ -224,8 +226,8 @@ fn nonempty<'a>(spec: &'a Spec, axes: &Range<usize>) -> Result<&'a Shape, Invali
     Ok(&spec.shape)
 }
 
-/// Maximum and minimum. As in PyTorch, NaN counts as the largest and as the smallest element, and the index is that
-/// of the first NaN. (WGSL lets compilers assume that there are no NaNs; these kernels test the bits.)
+/// Maximum and minimum. As in PyTorch, NaN counts as the largest and as the smallest element, and the index is
+/// that of the first NaN. (WGSL lets compilers assume that there are no NaNs; these kernels test the bits.)
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -245,7 +247,7 @@ impl Tensor {
         extreme(self, "amax", &dims.dims(), true, false)
     }
 
-    /// Computes [`Self::amax`]; `dims` keep size 1.
+    /// Computes [`Self::amax`], but keeps the reduced axes, with size 1.
     #[track_caller]
     pub fn amax_keepdim(&self, dims: impl Dims) -> Tensor {
         extreme(self, "amax", &dims.dims(), true, true)
@@ -259,7 +261,7 @@ impl Tensor {
         extreme(self, "amin", &dims.dims(), false, false)
     }
 
-    /// Computes [`Self::amin`]; `dims` keep size 1.
+    /// Computes [`Self::amin`], but keeps the reduced axes, with size 1.
     #[track_caller]
     pub fn amin_keepdim(&self, dims: impl Dims) -> Tensor {
         extreme(self, "amin", &dims.dims(), false, true)
@@ -283,14 +285,14 @@ impl Tensor {
 
     /// Computes the maximum along one axis; returns the values and their indices as `u32`.
     ///
-    /// In a tie the index is that of the first element, which gets the whole gradient, unlike in [`Self::amax`].
+    /// In a tie the index is that of the first element, which gets all of the gradient, unlike in [`Self::amax`].
     /// Equivalent: `torch.max(input, dim)`.
     #[track_caller]
     pub fn max(&self, dim: isize) -> (Tensor, Tensor) {
         at_index(self, "max", dim, true, false)
     }
 
-    /// Computes [`Self::max`]; `dim` keeps size 1.
+    /// Computes [`Self::max`], but keeps the axis `dim`, with size 1.
     #[track_caller]
     pub fn max_keepdim(&self, dim: isize) -> (Tensor, Tensor) {
         at_index(self, "max", dim, true, true)
@@ -298,19 +300,20 @@ impl Tensor {
 
     /// Computes the minimum along one axis; returns the values and their indices as `u32`.
     ///
-    /// In a tie the index is that of the first element, which gets the whole gradient. Equivalent: `torch.min(input, dim)`.
+    /// In a tie the index is that of the first element, which gets all of the gradient. Equivalent:
+    /// `torch.min(input, dim)`.
     #[track_caller]
     pub fn min(&self, dim: isize) -> (Tensor, Tensor) {
         at_index(self, "min", dim, false, false)
     }
 
-    /// Computes [`Self::min`]; `dim` keeps size 1.
+    /// Computes [`Self::min`], but keeps the axis `dim`, with size 1.
     #[track_caller]
     pub fn min_keepdim(&self, dim: isize) -> (Tensor, Tensor) {
         at_index(self, "min", dim, false, true)
     }
 
-    /// Returns the index of the largest element along one axis, as `u32`; the first one in a tie.
+    /// Returns the index of the largest element along one axis, as `u32`; in a tie, the first index.
     ///
     /// Equivalent: `torch.argmax`.
     #[track_caller]
@@ -318,13 +321,13 @@ impl Tensor {
         index(self, "argmax", dim, true, false)
     }
 
-    /// Computes [`Self::argmax`]; `dim` keeps size 1.
+    /// Computes [`Self::argmax`], but keeps the axis `dim`, with size 1.
     #[track_caller]
     pub fn argmax_keepdim(&self, dim: isize) -> Tensor {
         index(self, "argmax", dim, true, true)
     }
 
-    /// Returns the index of the smallest element along one axis, as `u32`; the first one in a tie.
+    /// Returns the index of the smallest element along one axis, as `u32`; in a tie, the first index.
     ///
     /// Equivalent: `torch.argmin`.
     #[track_caller]
@@ -332,7 +335,7 @@ impl Tensor {
         index(self, "argmin", dim, false, false)
     }
 
-    /// Computes [`Self::argmin`]; `dim` keeps size 1.
+    /// Computes [`Self::argmin`], but keeps the axis `dim`, with size 1.
     #[track_caller]
     pub fn argmin_keepdim(&self, dim: isize) -> Tensor {
         index(self, "argmin", dim, false, true)
@@ -359,7 +362,7 @@ fn index(x: &Tensor, op: &str, dim: isize, largest: bool, keep: bool) -> Tensor 
     }
 }
 
-/// Returns the extremes along an axis and their indices.
+/// Returns the maxima or minima along an axis and their indices.
 #[track_caller]
 fn at_index(x: &Tensor, op: &str, dim: isize, largest: bool, keep: bool) -> (Tensor, Tensor) {
     let axis = match resolve(x, op, dim) {

@@ -1,4 +1,4 @@
-//! Ops along an axis: sums, extremes, softmax, cumulative sums, sorting.
+//! Ops along axes: sums, maxima and minima, softmax, cumulative sums, sorting.
 
 pub(crate) mod cumulative;
 pub(crate) mod extremes;

@@ -1,4 +1,4 @@
-//! Last pass of a sum that was cut into parts, each in its own tensor.
+//! Last pass of a sum that was split into partial sums: adds the partial sums.
 
 use crate::{Dispatch, Grid, Kernel, Launch, Operand};
 
@@ -10,8 +10,8 @@ pub(crate) struct Bias {
     pub channels: usize,
 }
 
-/// Sums the parts of `partial`, `[elements / size, parts, size]`, in order into output 0, which has `elements`
-/// elements.
+/// Adds the partial sums in `partial`, of shape `[elements / size, parts, size]`, in order and writes the totals
+/// to output 0, which has `elements` elements.
 pub(crate) fn sum_parts(
     name: &'static str,
     at: &mut Launch<'_>,

@@ -13,8 +13,9 @@ use crate::ops::axes::extents;
 impl Tensor {
     /// Computes the softmax along `axis`: `y_c = exp(x_c) / Σ_j exp(x_j)`.
     ///
-    /// The result has the shape of x. A negative axis counts from the end. The maximum is subtracted first, so that
-    /// logits of ±1000 do not overflow. An axis that does not exist and integers are errors. Equivalent: `torch.softmax`.
+    /// The result has the shape of x. A negative axis counts from the end. The maximum is subtracted first, so
+    /// that logits of ±1000 do not overflow. Records an error in the graph, which `compile` reports, if the axis
+    /// does not exist or the tensor contains integers. Equivalent: `torch.softmax`.
     #[track_caller]
     pub fn softmax(&self, axis: isize) -> Tensor {
         apply(self, axis, false)
@@ -46,8 +47,8 @@ fn apply(x: &Tensor, axis: isize, log: bool) -> Tensor {
     x.graph().apply(Softmax { axis, log }, &[x]).get(0)
 }
 
-/// Returns whether the serial kernel is used: for short rows, for strided rows, and on software adapters, where
-/// barriers are expensive; but not for very long rows.
+/// Returns whether to use the serial kernel (one thread per row): for short rows, for strided rows, and on
+/// software adapters, where barriers are expensive, but never for very long rows.
 pub(crate) fn one_thread_per_row(classes: usize, inner: usize, limits: &Limits) -> bool {
     classes <= TREE || (classes <= 8192 && (inner > 1 || limits.software))
 }
@@ -90,7 +91,7 @@ impl Softmax {
                         );
                         return;
                     }
-                    // Copies a strided row into a contiguous one, and the result back.
+                    // Copies each strided row into a contiguous buffer, and the result back.
                     let [mut from, mut to] = [vec![F::zero(); classes], vec![F::zero(); classes]];
                     for (y, x) in y.chunks_exact_mut(block).zip(x.chunks_exact(block)) {
                         for i in 0..inner {
@@ -102,7 +103,7 @@ impl Softmax {
                 },
             );
         };
-        // Enough blocks to be worth a task.
+        // Each parallel task gets enough blocks to be worth while.
         let piece = block * ((1 << 13) / block + 1);
         if x.len() <= piece {
             rows((y, x));
@@ -127,8 +128,8 @@ impl Softmax {
     }
 }
 
-/// Computes `y = exp(x − max x)` of a row. Returns the maximum, its index, and the sum of all other exponentials, from
-/// which `log(1 + others)` is accurate even if the sum is small.
+/// Computes `y = exp(x − max x)` of a row. Returns the maximum, its index, and the sum of all other exponentials,
+/// from which `log(1 + others)` is accurate even if the sum is small.
 #[inline(always)]
 pub(crate) fn exponentials<F: Real>(y: &mut [F], x: &[F]) -> (F, usize, f64) {
     const LANES: usize = 16;
@@ -170,7 +171,7 @@ impl Op for Softmax {
         Ok(vec![inputs[0].clone()])
     }
 
-    /// `dx = y · (dy − Σ dy·y)`, and for the logarithm `dx = dy − softmax(x) · Σ dy`.
+    /// Adds the gradient: `dx = y · (dy − Σ dy·y)` for softmax, `dx = dy − softmax(x) · Σ dy` for log-softmax.
     fn backward(&self, at: &mut Backward) {
         at.give_with(0, |at| {
             let dy = at.dy();
@@ -186,7 +187,7 @@ impl Op for Softmax {
     }
 
     fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
-        // The logarithm of a probability near 1 cancels.
+        // The logarithm of a probability near 1 loses digits through cancellation.
         let cancelling = if self.log { 4.0 } else { 0.0 };
         Accuracy::new().steps(4.0).terms(inputs[0].shape.dims()[self.axis]).cancelling(cancelling)
     }

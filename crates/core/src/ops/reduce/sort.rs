@@ -11,12 +11,13 @@ use rayon::prelude::*;
 use crate::ops::axes::{extents, resolve};
 use crate::ops::indexing::gather_along::in_order;
 
-/// Longest line that is ordered by counting alone.
+/// Longest line (the elements along the axis) that is sorted without merging: each thread counts the elements that
+/// come before its own.
 const WHOLE: usize = 512;
-/// Length of the blocks in which longer lines are ordered, before they are merged.
+/// Length of the blocks into which longer lines are divided; the blocks are sorted and then merged.
 const BLOCK: usize = 128;
 
-/// Argsort of each line: stable, and NaN is larger than everything.
+/// Stable argsort along an axis. NaN counts as larger than all numbers.
 #[derive(Clone, Copy, Debug)]
 struct Sort {
     axis: usize,
@@ -105,8 +106,8 @@ fn order(x: &Tensor, axis: usize, descending: bool) -> Tensor {
 
 /// Sorting along an axis.
 ///
-/// Sorts are stable: equal elements keep their order, in descending sorts too. NaN is larger than everything.
-/// Integers are an error.
+/// Sorts are stable: equal elements keep their order, in descending sorts, too. NaN counts as larger than all
+/// numbers. The methods record an error in the graph, which `compile` reports, if the tensor contains integers.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -121,7 +122,8 @@ fn order(x: &Tensor, axis: usize, descending: bool) -> Tensor {
 impl Tensor {
     /// Sorts the elements along `axis`; returns the values and their indices in the input, as `u32`.
     ///
-    /// The gradient of each value goes to its element. Equivalent: `torch.sort(stable=True)`.
+    /// The gradient of each value flows to the element from which the value came. Equivalent:
+    /// `torch.sort(stable=True)`.
     #[track_caller]
     pub fn sort(&self, axis: isize, descending: bool) -> (Tensor, Tensor) {
         let x = self;
@@ -148,8 +150,8 @@ impl Tensor {
 
     /// Returns the `k` largest elements along `axis`, largest first, and their indices as `u32`.
     ///
-    /// Returns the `k` smallest ones, smallest first, if not `largest`. A `k` above the size of the axis is an error.
-    /// Equivalent: `torch.topk`.
+    /// Returns the `k` smallest elements, smallest first, unless `largest`. Records an error in the graph, which
+    /// `compile` reports, if `k` is above the size of the axis. Equivalent: `torch.topk`.
     #[track_caller]
     pub fn topk(&self, k: usize, axis: isize, largest: bool) -> (Tensor, Tensor) {
         let x = self;

@@ -11,14 +11,14 @@ use crate::op::{Dispatch, Grid, Kernel, Launch, Limits, Op, Operand, Spec};
 use crate::ops::axes::{Dims, every, extents, reduced, resolve_all};
 use crate::{Accuracy, Backward, InvalidArgument, Real, Shape, Tensor, both, vectorized};
 
-/// Sum over a range of adjacent axes, which keep size 1: `y[i, 0, k] = Σ_j x[i, j, k]`.
+/// Sum over a range of adjacent axes, which remain with size 1: `y[i, 0, k] = Σ_j x[i, j, k]`.
 #[derive(Debug)]
 pub(crate) struct Sum {
     axes: Range<usize>,
 }
 
 impl Sum {
-    /// Sums over any axes: one `Sum` per range of adjacent ones, last range first.
+    /// Sums over any axes, with one `Sum` op per range of adjacent axes, the last range first.
     #[track_caller]
     pub(crate) fn over(x: &Tensor, axes: &[usize]) -> Tensor {
         let rank = x.shape().rank();
@@ -54,7 +54,8 @@ impl Sum {
         extents(shape, self.axes.clone())
     }
 
-    /// Computes the sum in pieces that depend on the shape alone, in parallel if there are enough; see [`add_rows`].
+    /// Computes the sum in pieces that depend on the shape alone. Several pieces run in parallel. See
+    /// [`add_rows`].
     fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
         const PIECE: usize = 1 << 15;
         const COLUMNS: usize = 1 << 12;
@@ -65,7 +66,7 @@ impl Sum {
             return;
         }
         if n * inner <= PIECE {
-            // A piece is several whole outputs.
+            // A piece consists of several complete outputs.
             let piece = |(y, x): (&mut [F], &[F])| {
                 let mut sums = vec![0.0; inner];
                 vectorized(
@@ -115,11 +116,11 @@ impl Sum {
     }
 }
 
-/// Adds the columns of `x`, whose rows have `inner` elements, to `sums`, from column `first` on. Up to `RUN` numbers
-/// are added in `F`, by vector instructions, and these sums in `f64`.
+/// Adds the columns of `x`, whose rows have `inner` elements, to `sums`, from column `first` on. Up to `RUN`
+/// numbers are added in `F`, with vector instructions, and the resulting sums in `f64`.
 #[inline(always)]
 fn add_rows<F: Real>(sums: &mut [f64], x: &[F], first: usize, inner: usize) {
-    /// Numbers added in `F`.
+    /// How many numbers are added in `F` before their sum is added in `f64`.
     const RUN: usize = 32;
     const LANES: usize = 16;
     if let ([sum], 1) = (&mut *sums, inner) {
@@ -148,7 +149,7 @@ fn add_rows<F: Real>(sums: &mut [f64], x: &[F], first: usize, inner: usize) {
     }
 }
 
-/// Kernel variant of a sum: entry point, number of parts and their length.
+/// Kernel variant of a sum: the entry point, the number of partial sums per output, and their length.
 struct SumVariant {
     entry: &'static str,
     parts: usize,
@@ -161,7 +162,7 @@ impl SumVariant {
     fn choose(outer: usize, n: usize, inner: usize, limits: &Limits) -> Self {
         let outputs = outer * inner;
         if limits.software {
-            // Serial, because barriers are expensive here.
+            // Serial, because barriers are expensive on software adapters.
             let length = if n <= 2048 { n.max(1) } else { per_thread(n * outputs, 4096) };
             return Self { entry: "serial", parts: n.div_ceil(length).max(1), length, width: 1 };
         }
@@ -175,7 +176,7 @@ impl SumVariant {
             let width = inner.next_power_of_two().min(32);
             ("columns", width, 256 / width, outer * inner.div_ceil(width))
         };
-        // With long sums and few workgroups, cut the sums into parts for more workgroups.
+        // With long sums and few workgroups, split the sums, so that more workgroups run.
         let length = if n > 64 * step && groups < 256 { 32 * step } else { n.max(1) };
         Self { entry, parts: n.div_ceil(length).max(1), length, width }
     }
@@ -244,7 +245,7 @@ impl Op for Sum {
     fn launch(&self, at: &mut Launch<'_>) {
         let [outer, n, inner] = self.extents(&at.inputs[0].shape);
         let (mut x, mut n) = (Operand::Input(0), n);
-        // Each pass sums parts, until a pass has one part per sum.
+        // Each pass computes partial sums, until there is one sum per output.
         loop {
             let variant = SumVariant::choose(outer, n, inner, at.limits);
             if variant.parts <= 1 {
@@ -258,7 +259,7 @@ impl Op for Sum {
     }
 }
 
-/// Returns the number of elements per result, as a divisor.
+/// Returns the number of elements that are reduced to one result, as a float to divide by.
 fn count(shape: &Shape, axes: &[usize]) -> f64 {
     wide(axes.iter().map(|&axis| shape.dims()[axis]).product())
 }
@@ -274,15 +275,16 @@ fn count(shape: &Shape, axes: &[usize]) -> f64 {
 /// assert_eq!(x.var_keepdim(1, 1).shape().dims(), [2, 1, 4]);
 /// ```
 impl Tensor {
-    /// Sums over `axes`, which keep size 1.
+    /// Sums over `axes`, which remain with size 1.
     ///
-    /// Axes that do not exist are an error; an empty list returns the tensor itself.
+    /// Records an error in the graph, which `compile` reports, if an axis does not exist. An empty list returns
+    /// the tensor itself.
     #[track_caller]
     pub(crate) fn sum_keep(&self, axes: &[usize]) -> Tensor {
         Sum::over(self, axes)
     }
 
-    /// Sums down to `shape`: the gradient of broadcasting.
+    /// Sums over all broadcast axes, so that the result has the shape `shape`: the gradient of broadcasting.
     #[track_caller]
     pub(crate) fn sum_to(&self, shape: &Shape) -> Tensor {
         let own = self.shape();
@@ -304,7 +306,7 @@ impl Tensor {
         sum(self, &dims.dims(), false)
     }
 
-    /// Computes [`Self::sum`]; `dims` keep size 1.
+    /// Computes [`Self::sum`], but keeps the reduced axes, with size 1.
     #[track_caller]
     pub fn sum_keepdim(&self, dims: impl Dims) -> Tensor {
         sum(self, &dims.dims(), true)
@@ -318,13 +320,13 @@ impl Tensor {
 
     /// Computes the mean over `dims`.
     ///
-    /// The mean of no elements is an error. Equivalent: `torch.mean`.
+    /// Records an error in the graph, which `compile` reports, if there are no elements. Equivalent: `torch.mean`.
     #[track_caller]
     pub fn mean(&self, dims: impl Dims) -> Tensor {
         mean(self, &dims.dims(), false)
     }
 
-    /// Computes [`Self::mean`]; `dims` keep size 1.
+    /// Computes [`Self::mean`], but keeps the reduced axes, with size 1.
     #[track_caller]
     pub fn mean_keepdim(&self, dims: impl Dims) -> Tensor {
         mean(self, &dims.dims(), true)
@@ -338,14 +340,14 @@ impl Tensor {
 
     /// Computes the variance over `dims`: `Σ (x − mean)² / (n − correction)`.
     ///
-    /// PyTorch's default is a correction of 1 (the unbiased variance). A divisor that is not positive is an error.
-    /// Equivalent: `torch.var`.
+    /// PyTorch's default is a correction of 1 (the unbiased variance). Records an error in the graph, which
+    /// `compile` reports, if the divisor is not positive. Equivalent: `torch.var`.
     #[track_caller]
     pub fn var(&self, dims: impl Dims, correction: usize) -> Tensor {
         var(self, &dims.dims(), correction, false)
     }
 
-    /// Computes [`Self::var`]; `dims` keep size 1.
+    /// Computes [`Self::var`], but keeps the reduced axes, with size 1.
     #[track_caller]
     pub fn var_keepdim(&self, dims: impl Dims, correction: usize) -> Tensor {
         var(self, &dims.dims(), correction, true)

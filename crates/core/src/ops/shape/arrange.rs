@@ -8,7 +8,7 @@ use crate::ops::shape::concat::cat;
 
 /// Concatenates tensors of one shape along a new axis, which is axis `axis` of the result.
 ///
-/// Shapes or types that differ are an error. Equivalent: `torch.stack`.
+/// Records an error in the graph, which `compile` reports, if shapes or types differ. Equivalent: `torch.stack`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -66,7 +66,8 @@ fn parts(x: &Tensor, axis: usize, sizes: impl Iterator<Item = usize>) -> Vec<Ten
 impl Tensor {
     /// Splits the tensor along `axis` into parts of `size` elements.
     ///
-    /// The last part is smaller if `size` does not divide the axis. A `size` of 0 is an error. Equivalent: `torch.split`.
+    /// The last part is smaller if `size` does not divide the axis. Records an error in the graph, which `compile`
+    /// reports, if `size` is 0. Equivalent: `torch.split`.
     #[track_caller]
     pub fn split(&self, axis: isize, size: usize) -> Vec<Tensor> {
         let x = self;
@@ -83,7 +84,8 @@ impl Tensor {
 
     /// Splits the tensor along `axis` into parts of these sizes.
     ///
-    /// Sizes that do not add up to the size of the axis are an error. Equivalent: `torch.split`.
+    /// Records an error in the graph, which `compile` reports, if the sizes do not add up to the size of the axis.
+    /// Equivalent: `torch.split`.
     #[track_caller]
     pub fn split_sizes(&self, axis: isize, sizes: &[usize]) -> Vec<Tensor> {
         let x = self;
@@ -102,8 +104,9 @@ impl Tensor {
 
     /// Splits the tensor along `axis` into at most `chunks` parts of `⌈n / chunks⌉` elements.
     ///
-    /// The last part may be smaller. There may be fewer parts than `chunks`: 6 elements in 4 chunks are 3 parts of 2.
-    /// Zero `chunks` are an error. Equivalent: `torch.chunk`.
+    /// The last part may be smaller. There may be fewer parts than `chunks`: 6 elements and 4 chunks yield 3 parts
+    /// of 2 elements. Records an error in the graph, which `compile` reports, if `chunks` is 0. Equivalent:
+    /// `torch.chunk`.
     #[track_caller]
     pub fn chunk(&self, axis: isize, chunks: usize) -> Vec<Tensor> {
         let x = self;
@@ -147,8 +150,8 @@ impl Tensor {
 
     /// Rolls the tensor along `axis` by `shift` positions.
     ///
-    /// Elements shifted beyond the last position come back at the first. A negative shift rolls the other way. Source:
-    /// `torch.roll`.
+    /// Elements shifted beyond the last position come back at the first. A negative shift rolls the other way.
+    /// Equivalent: `torch.roll`.
     #[track_caller]
     pub fn roll(&self, shift: isize, axis: isize) -> Tensor {
         let x = self;
@@ -166,7 +169,8 @@ impl Tensor {
 
     /// Repeats the tensor `times[i]` times along axis `i`.
     ///
-    /// More numbers than axes add axes in front; fewer are an error. Equivalent: `torch.Tensor.repeat`.
+    /// If there are more numbers than axes, axes are added in front. Records an error in the graph, which
+    /// `compile` reports, if there are fewer. Equivalent: `torch.Tensor.repeat`.
     #[track_caller]
     pub fn repeat(&self, times: &[usize]) -> Tensor {
         let x = self;

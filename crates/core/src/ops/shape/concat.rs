@@ -13,7 +13,7 @@ struct Concat {
     axis: usize,
 }
 
-/// Copies `[outer, length]` into `[outer, total]` at `offset`.
+/// Copies the rows of `x`, `[outer, length]`, into the rows of `y`, `[outer, total]`, from position `offset` on.
 fn place<T: Copy>(x: &[T], length: usize, y: &mut [T], total: usize, offset: usize) {
     if length > 0 {
         let rows = y.chunks_exact_mut(total).zip(x.chunks_exact(length));
@@ -22,7 +22,8 @@ fn place<T: Copy>(x: &[T], length: usize, y: &mut [T], total: usize, offset: usi
 }
 
 impl Concat {
-    /// Returns the number of elements per outer index: the product of the concatenated axis and all after it.
+    /// Returns the number of elements per outer index: the product of the size of the concatenated axis and all
+    /// sizes after it.
     fn length(&self, spec: &Spec) -> usize {
         let [_, n, inner] = extents(&spec.shape, self.axis..self.axis + 1);
         n * inner
@@ -112,8 +113,8 @@ impl Op for Concat {
 
 /// Concatenates tensors along `axis`.
 ///
-/// All sizes but that of `axis`, and the types, must be equal; else it is an error. A negative axis counts from the
-/// end. Equivalent: `torch.cat`.
+/// All sizes except that of `axis`, and all types, must be equal; otherwise an error is recorded in the graph,
+/// which `compile` reports. A negative axis counts from the end. Equivalent: `torch.cat`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};

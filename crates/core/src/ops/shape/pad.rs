@@ -91,7 +91,8 @@ impl Op for Pad {
 impl Tensor {
     /// Pads one axis with `before` zeros in front and `after` zeros behind.
     ///
-    /// A negative axis counts from the end. Integers are an error. Equivalent: `torch.nn.functional.pad`.
+    /// A negative axis counts from the end. Records an error in the graph, which `compile` reports, if the tensor
+    /// contains integers. Equivalent: `torch.nn.functional.pad`.
     #[track_caller]
     pub fn pad(&self, axis: isize, before: usize, after: usize) -> Tensor {
         let x = self;
@@ -104,8 +105,9 @@ impl Tensor {
 
     /// Pads one axis with `before` elements of `value` in front and `after` behind.
     ///
-    /// The padding gets no gradient. [`pad`](Self::pad) is the same for a value of 0. Integers are an error. Source:
-    /// `torch.nn.functional.pad`, mode `constant`.
+    /// The padding gets no gradient. [`pad`](Self::pad) does the same with a value of 0. Records an error in the
+    /// graph, which `compile` reports, if the tensor contains integers. Equivalent: `torch.nn.functional.pad`,
+    /// mode `constant`.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode};

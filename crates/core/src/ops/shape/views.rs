@@ -1,4 +1,4 @@
-//! Views: the same elements under another shape or order. They cost no kernel of their own.
+//! Views: the elements of a tensor in another shape or order. A view needs no kernel.
 
 use std::ops::{Bound, RangeBounds};
 
@@ -71,7 +71,8 @@ impl Op for Slice {
     }
 }
 
-/// Returns the gradient of a tensor from those of its slices: concatenated if no two slices overlap, else summed.
+/// Returns the gradient of a tensor, assembled from the gradients of its slices: concatenated if no two slices
+/// overlap, else summed.
 fn assemble(whole: &Shape, axis: usize, mut parts: Vec<(usize, Tensor)>) -> Tensor {
     let n = whole.dims()[axis];
     let size = |part: &Tensor| part.shape().dims()[axis];
@@ -107,9 +108,10 @@ fn assemble(whole: &Shape, axis: usize, mut parts: Vec<(usize, Tensor)>) -> Tens
 /// assert!(error.starts_with("slice(f32[2, 3, 4]): axis 1 has 3 elements, which do not contain 2..5"), "{error}");
 /// ```
 impl Tensor {
-    /// Returns the same elements, in row-major order, under another shape.
+    /// Returns the tensor's elements, in row-major order, in another shape.
     ///
-    /// A shape with another number of elements is an error. Equivalent: `torch.reshape`.
+    /// Records an error in the graph, which `compile` reports, if `shape` has another number of elements.
+    /// Equivalent: `torch.reshape`.
     #[track_caller]
     pub fn reshape(&self, shape: impl Into<Shape>) -> Tensor {
         let shape = shape.into();
@@ -121,8 +123,8 @@ impl Tensor {
 
     /// Broadcasts the tensor to `shape` under NumPy's rules.
     ///
-    /// Sizes are aligned from the last axis and must be equal or 1; anything else is an error. Source:
-    /// `torch.Tensor.expand`.
+    /// Sizes are aligned from the last axis and must be equal or 1; otherwise an error is recorded in the graph,
+    /// which `compile` reports. Equivalent: `torch.Tensor.expand`.
     #[track_caller]
     pub fn expand(&self, shape: impl Into<Shape>) -> Tensor {
         let shape = shape.into();
@@ -134,7 +136,8 @@ impl Tensor {
 
     /// Permutes the axes: axis `i` of the result is axis `axes[i]` of the tensor.
     ///
-    /// Naming an axis twice, or not at all, is an error. Equivalent: `torch.permute`.
+    /// Records an error in the graph, which `compile` reports, if an axis is named twice or not at all.
+    /// Equivalent: `torch.permute`.
     #[track_caller]
     pub fn permute(&self, axes: &[isize]) -> Tensor {
         let x = self;
@@ -166,7 +169,8 @@ impl Tensor {
 
     /// Transposes a matrix.
     ///
-    /// Any other number of axes than two is an error. Equivalent: `torch.t`.
+    /// Records an error in the graph, which `compile` reports, if the tensor does not have two axes. Equivalent:
+    /// `torch.t`.
     #[track_caller]
     pub fn t(&self) -> Tensor {
         let x = self;
@@ -180,7 +184,8 @@ impl Tensor {
 
     /// Selects a range of one axis: `x.slice(0, 2..5)`, `x.slice(-1, ..3)`.
     ///
-    /// A range beyond the axis is an error. Equivalent: `torch.narrow`.
+    /// Records an error in the graph, which `compile` reports, if the range extends beyond the axis. Equivalent:
+    /// `torch.narrow`.
     #[track_caller]
     pub fn slice(&self, axis: isize, range: impl RangeBounds<usize>) -> Tensor {
         let x = self;
@@ -227,7 +232,8 @@ impl Tensor {
 
     /// Removes an axis of size 1.
     ///
-    /// Any other size is an error, where PyTorch returns the tensor unchanged. Equivalent: `torch.squeeze`.
+    /// Records an error in the graph, which `compile` reports, if the axis has another size; PyTorch then returns
+    /// the tensor unchanged. Equivalent: `torch.squeeze`.
     #[track_caller]
     pub fn squeeze(&self, axis: isize) -> Tensor {
         let x = self;
@@ -295,7 +301,7 @@ impl Op for Broadcast {
     }
 }
 
-/// Views the same elements, in row-major order, under another shape.
+/// Views the elements of its input, in row-major order, in another shape.
 #[derive(Debug)]
 pub(crate) struct Reshape {
     pub shape: Shape,

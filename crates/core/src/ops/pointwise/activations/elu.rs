@@ -6,11 +6,11 @@ use crate::{InvalidArgument, Real, Tensor};
 use crate::ops::pointwise::activations::finite;
 use wgrad_shaders::lib::SPECIAL;
 
-/// Factors of SELU, which keep mean 0 and variance 1 from layer to layer.
+/// Constants of SELU, chosen so that activations keep mean 0 and variance 1 from layer to layer.
 const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 
-/// Computes `exp(x) - 1` for x ≤ 0, accurate near 0, through the vectorised `tanh`.
+/// Computes `exp(x) - 1` for x ≤ 0, accurate near 0, with the vectorised `tanh`.
 #[inline(always)]
 fn expm1<F: Real>(x: F) -> F {
     let t = (F::lit(0.5) * x).tanh();
@@ -52,7 +52,8 @@ pointwise_ops! {
 impl Tensor {
     /// Applies the exponential linear unit: `x` where x > 0, `alpha·(eˣ − 1)` elsewhere.
     ///
-    /// PyTorch's default `alpha` is 1. An `alpha` that is not finite is an error. Equivalent: `torch.nn.functional.elu`.
+    /// PyTorch's default `alpha` is 1. Records an error in the graph, which `compile` reports, if `alpha` is not
+    /// finite. Equivalent: `torch.nn.functional.elu`.
     #[track_caller]
     pub fn elu(&self, alpha: f64) -> Tensor {
         let x = self;
@@ -64,8 +65,8 @@ impl Tensor {
 
     /// Applies the continuously differentiable ELU: `x` where x > 0, `alpha·(e^(x/alpha) − 1)` elsewhere.
     ///
-    /// The derivative at 0 is 1. PyTorch's default `alpha` is 1. An `alpha` that is not positive and finite is an
-    /// error. Equivalent: `torch.nn.functional.celu`.
+    /// The derivative at 0 is 1. PyTorch's default `alpha` is 1. Records an error in the graph, which `compile`
+    /// reports, if `alpha` is not positive and finite. Equivalent: `torch.nn.functional.celu`.
     #[track_caller]
     pub fn celu(&self, alpha: f64) -> Tensor {
         let x = self;

@@ -8,8 +8,8 @@ use crate::ops::pointwise::activations::sigmoid::sigmoid;
 
 use wgrad_shaders::lib::SPECIAL;
 
-/// Computes the distribution function of the standard normal distribution, in `f64`: there the cancellation in the left
-/// tail does not show in `f32`.
+/// Computes the distribution function of the standard normal distribution. The computation is in `f64`, so that
+/// cancellation in the left tail does not affect the digits of an `f32` result.
 #[inline(always)]
 fn normal_cdf<F: Real>(x: F) -> F {
     F::lit(0.5 * (1.0 + Real::erf(x.wide() * FRAC_1_SQRT_2)))
@@ -24,8 +24,8 @@ fn normal_pdf<F: Real>(x: F) -> F {
 /// Factors `[A, B]` of the tanh form of GELU, `x·sigmoid(v)` with `v = A·(x + B·x³)`; A is 2·√(2/π).
 const GELU_TANH_FACTORS: [f64; 2] = [1.595_769_121_605_730_8, 0.044_715];
 
-/// Returns `sigmoid(v)` and `x·sigmoid'(v)·v'`. x is clamped to ±10, where both are constant, so that powers stay
-/// finite.
+/// Returns `sigmoid(v)` and `x·sigmoid'(v)·v'`. x is clamped to ±10, beyond which both results are constant, so
+/// that powers stay finite.
 #[inline(always)]
 fn gelu_tanh<F: Real>(x: F) -> (F, F) {
     let [a, b] = GELU_TANH_FACTORS.map(F::lit);
@@ -38,8 +38,8 @@ fn gelu_tanh<F: Real>(x: F) -> (F, F) {
 pointwise_ops! {
     /// Applies the Gaussian error linear unit to each element: `x·Φ(x)`.
     ///
-    /// Φ is the distribution function of the standard normal distribution. Hendrycks, Gimpel: "Gaussian error linear
-    /// units", 2016. Equivalent: `torch.nn.functional.gelu`.
+    /// Φ is the distribution function of the standard normal distribution. Hendrycks, Gimpel: "Gaussian error
+    /// linear units", 2016. Equivalent: `torch.nn.functional.gelu`.
     pub(crate) GELU = gelu(x: float)[] -> float as gelu {
         wgsl: "x * special_normal_cdf(x)",
         library: SPECIAL,

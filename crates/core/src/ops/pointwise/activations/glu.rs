@@ -14,9 +14,10 @@ use crate::{InvalidArgument, Tensor};
 impl Tensor {
     /// Applies the gated linear unit: `a·sigmoid(b)`, where a and b are the two halves of `axis`.
     ///
-    /// The result has half the size along `axis`. PyTorch's default axis is −1. An axis of odd size is an error.
+    /// The result has half the size along `axis`. PyTorch's default axis is −1. Records an error in the graph,
+    /// which `compile` reports, if the size of the axis is odd.
     ///
-    /// Dauphin, Fan, Auli, Grangier: "Language modeling with gated convolutional networks", 2017. Source:
+    /// Dauphin, Fan, Auli, Grangier: "Language modeling with gated convolutional networks", 2017. Equivalent:
     /// `torch.nn.functional.glu`.
     #[track_caller]
     pub fn glu(&self, axis: isize) -> Tensor {

@@ -1,8 +1,8 @@
-//! Activation functions, a file per family.
+//! Activation functions, with one file per family.
 //!
-//! Both tails keep their relative accuracy, forward and backward: `1 + tanh(u)` is computed as `2·sigmoid(2u)` and
-//! `1 + erf(u)` as `erfc(-u)`. Gradients of saturating functions are computed from the input, because `1 - y` has lost
-//! the digits.
+//! Values and gradients are accurate relative to their size, even where they approach 0: `1 + tanh(u)` is computed
+//! as `2·sigmoid(2u)` and `1 + erf(u)` as `erfc(-u)`. Gradients of saturating functions are computed from the
+//! input, because `1 - y` loses digits where the output `y` is near 1.
 
 pub(crate) mod elu;
 pub(crate) mod gelu;

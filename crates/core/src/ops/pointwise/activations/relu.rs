@@ -4,7 +4,8 @@ use crate::op::pointwise::pointwise_ops;
 use crate::{InvalidArgument, Tensor};
 
 pointwise_ops! {
-    // Tests the bits: everything negative but NaN becomes 0. Compilers turn `x <= 0.0` into a maximum, which hides NaN.
+    // Tests the bits, so that negative numbers become 0 but NaN stays NaN. Compilers turn `x <= 0.0` into a
+    // maximum, which hides NaN.
     /// Applies the rectified linear unit to each element: `max(x, 0)`.
     ///
     /// The gradient at 0 is 0. Equivalent: `torch.nn.functional.relu`.
@@ -57,8 +58,9 @@ pointwise_ops! {
 impl Tensor {
     /// Applies the leaky rectified linear unit: `x` where x > 0, `slope·x` elsewhere.
     ///
-    /// `slope` is PyTorch's `negative_slope`, whose default there is 0.01. The gradient at 0 is `slope`. A slope that
-    /// is not finite is an error. Equivalent: `torch.nn.functional.leaky_relu`.
+    /// `slope` is PyTorch's `negative_slope`, whose default there is 0.01. The gradient at 0 is `slope`. Records
+    /// an error in the graph, which `compile` reports, if `slope` is not finite. Equivalent:
+    /// `torch.nn.functional.leaky_relu`.
     #[track_caller]
     pub fn leaky_relu(&self, slope: f64) -> Tensor {
         let x = self;
@@ -70,8 +72,8 @@ impl Tensor {
 
     /// Applies the parametric rectified linear unit: `x` where x > 0, `weight·x` elsewhere.
     ///
-    /// `weight` is `[1]`, or `[C]` with one weight per channel of axis 1. Any other shape is an error. Source:
-    /// `torch.nn.functional.prelu`.
+    /// `weight` is `[1]`, or `[C]` with one weight per channel of axis 1. Records an error in the graph, which
+    /// `compile` reports, if it has another shape. Equivalent: `torch.nn.functional.prelu`.
     #[track_caller]
     pub fn prelu(&self, weight: &Tensor) -> Tensor {
         let x = self;
@@ -104,8 +106,9 @@ impl Tensor {
 
     /// Clamps each element to `[low, high]`: `min(max(x, low), high)`.
     ///
-    /// The gradient passes where `low < x < high`. PyTorch's default bounds are −1 and 1. `low > high` is an error.
-    /// Equivalent: `torch.nn.functional.hardtanh`.
+    /// The gradient is that of the result where `low < x < high`, else 0. PyTorch's default bounds are −1 and 1.
+    /// Records an error in the graph, which `compile` reports, if `low > high`. Equivalent:
+    /// `torch.nn.functional.hardtanh`.
     #[track_caller]
     pub fn hardtanh(&self, low: f64, high: f64) -> Tensor {
         let x = self;

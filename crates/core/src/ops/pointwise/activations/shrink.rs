@@ -1,4 +1,4 @@
-//! Shrinkage functions: soft, hard and by the hyperbolic tangent.
+//! Shrinkage functions: soft shrinkage, hard shrinkage and tanh shrinkage.
 
 use crate::ops::pointwise::activations::finite;
 use crate::{InvalidArgument, Tensor};
@@ -7,8 +7,8 @@ use crate::{InvalidArgument, Tensor};
 impl Tensor {
     /// Applies soft shrinkage: `x − lambda` above `lambda`, `x + lambda` below `−lambda`, 0 between.
     ///
-    /// PyTorch's default `lambda` is 0.5. A `lambda` that is negative or not finite is an error. Source:
-    /// `torch.nn.functional.softshrink`.
+    /// PyTorch's default `lambda` is 0.5. Records an error in the graph, which `compile` reports, if `lambda` is
+    /// negative or not finite. Equivalent: `torch.nn.functional.softshrink`.
     #[track_caller]
     pub fn softshrink(&self, lambda: f64) -> Tensor {
         let x = self;
@@ -25,8 +25,8 @@ impl Tensor {
 
     /// Applies hard shrinkage: 0 from `−lambda` to `lambda`, `x` elsewhere.
     ///
-    /// A negative `lambda` changes nothing. PyTorch's default is 0.5. A `lambda` that is not finite is an error.
-    /// Equivalent: `torch.nn.functional.hardshrink`.
+    /// A negative `lambda` changes nothing. PyTorch's default is 0.5. Records an error in the graph, which
+    /// `compile` reports, if `lambda` is not finite. Equivalent: `torch.nn.functional.hardshrink`.
     #[track_caller]
     pub fn hardshrink(&self, lambda: f64) -> Tensor {
         let x = self;

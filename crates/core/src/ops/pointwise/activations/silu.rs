@@ -6,7 +6,8 @@ use crate::{Real, Tensor};
 
 use wgrad_shaders::lib::SPECIAL;
 
-/// Computes `t = tanh(log(1 + exp(x)))` and its derivative, both with relative accuracy; see `special_mish`.
+/// Computes `t = tanh(log(1 + exp(x)))` and its derivative, both accurate relative to their size; for the method,
+/// see `special_mish` in the shaders.
 #[inline(always)]
 fn mish<F: Real>(x: F) -> (F, F) {
     let (s, q, one) = (sigmoid(x), sigmoid(-x), F::one());
@@ -44,7 +45,8 @@ pointwise_ops! {
 
     /// Applies Mish to each element: `x·tanh(log(1 + eˣ))`.
     ///
-    /// Misra: "Mish: a self regularized non-monotonic activation function", 2019. Equivalent: `torch.nn.functional.mish`.
+    /// Misra: "Mish: a self regularized non-monotonic activation function", 2019. Equivalent:
+    /// `torch.nn.functional.mish`.
     pub(crate) MISH = mish(x: float)[] -> float as mish {
         wgsl: "x * special_mish(x).x",
         library: SPECIAL,

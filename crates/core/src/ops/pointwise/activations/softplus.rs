@@ -15,7 +15,8 @@ pub(crate) fn softplus<F: Real>(x: F) -> F {
 pointwise_ops! {
     /// Applies softplus to each element: `log(1 + eˣ)`.
     ///
-    /// PyTorch returns x itself above 20, which differs by less than 3e-9. Equivalent: `torch.nn.functional.softplus`.
+    /// PyTorch returns x itself above 20, which differs by less than 3e-9. Equivalent:
+    /// `torch.nn.functional.softplus`.
     pub(crate) SOFTPLUS = softplus(x: float)[] -> float as softplus {
         wgsl: "special_softplus(x)",
         library: SPECIAL,
@@ -27,10 +28,11 @@ pointwise_ops! {
 
 /// Softplus with options.
 impl Tensor {
-    /// Applies softplus with a scale and a threshold: `log(1 + e^(beta·x)) / beta`, and x where `beta·x > threshold`.
+    /// Applies softplus with a scale and a threshold: `log(1 + e^(beta·x)) / beta`, and x where
+    /// `beta·x > threshold`.
     ///
-    /// PyTorch's defaults are `beta` 1 and `threshold` 20. A `beta` of 0 and options that are not finite are errors.
-    /// Equivalent: `torch.nn.functional.softplus`.
+    /// PyTorch's defaults are `beta` 1 and `threshold` 20. Records an error in the graph, which `compile` reports,
+    /// if `beta` is 0 or an option is not finite. Equivalent: `torch.nn.functional.softplus`.
     #[track_caller]
     pub fn softplus_with(&self, beta: f64, threshold: f64) -> Tensor {
         let x = self;

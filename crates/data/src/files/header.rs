@@ -1,0 +1,13 @@
+//! Header of an array file: the bytes before its numbers.
+
+use std::io::Read;
+
+use crate::error::ArrayFileError;
+
+/// Reads bytes of a header.
+pub fn header(from: &mut impl Read, bytes: &mut [u8]) -> Result<(), ArrayFileError> {
+    from.read_exact(bytes).map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => ArrayFileError::HeaderCutOff,
+        _ => ArrayFileError::HeaderUnreadable { reason: error.to_string() },
+    })
+}
