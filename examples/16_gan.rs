@@ -1,5 +1,5 @@
-//! A generative adversarial network: two optimizers, for the generator's and the discriminator's parameters, in
-//! two steps of one session.
+//! A generative adversarial network: the generator and the discriminator each have an optimizer and a training
+//! step, in one session.
 //!
 //! `cargo run --example 16_gan` (a device may be named: `… -- llvmpipe`)
 

@@ -18,7 +18,7 @@ struct Params {
     n: u32,
     inner: u32,
     reverse: u32,
-    // Elements per block, and blocks per line.
+    // Number of elements per block, and of blocks per line.
     length: u32,
     blocks: u32,
 }

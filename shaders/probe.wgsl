@@ -60,7 +60,7 @@ fn numbers() {
     put(19u, (x[15] + x[5]) - x[15]);
     put(20u, x[5] / x[17]);
     put(21u, inverseSqrt(x[18]));
-    // Integers.
+    // Integer division and remainder, and conversion to f32.
     y[22] = n[19] / n[20];
     y[23] = n[21] / n[22];
     y[24] = n[23] % n[19];

@@ -1,5 +1,5 @@
-//! Tests on every adapter that each fault that can be injected makes its kernel compute wrong values, and no other
-//! kernel.
+//! Tests on every adapter that each fault that can be injected makes its own kernel compute wrong values, and does
+//! not change the results of other kernels.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,6 @@
-//! Test that compares the gradient rule of every op in the parity cases with finite differences in `f64`, along
-//! random directions and with random output gradients. Each op is compared as a part of its case and alone.
+//! Test that compares the gradient rule of every op with finite differences in `f64`, along random directions and
+//! with random output gradients. The ops come from the parity cases (the shared test cases of all kernels). Each
+//! op is compared as a part of its case and alone.
 
 use std::collections::BTreeSet;
 

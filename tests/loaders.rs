@@ -29,7 +29,7 @@ const TIMES: usize = 1100;
 #[derive(Clone, Debug)]
 enum Damage {
     Flip(Index, u8),
-    /// Overwrites with bytes that are extreme lengths or odd text.
+    /// Overwrites some bytes with an extreme number or with odd text.
     Write(Index, &'static [u8]),
     Cut(Index),
     Remove(Index, usize),

@@ -96,7 +96,7 @@ fn labels(classes: u32) -> Array {
     Array::vector((0..u32::try_from(ROWS).expect("few")).map(|row| row * 7 % classes).collect::<Vec<u32>>())
 }
 
-/// Training step of a task, after tracing.
+/// Training step of a model, traced as a graph.
 struct Traced {
     params: Params,
     loss: Tensor,

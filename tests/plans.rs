@@ -313,8 +313,8 @@ fn a_step_of_a_tabular_model_takes_sixteen_dispatches() {
     println!("a training step: {} dispatches, an evaluation: {}", train.dispatches(), evaluate.dispatches());
     assert!(train.dispatches() <= 16, "{train}");
     assert!(evaluate.dispatches() <= 6, "{evaluate}");
-    // There are three products in the forward pass. Each has two in the backward pass, except that the input has
-    // no gradient.
+    // There are three products in the forward pass, and two for each of them in the backward pass, without the one
+    // for the input's gradient.
     assert_eq!((count(&train, "matmul"), count(&evaluate, "matmul")), (8, 3));
     assert_eq!((count(&train, "batch_norm"), count(&train, "batch_norm_backward")), (2, 2));
     // The sums are those of the loss and of the last layer's bias gradient. The other biases have no effect before

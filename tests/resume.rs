@@ -108,7 +108,7 @@ fn train(config: &Config, device: &Device, folder: Option<(&Path, bool)>, stop: 
 
 fn a_stop_changes_no_bit(config: &Config, device: &Device) -> Result<(), Failed> {
     let (_, whole) = train(config, device, None, None);
-    // The run stops in the middle of an epoch, at a checkpoint, and at the end of an epoch of 15 steps.
+    // The three runs stop in the middle of an epoch, at a checkpoint, and at the end of an epoch of 15 steps.
     for stop in [7, 20, 30] {
         let place = tempfile::tempdir()?;
         let (ended, _) = train(config, device, Some((place.path(), false)), Some(stop));

@@ -427,8 +427,8 @@ fn kernels_are_written_in_the_dialect_of_naga_and_tint() {
 /// Functions that WGSL provides with too little accuracy or range. `shaders/lib` contains replacements.
 const INACCURATE: [&str; 9] = ["tanh", "sinh", "cosh", "sin", "cos", "atan", "atan2", "asin", "acos"];
 
-/// Checks that no kernel uses a construct for which a driver's self-test (`gpu/self_test.rs`) only prints a note
-/// when it fails. Then no kernel needs a variant for such drivers.
+/// Checks that no kernel uses a construct that drivers handle differently. The self-test of a driver only notes
+/// such differences, because no kernel depends on them.
 fn kernels_avoid_constructs_that_drivers_disagree_on() {
     let mut failures = vec![];
     for (text, source) in sources() {

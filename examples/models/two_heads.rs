@@ -1,5 +1,5 @@
-//! Hidden layers with two output layers (heads): one for the digit that an image shows, one for properties of that
-//! digit.
+//! Model whose hidden layers are shared by two output layers (heads): one for the digit that an image shows, one
+//! for properties of that digit.
 
 use wgrad::prelude::*;
 

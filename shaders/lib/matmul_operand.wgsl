@@ -21,9 +21,9 @@ fn operand_edge() -> u32 {
     return params.m;
 }
 
-// The positions from which four lines are loaded, in a matrix that begins at `first`. If OPERAND_ALONG_K is set, these
-// are the starts of the four lines. Otherwise they are the position of the first line at term 0, and the last
-// position at which a load stays within the matrix.
+// The positions from which four lines are loaded, in a matrix that begins at `first`. If OPERAND_ALONG_K is set,
+// these are the starts of the four lines. Otherwise they are the position of the first line at term 0, and the
+// last position at which a load stays within the matrix.
 fn operand_lines(first: u32, line: u32) -> vec4<u32> {
     let edge = operand_edge();
     if OPERAND_ALONG_K {

@@ -1,4 +1,4 @@
-// Philox 4x32-10: four random words from a counter and a key, the same bits as `wgrad_core::philox`.
+// Philox 4x32-10: computes four random words from a counter and a key, with the same bits as `wgrad_core::philox`.
 //
 // Source: Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 

@@ -232,7 +232,7 @@ fn flatten(tree: &UseTree, prefix: &mut Vec<String>, leaves: &mut Vec<Leaf>) {
     }
 }
 
-/// Collects every path that a file names, except in tests and in re-exports (`pub use`).
+/// Paths that a file names, except in tests and in re-exports (`pub use`).
 #[derive(Default)]
 struct Paths(Vec<Vec<String>>);
 

@@ -22,7 +22,7 @@ fn warnings_of(params: &Params, graph: &Graph) -> Vec<String> {
 }
 
 /// Returns the warning for a loss whose logits are the output of a linear layer after `end`. There must be exactly
-/// one.
+/// one warning.
 #[track_caller]
 fn only_warning(
     lint: &'static Lint,

@@ -21,7 +21,8 @@ fn logits_agree(bytes: &[u8], options: ResNetOptions) {
     let off = |found: &[f64]| found.iter().zip(&truth).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest;
     let pytorch = off(&floats(&tensors, "f32/logits").to_f64());
     let x = floats(&tensors, "x");
-    // The errors of PyTorch's own f32 run are those of a few roundings, and sometimes smaller by chance.
+    // PyTorch's own f32 run has errors of a few roundings. They can be smaller by chance, so the bound has a lower
+    // limit.
     for (device, bound) in [(Device::cpu_f64(), 1e-12), (Device::cpu(), (4.0 * pytorch).max(64.0 * 2f64.powi(-24)))] {
         let params = Params::seeded(0);
         let model = ResNet::with(&params, options);
@@ -71,7 +72,8 @@ fn a_resnet18_starts_with_the_bits_of_torchvision() {
     let _ = ResNet::with(&params, narrow());
     let mut compared = 0;
     for variable in params.variables() {
-        // The generator changed the batch norms in the file. Those of a new network are ones and zeros.
+        // The generator changed the values of the batch norms in the file. In a new network they are ones and
+        // zeros.
         if variable.shape().rank() == 1 && !variable.name().starts_with("fc") {
             let one = variable.name().ends_with("weight") || variable.name().ends_with("var");
             let begin = if one { 1.0 } else { 0.0 };
@@ -98,7 +100,7 @@ fn options_change_shapes_and_initial_values() {
     let x = graph.input("x", [2, 1, 8, 8], DType::F32);
     assert_eq!(model.features(&x).shape().dims(), [2, 16]);
     assert_eq!(model.forward(&x).shape().dims(), [2, 3]);
-    // There are 3 + 4 + 6 + 3 blocks, and three blocks that halve the image.
+    // There are 3 + 4 + 6 + 3 blocks. Three of them halve the image.
     let count = |end: &str| params.variables().iter().filter(|v| v.name().ends_with(end)).count();
     assert_eq!([count("conv2.weight"), count("downsample.0.weight")], [16, 3]);
     for variable in params.variables().iter().filter(|v| v.name().ends_with("bn2.weight")) {

@@ -1,5 +1,5 @@
-//! A recorded call of PyTorch, as call adapters see it: arguments by position or name, options of a module, and a
-//! new graph.
+//! Recorded call of a PyTorch module or operator, with its arguments and options, and the graph into which it is
+//! translated.
 
 use std::cell::RefCell;
 

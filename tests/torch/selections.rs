@@ -84,7 +84,8 @@ fn index_select(at: &Call<'_>) -> Outcome {
     Ok(vec![x(at)?.index_select(at.arg(1, "dim").int()?, &at.arg(2, "index").tensor()?)])
 }
 
-/// Translates `torch.norm(x, p, dim, keepdim)`, and the function in `torch.linalg`, where the names differ.
+/// Translates `torch.norm(x, p, dim, keepdim)`, and the function in `torch.linalg`, whose arguments have other
+/// names.
 fn norm(at: &Call<'_>) -> Outcome {
     let x = at.x()?;
     let p = if at.named("ord").is_given() { at.named("ord") } else { at.arg(1, "p") };

@@ -161,7 +161,7 @@ fn flatten(at: &Call<'_>) -> Outcome {
     Ok(vec![x.flatten(start)])
 }
 
-/// Translates a product of matrices or vectors.
+/// Traces the product of two matrices or vectors.
 fn product(x: &Tensor, y: &Tensor) -> Tensor {
     let (a, b) = (x.shape().rank(), y.shape().rank());
     let x = if a == 1 { x.unsqueeze(0) } else { x.clone() };

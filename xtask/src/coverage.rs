@@ -57,7 +57,7 @@ const INTERNAL: &str = "masked tensors, sparse tensors and PyTorch's internal op
 /// First words of the reason for the group of operators that are other names or forms of covered operators.
 const OTHER_NAME: &str = "another name, an in-place form";
 
-/// Suffixes of PyTorch's tests that are other implementations of the same operator.
+/// Variants in PyTorch's tests that are other implementations of the same operator and are not counted.
 const IMPLEMENTATIONS: [&str; 3] = ["decomposed", "triton_optimized", "chunked"];
 
 /// Coverage of one name of PyTorch's API, collected over the variants of the operator or module.

@@ -1,9 +1,9 @@
 //! `cargo xtask test`: formats, lints, builds, and runs every test, doctest and example.
 //!
-//! On Linux without Vulkan, the command installs Mesa's software driver if it may (on Debian and Ubuntu). It also
-//! installs tools that validate shaders; further ones come from [`shader_compilers`]. Where it may not install
-//! packages, it prints their names. macOS and Windows include an adapter. Without any adapter, the tests that need
-//! a GPU are listed as ignored.
+//! On Linux, the command tries to install missing packages: Mesa's software driver, and tools that validate
+//! shaders. Other such tools come from [`shader_compilers`]. Packages can be installed on Debian and Ubuntu, as
+//! root or with `sudo`; elsewhere the command prints the packages to install. macOS and Windows include a GPU
+//! adapter. Without any adapter, the tests that need a GPU are listed as ignored.
 
 mod docs;
 mod packages;

@@ -48,7 +48,7 @@ impl Loss {
     }
 }
 
-/// Size of a trained embedding, which replaces a categorical column.
+/// Description of a trained embedding, which replaces a categorical column.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Embedded {
     /// Name of the column.
@@ -280,7 +280,7 @@ impl Model {
         format!("{calibration}; {threshold}{rule}")
     }
 
-    /// Writes the model and, if given, the test scores into a folder. No file appears before all of them are
+    /// Writes the model and, if given, the test scores into a folder. No file appears before all files are
     /// complete.
     ///
     /// # Errors

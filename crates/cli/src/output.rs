@@ -156,8 +156,8 @@ impl Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        // Published files no longer have their temporary names, and `remove_dir` fails for a folder that is not
-        // empty.
+        // This removes only files that were not published, because published files have no temporary names, and
+        // only empty folders, because `remove_dir` fails for others.
         for (now, _) in &self.written {
             let _ = fs::remove_file(now);
         }

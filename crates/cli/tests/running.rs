@@ -50,7 +50,8 @@ fn a_training_that_is_killed_ten_times_ends_with_the_same_bytes() {
     let place = place();
     let line = format!("{TRAIN} --epochs 30");
     place.wgrad(&format!("{line} --out whole")).good();
-    // A checkpoint after every step takes most of the time, so most kills happen while one is being written.
+    // A checkpoint after every step takes most of the time, so the process is often killed while it writes a
+    // checkpoint.
     let begin = Instant::now();
     place.wgrad(&format!("{line} --checkpoint-every 1 --out saved")).good();
     let mut time = begin.elapsed();

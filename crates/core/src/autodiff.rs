@@ -1,4 +1,4 @@
-//! Reverse-mode differentiation as a graph-to-graph pass: gradients are nodes like any other.
+//! Reverse-mode differentiation: gradients are traced as further nodes of the same graph.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,8 +7,10 @@ use crate::graph::node::{NodeId, NodeKind, ValueId};
 use crate::{Applied, Graph};
 use crate::{InvalidArgument, Op, Shape, Tensor};
 
-/// Traces the gradients of `loss`, which must have one element, with respect to `wrt`. `None` for tensors that `loss`
+/// Traces the gradients of `loss` with respect to the tensors `wrt`. The result is `None` for tensors that `loss`
 /// does not depend on.
+///
+/// A loss with several elements records an error in the graph, which `compile` reports.
 #[track_caller]
 pub fn gradients(loss: &Tensor, wrt: &[Tensor]) -> Vec<Option<Tensor>> {
     if loss.is_valid() && loss.shape().numel() != 1 {
@@ -22,10 +24,11 @@ pub fn gradients(loss: &Tensor, wrt: &[Tensor]) -> Vec<Option<Tensor>> {
     vjp(&[(loss, &one)], wrt)
 }
 
-/// Traces vector-Jacobian products: the gradients of `Σ tensor · cotangent` over all pairs, with respect to `wrt`.
+/// Traces vector-Jacobian products: the gradients, with respect to `wrt`, of the sum of `tensor · cotangent` over
+/// all pairs in `of`.
 ///
-/// It visits the nodes of the graph once, in reverse. The gradient of a value used several times is the sum over its
-/// uses. Nothing flows through `detach`, integers, or pointwise ops without a gradient rule.
+/// The nodes of the graph are visited once, in reverse order. If a value is used several times, the gradients of
+/// all uses are added. No gradient flows through `detach`, integers, or pointwise ops without a gradient rule.
 #[track_caller]
 pub fn vjp(of: &[(&Tensor, &Tensor)], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
     let Some((first, _)) = of.first() else { return vec![None; wrt.len()] };
@@ -50,7 +53,8 @@ pub fn vjp(of: &[(&Tensor, &Tensor)], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
             let n = &data.nodes[node];
             (n.kind.clone(), n.inputs.clone(), n.outputs.len(), n.site.clone())
         };
-        // All readers of the node have been visited: their partial gradients are joined.
+        // All readers of the node have been visited, so the gradients that they set for parts of its outputs can
+        // be joined.
         for id in (0..outputs).map(|output| node.output(output)) {
             if let Some(parts) = parts.remove(&id) {
                 let whole = graph.data().spec(id).shape.clone();
@@ -105,7 +109,8 @@ fn add(cotangents: &mut HashMap<ValueId, Tensor>, id: ValueId, gradient: Tensor)
     cotangents.insert(id, sum);
 }
 
-/// Adds the partial gradients of a value, with one call of the rule for all parts along an axis.
+/// Adds the gradients of parts of a value to the value's gradient. `rule` is called once for all parts along an
+/// axis.
 fn join(cotangents: &mut HashMap<ValueId, Tensor>, id: ValueId, whole: &Shape, mut parts: Vec<PartialGradient>) {
     while let Some(PartialGradient { axis, rule, .. }) = parts.first() {
         let (axis, rule) = (*axis, *rule);
@@ -116,8 +121,9 @@ fn join(cotangents: &mut HashMap<ValueId, Tensor>, id: ValueId, whole: &Shape, m
     }
 }
 
-/// Function that joins gradients of parts of a tensor to the gradient of the whole tensor. Each part comes with its
-/// first position along the axis. Parts may overlap, and need not cover the whole.
+/// Function that combines gradients of parts of a tensor into the gradient of the complete tensor, whose shape is
+/// `whole`. Each part is given with its first position along `axis`. Parts may overlap, and need not cover the
+/// complete tensor.
 pub type Join = fn(whole: &Shape, axis: usize, parts: Vec<(usize, Tensor)>) -> Tensor;
 
 #[derive(Debug)]
@@ -128,7 +134,8 @@ struct PartialGradient {
     rule: Join,
 }
 
-/// Returns, for each node up to `last`, whether it is in `wrt` or has a differentiable path from it.
+/// Returns, for each node up to `last`, whether it computes a tensor in `wrt` or depends on one without a `detach`
+/// in between.
 fn depends_on(graph: &Graph, wrt: &[Tensor], last: NodeId) -> Vec<bool> {
     let data = graph.data();
     let mut needed = vec![false; data.nodes.len().max(last.0 + 1)];
@@ -143,7 +150,8 @@ fn depends_on(graph: &Graph, wrt: &[Tensor], last: NodeId) -> Vec<bool> {
     needed
 }
 
-/// Context of a gradient rule: the op's inputs, outputs and cotangents, and the gradients that the rule sets.
+/// Context of a gradient rule: the op's inputs and outputs, the gradients of the outputs (cotangents), and the
+/// gradients of the inputs, which the rule sets.
 #[derive(Debug)]
 pub struct Backward {
     inputs: Vec<Tensor>,
@@ -171,12 +179,13 @@ impl Backward {
         &self.outputs[i]
     }
 
-    /// Returns the gradient with respect to output `i`, if there is one.
+    /// Returns the gradient with respect to output `i`; `None` if nothing differentiable depends on the output.
     pub fn cotangent(&self, i: usize) -> Option<Tensor> {
         self.cotangents[i].clone()
     }
 
-    /// Returns the gradient with respect to the op's only output. (A rule runs only if there is one for some output.)
+    /// Returns the gradient with respect to the op's only output. It always exists, because a rule runs only if a
+    /// gradient of an output exists.
     pub fn dy(&self) -> Tensor {
         self.cotangents.iter().flatten().next().cloned().expect("a rule runs when a cotangent arrived")
     }
@@ -191,31 +200,34 @@ impl Backward {
         self.attributes[i]
     }
 
-    /// Replaces the op, which must not be pointwise, by one with the same inputs and with more outputs after its own,
-    /// for a gradient that is cheapest to compute in the forward pass. Returns the outputs of the new op.
+    /// Replaces the op, which must not be pointwise, with an op that has the same inputs and additional outputs.
+    /// This is for gradients that need values that are cheapest to compute in the forward pass. Returns the
+    /// outputs of the new op.
     pub fn widen(&self, op: impl Op) -> Applied {
         let value = self.outputs[0].id();
         self.outputs[0].graph().widen(value.node, Arc::new(op))
     }
 
-    /// Sets the gradient of input `i`; ignored if it is not needed.
+    /// Sets the gradient of input `i`. Does nothing if the gradient is not needed.
     pub fn give(&mut self, i: usize, gradient: Tensor) {
         if self.needs[i] && gradient.is_valid() {
             self.gradients[i] = Some(gradient);
         }
     }
 
-    /// Sets the gradient of a part of input `i`: of its elements along `axis` from `start` on. It is zero elsewhere.
+    /// Sets the gradient of a part of input `i`: of the elements from index `start` on along `axis`. The gradient
+    /// of other elements is zero.
     ///
-    /// `rule` is called once for all parts of a value along an axis. So a sequence that is sliced step by step gets one
-    /// joined gradient instead of a sum of one full-size gradient per step.
+    /// `rule` is called once for all parts of a value along an axis. This makes slicing cheap: for a sequence that
+    /// is sliced into many time steps, the gradients of all slices are combined at once, instead of adding a
+    /// full-size gradient for each slice.
     pub fn give_part(&mut self, i: usize, axis: usize, start: usize, gradient: Tensor, rule: Join) {
         if self.needs[i] && gradient.is_valid() {
             self.parts.push((i, PartialGradient { axis, start, gradient, rule }));
         }
     }
 
-    /// Sets the gradient of input `i`, which `gradient` traces only if it is needed.
+    /// Sets the gradient of input `i` to the result of `gradient`, which is called only if the gradient is needed.
     pub fn give_with(&mut self, i: usize, gradient: impl FnOnce(&Self) -> Tensor) {
         if self.needs[i] {
             let gradient = gradient(self);

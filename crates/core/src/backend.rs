@@ -1,4 +1,4 @@
-//! Backends, which run plans on a device.
+//! Backends: devices that run plans.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::plan::Plan;
 use crate::{Array, DeviceInfo, Limits, Result, Shape, Spec, TuningChoices, WasmNotSend};
 
-/// Id of a persistent buffer of a backend.
+/// Id of a buffer that a session allocated on a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BufferId(pub usize);
 
@@ -16,29 +16,32 @@ pub struct BufferId(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProgramId(pub usize);
 
-/// Boxed future: `Send` natively, but not in a browser, whose GPU objects belong to one thread.
+/// Boxed future. It is `Send`, except in a browser, where GPU objects belong to one thread.
 #[cfg(not(target_arch = "wasm32"))]
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Boxed future: `Send` natively, but not in a browser, whose GPU objects belong to one thread.
+/// Boxed future. It is `Send`, except in a browser, where GPU objects belong to one thread.
 #[cfg(target_arch = "wasm32")]
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// Arrays being read to the host. The copy is already submitted, so later runs do not change it.
+/// Arrays that are being read to the host. The device has already been told to copy them, so later runs do not
+/// change them.
 pub type Pending = BoxFuture<'static, Result<Vec<Array>>>;
 
-/// Callback with the number of compiled kernels and the number of all kernels to compile. Called from any thread.
+/// Callback that receives the number of kernels compiled so far and the number of all kernels to compile. It may
+/// be called from any thread.
 pub type OnCompile = Arc<dyn Fn(usize, usize) + Send + Sync>;
 
-/// Read of a buffer.
+/// Request to read a buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
     /// The buffer.
     pub buffer: BufferId,
-    /// The shape and type of the buffer, or of one slot of a per-step buffer.
+    /// The shape and type of the buffer or, for a per-step buffer (which has a slot for each step of a run), of
+    /// one slot.
     pub spec: Spec,
-    /// None to read the buffer, or the first slot of a per-step buffer, in its own shape; `n` to stack the first `n`
-    /// slots along a new first axis, where a buffer with one value for all steps is repeated.
+    /// `None` reads the buffer, or the first slot of a per-step buffer. `Some(n)` reads the first `n` slots,
+    /// stacked along a new first axis; a buffer with one value for all steps is repeated `n` times.
     pub steps: Option<usize>,
 }
 
@@ -49,29 +52,29 @@ impl Read {
     }
 }
 
-/// Copy that a run makes after each of its steps.
+/// Copy that is made after each step of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepCopy {
     /// The buffer that is copied.
     pub from: BufferId,
-    /// The per-step buffer whose slot of the step receives the copy.
+    /// The per-step buffer. The copy is stored in the slot of the step.
     pub to: BufferId,
 }
 
-/// Measurement of tuning for one tuning key.
+/// Result of tuning for one tuning key, which is an op's name with the sizes that its speed depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tuned {
     /// The tuning key; see [`TuningChoice`](crate::TuningChoice).
     pub key: String,
-    /// The variant that runs without tuning, and its time.
+    /// The variant that would run without tuning, and its time.
     pub default: TimedVariant,
-    /// The fastest variant, which runs from now on, and its time.
+    /// The variant that will run from now on, and its time.
     pub chosen: TimedVariant,
-    /// The number of keys of the plan that are still to be measured.
+    /// The number of tuning keys of the plan that are not measured yet.
     pub left: usize,
 }
 
-/// Variant of a kernel with its time.
+/// Kernel variant and the time that was measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedVariant {
     /// The variant's name.
@@ -80,11 +83,12 @@ pub struct TimedVariant {
     pub time: Duration,
 }
 
-/// Device that runs plans. A [`Session`](crate::Session) owns one, and may move from thread to thread.
+/// Device that runs plans. Each [`Session`](crate::Session) owns a backend, and may be moved to another thread.
 ///
-/// The session allocates a persistent buffer for everything that outlives a run (inputs, variables, fetches); the
-/// backend places temporaries itself, by the plan's slots. Values that differ between the steps of a run (inputs,
-/// scheduled numbers, fetched results) are in *per-step buffers*: step `i` of a run uses slot `i`.
+/// The session allocates a persistent buffer for every value that exists before or after a run: inputs, variables,
+/// fetched results. The backend allocates the memory slots of temporaries, which the plan describes. Values that
+/// differ between the steps of a run (inputs, numbers that the host computes, fetched results) are in *per-step
+/// buffers*, which have several slots: step `i` of a run uses slot `i`.
 pub trait Backend: WasmNotSend {
     /// Returns the description of the device.
     fn device(&self) -> DeviceInfo;
@@ -95,14 +99,14 @@ pub trait Backend: WasmNotSend {
     /// Allocates a persistent buffer, filled with zeros.
     ///
     /// # Errors
-    /// When the device has no room, or the buffer is larger than one binding.
+    /// When the device does not have enough memory, or the buffer is larger than one binding.
     fn allocate(&mut self, spec: &Spec) -> Result<BufferId>;
 
-    /// Allocates persistent buffers that one kernel may process as a whole: side by side, on devices where that
-    /// matters.
+    /// Allocates persistent buffers that one kernel may process together. On devices where this matters, they are
+    /// placed next to each other.
     ///
     /// # Errors
-    /// As [`Self::allocate`]. Nothing stays allocated then.
+    /// The same as for [`Self::allocate`]. After an error, none of the buffers stays allocated.
     fn allocate_together(&mut self, specs: &[&Spec]) -> Result<Vec<BufferId>> {
         let mut buffers = vec![];
         for spec in specs {
@@ -117,68 +121,70 @@ pub trait Backend: WasmNotSend {
         Ok(buffers)
     }
 
-    /// Allocates a per-step buffer with one slot, filled with zeros. It grows to the number of slots that are written
-    /// or that a run needs.
+    /// Allocates a per-step buffer with one slot, filled with zeros. The number of slots grows when more are
+    /// written or a run needs more.
     ///
     /// # Errors
-    /// As [`Self::allocate`].
+    /// The same as for [`Self::allocate`].
     fn allocate_per_step(&mut self, spec: &Spec) -> Result<BufferId>;
 
-    /// Writes a buffer, or the first `slots` slots of a per-step buffer, from an array of a fitting type. If one slot
-    /// of a per-step buffer is written, every step reads it.
+    /// Writes an array to a buffer, or to the first `slots` slots of a per-step buffer. If only one slot is
+    /// written, every step reads that slot. The array's element type must be compatible with the buffer's.
     ///
     /// # Errors
-    /// When the device is lost, or has no room for a per-step buffer to grow.
+    /// When the device is lost, or does not have enough memory for further slots.
     fn write(&mut self, buffer: BufferId, array: &Array, slots: usize) -> Result<()>;
 
-    /// Starts reading buffers, after everything submitted before.
+    /// Starts reading buffers. They are read after everything submitted before has run.
     ///
     /// # Errors
     /// When the device is lost.
     fn read(&mut self, reads: &[Read]) -> Result<Pending>;
 
-    /// Prepares a plan to run. `bound` has a buffer for everything but temporaries; `copies` are made after each step.
+    /// Prepares a plan to run. `bound` contains a buffer for each of the plan's buffers except temporaries.
+    /// `copies` are made after each step of a run.
     ///
     /// # Errors
-    /// When a kernel does not compile or a limit is exceeded. Nothing stays allocated then.
+    /// When a kernel cannot be compiled or a limit is exceeded. After an error, nothing that was allocated for the
+    /// plan stays allocated.
     fn load(&mut self, plan: Arc<Plan>, bound: &[Option<BufferId>], copies: &[StepCopy]) -> Result<ProgramId>;
 
-    /// Sets the callback for the progress of [`Self::load`], on backends that compile kernels.
+    /// Sets the callback that reports the progress of [`Self::load`], on backends that compile kernels.
     fn on_compile(&mut self, _f: OnCompile) {}
 
-    /// Frees a loaded plan with its temporaries, and buffers. Their ids may be reused.
+    /// Frees a loaded plan with its temporaries, and the given buffers. The ids may be reused.
     fn release(&mut self, program: Option<ProgramId>, buffers: &[BufferId]);
 
-    /// Runs a loaded plan `steps` times, at least once. May return before the device has finished.
+    /// Runs a loaded plan `steps` times; `steps` must be at least 1. May return before the device has finished.
     ///
     /// # Errors
-    /// When the device is lost, or has no room for the per-step buffers of fetches to grow.
+    /// When the device is lost, or does not have enough memory for the fetched results of all steps.
     fn run(&mut self, program: ProgramId, steps: usize) -> Result<()>;
 
-    /// Calls [`Self::run`], then [`Self::read`]; a backend may do both in one submission.
+    /// Calls [`Self::run`], then [`Self::read`]. A backend may submit both to the device at once.
     ///
     /// # Errors
-    /// As [`Self::run`] and [`Self::read`].
+    /// The same as for [`Self::run`] and [`Self::read`].
     fn run_and_read(&mut self, program: ProgramId, steps: usize, reads: &[Read]) -> Result<Pending> {
         self.run(program, steps)?;
         self.read(reads)
     }
 
-    /// Runs a loaded plan once and measures each task.
+    /// Runs a loaded plan once and measures the time of each task.
     ///
     /// # Errors
     /// When the device is lost or cannot measure times.
     fn profile(&mut self, program: ProgramId) -> Result<Vec<Duration>>;
 
-    /// Measures the variants of each op of a plan that has several and whose tuning key has no entry yet, and calls
-    /// `f` after each key. From then on [`Self::limits`] has the fastest ones, so that later plans use them. Returns
-    /// all choices.
+    /// Tunes the ops of a plan whose kernels have several variants: measures the variants for each tuning key that
+    /// has no entry yet, and calls `f` after each key. Afterwards, [`Self::limits`] contains the fastest variants,
+    /// so that later plans use them. Returns all choices.
     ///
-    /// After `limit` no further run starts, and the key that was being measured gets no entry. The default, for
-    /// backends without variants, measures nothing.
+    /// After `limit`, no further run is started, and the key that was being measured receives no entry. The
+    /// default implementation, for backends without variants, measures nothing.
     ///
     /// # Errors
-    /// When the device has no room, or is lost.
+    /// When the device is lost, or does not have enough memory.
     fn tune(&mut self, _plan: &Plan, _limit: Duration, _f: &mut dyn FnMut(&Tuned)) -> Result<TuningChoices> {
         Ok(TuningChoices::default())
     }

@@ -1,10 +1,11 @@
-//! Graphs, ops, autodiff, plans and the CPU backend of wgrad, without any GPU API or layers.
+//! Core of wgrad: graphs, ops, automatic differentiation, plans and the CPU backend. It depends on no GPU API and
+//! contains no layers.
 //!
-//! The folders, in the order in which a step passes through them: `host` ([`Shape`], [`DType`], [`Array`], random
-//! numbers, errors), `op` (the declaration of ops: [`Op`], [`Pointwise`], [`Dispatch`], [`Limits`]), `graph`
-//! ([`Tensor`], [`Graph`], [`Params`]), [`ops`] (the ops, as methods of [`Tensor`]), `autodiff` ([`gradients`]),
-//! [`plan`] ([`Plan`]), `cpu` ([`CpuBackend`]), `session` ([`Session`], [`Backend`]), `verify` ([`bound`],
-//! [`audit`](fn@audit), [`Lockstep`]).
+//! The modules, in the order in which a training step passes through them: `host` ([`Shape`], [`DType`],
+//! [`Array`], random numbers, errors), `op` (the declaration of ops: [`Op`], [`Pointwise`], [`Dispatch`],
+//! [`Limits`]), `graph` ([`Tensor`], [`Graph`], [`Params`]), [`ops`] (the ops, as methods of [`Tensor`]),
+//! `autodiff` ([`gradients`]), [`plan`] ([`Plan`]), `cpu` ([`CpuBackend`]), `session` ([`Session`], [`Backend`]),
+//! `verify` ([`bound`], [`audit`](fn@audit), [`Lockstep`]).
 
 mod autodiff;
 mod backend;

@@ -1,9 +1,9 @@
-//! Messages about files that do not exist.
+//! Advice in error messages about files that do not exist.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// Adds advice to the error of a file that does not exist; other errors are returned as they are.
+/// Adds advice to the error if the file does not exist; returns other errors unchanged.
 pub(crate) fn explain(path: &Path, source: io::Error) -> io::Error {
     if source.kind() != ErrorKind::NotFound {
         return source;

@@ -1,4 +1,4 @@
-//! Temporary files for data that does not fit memory.
+//! Temporary files for data that does not fit in memory.
 
 #[cfg(not(target_arch = "wasm32"))]
 use std::fs::File;
@@ -8,15 +8,15 @@ use wgrad_core::{Error, Result};
 
 /// Unnamed temporary file in the folder for temporary files (`TMPDIR`).
 ///
-/// The system deletes it when its last handle closes, even if the process is killed. Reads and writes take an
-/// offset, so threads can share it.
+/// The system deletes the file when its last handle is closed, even if the process is killed. Each read and write
+/// specifies an offset, so threads can share the file.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     #[cfg(not(target_arch = "wasm32"))]
     file: File,
 }
 
-/// Adds to an error of the system which file it is about and how to choose another folder.
+/// Adds to a system error that a temporary file is concerned, and how to choose another folder.
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 fn explain(source: io::Error) -> Error {
     Error::io(std::env::temp_dir())(io::Error::new(
@@ -31,12 +31,12 @@ impl Scratch {
         Ok(Self { file: tempfile::tempfile().map_err(explain)? })
     }
 
-    /// Writes values at an offset, counted in values.
+    /// Writes values at an offset, which is a number of values.
     pub(crate) fn write<T: bytemuck::Pod>(&self, at: u64, values: &[T]) -> Result<()> {
         write_all(&self.file, bytemuck::cast_slice(values), at * size_of::<T>() as u64).map_err(explain)
     }
 
-    /// Reads values at an offset, counted in values.
+    /// Reads values at an offset, which is a number of values.
     pub(crate) fn read<T: bytemuck::Pod>(&self, at: u64, values: &mut [T]) -> Result<()> {
         read_exact(&self.file, bytemuck::cast_slice_mut(values), at * size_of::<T>() as u64).map_err(explain)
     }

@@ -1,11 +1,12 @@
-//! Numbers of the random streams, one per use.
+//! Numbers of the random streams: each use of randomness has its own stream.
 
-/// Selection of the validation rows.
+/// Stream for the selection of validation rows.
 pub(crate) const VALIDATION: u64 = u64::MAX;
-/// Assignment of rows to folds.
+/// Stream for the assignment of rows to folds.
 pub(crate) const FOLDS: u64 = u64::MAX - 1;
-/// Oversampling and undersampling.
+/// Stream for oversampling and undersampling.
 pub(crate) const BALANCE: u64 = u64::MAX - 2;
 
-/// Augmentation of the first row's image; the streams of the other rows count down from here.
+/// Stream for the augmentation of the first row's image; the streams of the other rows count down from this
+/// number.
 pub(crate) const AUGMENT: u64 = u64::MAX - 3;

@@ -11,8 +11,8 @@ use wgrad_core::DeviceInfo;
 /// pipeline cache and never remove any.
 const LARGEST: u64 = 256 << 20;
 
-/// Returns the folder for compiled kernels and tuning choices: `wgrad` in the user's cache folder (`XDG_CACHE_HOME` or
-/// `~/.cache`, `~/Library/Caches`, `%LOCALAPPDATA%`).
+/// Returns the folder for compiled kernels and tuning choices: `wgrad` in the user's cache folder. That is
+/// `XDG_CACHE_HOME` or else `~/.cache` on Linux, `~/Library/Caches` on macOS, and `%LOCALAPPDATA%` on Windows.
 ///
 /// Returns `None` if the user's cache folder is unknown, or if the environment variable `WGRAD_CACHE` is `off`.
 pub fn cache_folder() -> Option<PathBuf> {

@@ -1,5 +1,5 @@
-//! Tests every kernel of the dense ops (matrix products, softmax, cross-entropy and batch norm), in every variant: it
-//! must be valid WGSL, and its bindings, parameters and constants must be exactly those that its launch names.
+//! Tests every kernel of the dense ops (matrix products, softmax, cross-entropy and batch norm), in every variant:
+//! it must be valid WGSL, and its bindings, parameters and constants must be exactly those that its launch names.
 
 #![allow(clippy::many_single_char_names, reason = "formulas as they are written")]
 

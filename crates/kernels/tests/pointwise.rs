@@ -1,4 +1,4 @@
-//! Tests that every pointwise op is valid WGSL and that the list of all ops is complete.
+//! Tests that the WGSL of every pointwise op is valid, and that the list of all pointwise ops is complete.
 
 use std::fmt::Write as _;
 use std::fs;

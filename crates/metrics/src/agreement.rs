@@ -5,17 +5,17 @@ use super::ConfusionMatrix;
 /// Method of averaging a ratio over the classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Average {
-    /// Each class has the same weight. As in scikit-learn, a class that is neither in the labels nor predicted is
-    /// left out.
+    /// All classes have the same weight. As in scikit-learn, a class that is neither in the labels nor predicted
+    /// is left out.
     Macro,
-    /// Each row has the same weight: the ratio of the counts summed over the classes.
+    /// All rows have the same weight: the ratio is computed from the counts summed over the classes.
     Micro,
     /// Each class is weighted by its number of rows.
     Weighted,
 }
 
 /// Ratio of the counts of one class: its true positives `tp`, false positives `fp`, false negatives `fn` and true
-/// negatives `tn`; 0 where the denominator is 0.
+/// negatives `tn`. The ratio is 0 if the denominator is 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Ratio {
     /// `tp / (tp + fp)`.
@@ -24,19 +24,19 @@ pub enum Ratio {
     Recall,
     /// `tn / (tn + fp)`.
     Specificity,
-    /// `(1 + β²) tp / ((1 + β²) tp + β² fn + fp)`: above 1, `β` gives recall more weight than precision.
+    /// `(1 + β²) tp / ((1 + β²) tp + β² fn + fp)`; a `β` above 1 gives recall more weight than precision.
     FBeta(f64),
 }
 
-/// Distance of two classes for [`ConfusionMatrix::cohen_kappa`].
+/// Distance between two classes, for [`ConfusionMatrix::cohen_kappa`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Distance {
-    /// 1 for any two different classes.
+    /// The distance is 1 for any two different classes.
     #[default]
     None,
-    /// `|i − j|`, for ordinal classes.
+    /// `|i − j|` for classes `i` and `j`; use it if the classes have an order.
     Linear,
-    /// `(i − j)²`, for ordinal classes.
+    /// `(i − j)²` for classes `i` and `j`; use it if the classes have an order.
     Quadratic,
 }
 
@@ -50,7 +50,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// Computes a ratio of the counts.
+    /// Computes the given ratio from the counts.
     fn ratio(self, ratio: Ratio) -> f64 {
         let Self { tp, fp, fneg, tn } = self;
         let (numerator, denominator) = match ratio {
@@ -72,14 +72,14 @@ fn divide(numerator: f64, denominator: f64) -> f64 {
 }
 
 impl ConfusionMatrix {
-    /// Returns the counts of one class against the rest.
+    /// Returns the counts of one class against all other classes.
     fn one_versus_rest(&self, class: usize) -> Counts {
         let (tp, truth, predicted) = (self.count(class, class), self.truth(class), self.predicted(class));
         let (fp, fneg) = (predicted - tp, truth - tp);
         Counts { tp: tp as f64, fp: fp as f64, fneg: fneg as f64, tn: (self.total() - tp - fp - fneg) as f64 }
     }
 
-    /// Returns a ratio of one class.
+    /// Returns the given ratio for one class.
     ///
     /// ```
     /// use wgrad_metrics::{ConfusionMatrix, Ratio};
@@ -92,7 +92,7 @@ impl ConfusionMatrix {
         self.one_versus_rest(class).ratio(ratio)
     }
 
-    /// Returns a ratio averaged over all classes.
+    /// Returns the given ratio, averaged over all classes.
     ///
     /// ```
     /// use wgrad_metrics::{Average, ConfusionMatrix, Ratio};
@@ -125,7 +125,8 @@ impl ConfusionMatrix {
         }
     }
 
-    /// Returns the mean recall of the classes that occur: the accuracy if all classes had equally many rows.
+    /// Returns the mean recall of the classes that occur, which is the accuracy if all classes have equally many
+    /// rows.
     pub fn balanced_accuracy(&self) -> f64 {
         let occur: Vec<_> = (0..self.classes().len()).filter(|&class| self.truth(class) > 0).collect();
         divide(occur.iter().map(|&class| self.recall(class)).sum(), occur.len() as f64)
@@ -134,8 +135,8 @@ impl ConfusionMatrix {
     /// Returns Matthews' correlation coefficient between labels and predictions, for any number of classes: 1 if all
     /// predictions are correct, 0 for chance agreement, and 0 if all labels or all predictions are the same.
     ///
-    /// `(c·s − Σ pₖtₖ) / √((s² − Σ pₖ²)(s² − Σ tₖ²))` with `s` rows, `c` of them correct, `tₖ` of class `k` and `pₖ`
-    /// predicted to be (Gorodkin 2004).
+    /// It is `(c·s − Σ pₖtₖ) / √((s² − Σ pₖ²)(s² − Σ tₖ²))` for `s` rows, of which `c` are predicted correctly;
+    /// `tₖ` rows are of class `k`, and `pₖ` rows are predicted as class `k` (Gorodkin 2004).
     pub fn mcc(&self) -> f64 {
         let s = self.total() as f64;
         let sums = |of: &dyn Fn(usize) -> f64| (0..self.classes().len()).map(of).sum::<f64>();
@@ -146,11 +147,12 @@ impl ConfusionMatrix {
         divide(correct * s - chance, (spread(&predicted) * spread(&truth)).sqrt())
     }
 
-    /// Returns Cohen's kappa: `1 − Σ dᵢⱼ nᵢⱼ / Σ dᵢⱼ eᵢⱼ`, with the counts `n`, the counts `e` expected if labels
-    /// and predictions were independent, and the distances `d` of the classes. 1 if all predictions are correct, 0
-    /// for chance agreement. Also 1 if the expected disagreement is 0, where scikit-learn returns NaN.
+    /// Returns Cohen's kappa: `1 − Σ dᵢⱼ nᵢⱼ / Σ dᵢⱼ eᵢⱼ`, with the counts `n`, the counts `e` that would be
+    /// expected if labels and predictions were independent, and the distances `d` between classes. It is 1 if all
+    /// predictions are correct, and 0 for chance agreement. It is also 1 if the expected disagreement is 0, where
+    /// scikit-learn returns NaN.
     ///
-    /// Distances are those of the class numbers, including classes that do not occur; scikit-learn by default
+    /// Distances are computed from class numbers, which include classes that do not occur; scikit-learn by default
     /// numbers only the classes that occur.
     pub fn cohen_kappa(&self, distance: Distance) -> f64 {
         let n = self.classes().len();

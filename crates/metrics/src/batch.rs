@@ -1,5 +1,5 @@
-//! Metrics of a batch as tensors. They are computed on the device with the loss, and read back with it, for many
-//! steps at once.
+//! Metrics of a batch as tensors. They are computed on the device together with the loss, and read back with the
+//! loss, for many steps at once.
 //!
 //! ```
 //! use wgrad_core::{Array, Graph, Mode};
@@ -11,13 +11,13 @@
 //! # Ok::<(), wgrad_core::Error>(())
 //! ```
 //!
-//! `graph.track("accuracy", &batch::accuracy(&logits, y))` in the loss of a trainer adds the metric to each epoch's
-//! line.
+//! In the loss function of a trainer, `graph.track("accuracy", &batch::accuracy(&logits, y))` adds the metric to
+//! the line printed for each epoch.
 //!
-//! The metrics have no gradient. The predicted class is the one with the largest logit, the first one in a tie;
-//! with one logit, class 1 if it is above 0. Targets are those of the losses: `f32[N, 1]` or `f32[N]`, positive
-//! above 1/2, for logits of the same shape, and `u32[N]` for logits `[N, C]`. Other shapes make an invalid tensor,
-//! which is an error.
+//! The metrics have no gradient. The predicted class is the one with the largest logit (the first one in a tie);
+//! with a single logit, it is class 1 if the logit is above 0. Targets have the same form as for the losses:
+//! `f32[N, 1]` or `f32[N]`, positive if above 1/2, for logits of the same shape, and `u32[N]` for logits `[N, C]`.
+//! Other shapes record an error in the graph, which `compile` reports.
 
 use wgrad_core::{DType, InvalidArgument, Tensor};
 
@@ -54,7 +54,8 @@ pub fn accuracy(logits: &Tensor, y: &Tensor) -> Tensor {
 
 /// Computes the fraction of rows whose true class is among the `k` largest logits, for logits `[N, C]`.
 ///
-/// A row counts if fewer than `k` logits are strictly larger than that of its class, so ties are in its favour.
+/// A row counts as correct if fewer than `k` logits are strictly larger than the logit of its class, so that ties
+/// count in its favour.
 #[track_caller]
 pub fn top_k_accuracy(logits: &Tensor, y: &Tensor, k: usize) -> Tensor {
     match classes(logits, y, "top_k_accuracy") {
@@ -73,11 +74,11 @@ pub fn top_k_accuracy(logits: &Tensor, y: &Tensor, k: usize) -> Tensor {
     }
 }
 
-/// Computes the confusion matrix divided by the number of rows, `f32[C, C]`, with a row per true class and a column
-/// per predicted class.
+/// Computes the confusion matrix divided by the number of rows, `f32[C, C]`. It has one row per true class and one
+/// column per predicted class.
 ///
-/// Precision, recall, F-beta, balanced accuracy, Matthews' and Cohen's coefficients follow from it, as in
-/// [`ConfusionMatrix`](super::ConfusionMatrix).
+/// Precision, recall, F-beta, balanced accuracy, Matthews' correlation coefficient and Cohen's kappa can be
+/// computed from it, as in [`ConfusionMatrix`](super::ConfusionMatrix).
 #[track_caller]
 pub fn confusion(logits: &Tensor, y: &Tensor) -> Tensor {
     match classes(logits, y, "confusion") {

@@ -8,16 +8,16 @@ use wgrad_core::{Result, Seed, SplitMix64};
 use super::MetricError;
 use super::quantile::quantile;
 
-/// Metric of some rows with its confidence interval.
+/// Value of a metric, with its confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
-    /// The metric of the rows themselves.
+    /// The metric of the original rows.
     pub value: f64,
-    /// The lower end.
+    /// The lower end of the interval.
     pub low: f64,
-    /// The upper end.
+    /// The upper end of the interval.
     pub high: f64,
-    /// The fraction of resamples between the ends.
+    /// The fraction of resamples whose metric is between the two ends.
     pub confidence: f64,
 }
 
@@ -27,11 +27,11 @@ impl fmt::Display for Interval {
     }
 }
 
-/// Computes the percentile bootstrap of a metric (Efron 1979): the interval that contains the middle `confidence`
-/// of its values on `draws` resamples with replacement.
+/// Computes the percentile bootstrap interval of a metric (Efron 1979), which contains the middle fraction
+/// `confidence` of the metric's values on `draws` resamples with replacement.
 ///
-/// `metric` receives row numbers. Draws on which it is an error, such as those without a positive row, are left
-/// out; if that is more than half of them, there is no interval.
+/// `metric` receives row numbers. Resamples for which it returns an error, for instance because no row is
+/// positive, are left out. If these are more than half of all resamples, there is no interval.
 ///
 /// ```
 /// use wgrad_core::Seed;
@@ -46,8 +46,8 @@ impl fmt::Display for Interval {
 /// ```
 ///
 /// # Errors
-/// The error of `metric` on all rows; when `confidence` is not between 0 and 1, there are no rows or no draws, or
-/// the metric is undefined for more than half of the draws.
+/// When `metric` returns an error for the original rows, `confidence` is not between 0 and 1, there are no rows or
+/// no draws, or the metric is undefined for more than half of the resamples.
 pub fn bootstrap(
     rows: usize,
     draws: usize,
@@ -86,7 +86,7 @@ mod tests {
         let values: Vec<f64> = (0..400).map(|i| f64::from((i * 97) % 400)).collect();
         let mean = |rows: &[usize]| Ok(rows.iter().map(|&row| values[row]).sum::<f64>() / rows.len() as f64);
         let interval = bootstrap(400, 4000, 0.95, Seed(3), mean).unwrap();
-        // The standard error of the mean of 0..400 is √((400² − 1) / 12) / √400.
+        // The standard error of the mean of the numbers 0..400 is √((400² − 1) / 12) / √400.
         let half = 1.96 * ((400.0f64 * 400.0 - 1.0) / 12.0).sqrt() / 20.0;
         assert!((interval.value - 199.5).abs() < 1e-9);
         assert!((interval.high - interval.low - 2.0 * half).abs() < 0.1 * half, "{interval}");

@@ -4,8 +4,8 @@ use wgrad_core::Result;
 
 use super::{check, rank};
 
-/// Computes the Brier score: the mean of `(p − y)²` over the rows, with the probability `p` of class 1 and the
-/// label `y`.
+/// Computes the Brier score: the mean of `(p − y)²` over the rows, where `p` is the probability of class 1 and `y`
+/// is the label.
 ///
 /// ```
 /// use wgrad_metrics::brier_score;
@@ -13,9 +13,8 @@ use super::{check, rank};
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 ///
-/// # Errors
-/// When a probability is NaN or not between 0 and 1, a label neither 0 nor 1, there are no rows or not one
-/// probability per label.
+/// # Errors When a probability is NaN or not between 0 and 1, a label is neither 0 nor 1, there are no rows, or
+/// the number of probabilities is not the number of labels.
 pub fn brier_score<P: Copy + Into<f64>>(probabilities: &[P], labels: &[u32]) -> Result<f64> {
     check::lengths(probabilities.len(), 1, labels.len())?;
     rank::binary(labels)?;

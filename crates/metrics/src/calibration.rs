@@ -10,8 +10,8 @@ use super::{CalibrationParameter, MetricError, check, rank};
 /// Map from a model's logit to a calibrated probability.
 ///
 /// Of all rows with a calibrated probability of 20 %, about 20 % should be positive. A fitted map that does not
-/// reverse the order of rows keeps their ROC-AUC (isotonic regression may add ties). Fit it on rows that the model
-/// was not trained on.
+/// reverse the order of rows keeps their ROC-AUC, except that isotonic regression may add ties. Fit the map on
+/// rows that the model was not trained on.
 ///
 /// ```
 /// use wgrad_metrics::Calibration;
@@ -25,32 +25,32 @@ use super::{CalibrationParameter, MetricError, check, rank};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Calibration {
-    /// `sigmoid(z / temperature)`.
+    /// `sigmoid(z / temperature)` for a logit `z`.
     Temperature(f64),
-    /// `sigmoid(slope · z + intercept)`.
+    /// `sigmoid(slope · z + intercept)` for a logit `z`.
     Platt {
         /// The factor of the logit.
         slope: f64,
         /// The offset.
         intercept: f64,
     },
-    /// Linear interpolation between knots, constant beyond them.
+    /// Linear interpolation between points (knots), with constant values outside them.
     Isotonic {
-        /// The logits of the knots, increasing.
+        /// The logits of the knots, in increasing order.
         logits: Vec<f64>,
-        /// Their probabilities, never decreasing.
+        /// The probabilities of the knots, which never decrease.
         probabilities: Vec<f64>,
     },
 }
 
 impl Calibration {
-    /// Fits the temperature that minimises the log loss: Guo et al., "On calibration of modern neural networks",
-    /// 2017.
+    /// Fits the temperature that minimises the log loss (Guo et al., "On calibration of modern neural networks",
+    /// 2017).
     ///
     /// # Errors
-    /// When there is no minimum: the labels are all the same, or the logits separate them without a mistake or no
-    /// better than chance; when a logit is not finite, a label neither 0 nor 1, there are no rows or not one logit
-    /// per label.
+    /// When there is no minimum, because all labels are equal, or the logits separate them perfectly or no better
+    /// than chance; when a logit is not finite, a label is neither 0 nor 1, there are no rows, or the number of
+    /// logits is not the number of labels.
     pub fn temperature<S: Copy + Into<f64>>(logits: &[S], labels: &[u32]) -> Result<Self> {
         let logits = checked(logits, labels)?;
         let rows: Vec<_> = logits.iter().zip(labels).map(|(&z, &label)| ([z, 0.0], f64::from(label))).collect();
@@ -60,12 +60,12 @@ impl Calibration {
         }
     }
 
-    /// Fits the slope and intercept that minimise the log loss against smoothed targets: with `P` positive and `N`
-    /// negative rows, `(P + 1) / (P + 2)` and `1 / (N + 2)`. Platt, "Probabilistic outputs for support vector
-    /// machines", 1999.
+    /// Fits the slope and intercept that minimise the log loss against smoothed targets (Platt, "Probabilistic
+    /// outputs for support vector machines", 1999). With `P` positive and `N` negative rows, the targets are `(P +
+    /// 1) / (P + 2)` for positive rows and `1 / (N + 2)` for negative rows.
     ///
     /// # Errors
-    /// As [`Self::temperature`], except that logits may separate the labels without a mistake.
+    /// The same as for [`Self::temperature`], except that logits may separate the labels perfectly.
     pub fn platt<S: Copy + Into<f64>>(logits: &[S], labels: &[u32]) -> Result<Self> {
         let logits = checked(logits, labels)?;
         let positives = labels.iter().filter(|&&label| label == 1).count() as f64;
@@ -78,12 +78,12 @@ impl Calibration {
         Ok(Self::Platt { slope, intercept })
     }
 
-    /// Fits the non-decreasing function of the logit that minimises the squared error: isotonic regression by pooling
-    /// adjacent violators. It needs more rows than the other maps, some hundreds.
+    /// Fits the non-decreasing function of the logit that minimises the squared error: isotonic regression with
+    /// the pool-adjacent-violators algorithm. It needs several hundred rows, more than the other calibrations.
     ///
     /// # Errors
-    /// When a logit is not finite, a label neither 0 nor 1, all labels are the same, there are no rows or not one
-    /// logit per label.
+    /// When a logit is not finite, a label is neither 0 nor 1, all labels are equal, there are no rows, or the
+    /// number of logits is not the number of labels.
     pub fn isotonic<S: Copy + Into<f64>>(logits: &[S], labels: &[u32]) -> Result<Self> {
         let logits = checked(logits, labels)?;
         let (order, equal) = rank::by_score(&logits);
@@ -116,8 +116,9 @@ impl Calibration {
     /// Fits the temperature of `softmax(z / temperature)` that minimises the log loss of logits `[rows, classes]`.
     ///
     /// # Errors
-    /// When there is no minimum: the largest logits are always those of the labels, or carry no information; when a
-    /// logit is not finite, a label is not below `classes`, there are no rows or not `classes` logits per label.
+    /// When there is no minimum, because every label has the largest logit of its row or the logits carry no
+    /// information; when a logit is not finite, a label is not below `classes`, there are no rows, or the number
+    /// of logits is not `classes` per label.
     pub fn temperature_multiclass<S: Copy + Into<f64>>(logits: &[S], labels: &[u32], classes: usize) -> Result<Self> {
         check::lengths(logits.len(), classes, labels.len())?;
         check::classes(labels, classes)?;
@@ -127,11 +128,11 @@ impl Calibration {
         Ok(Self::Temperature(1.0 / beta))
     }
 
-    /// Returns the largest logit whose probability is not above `p`: the inverse map. Infinite if the probabilities
-    /// of all logits are above `p`, or none is.
+    /// Returns the largest logit whose probability is not above `p`, which inverts the map. Returns −∞ if the
+    /// probabilities of all logits are above `p`, and ∞ if none is.
     ///
     /// # Errors
-    /// When the map reverses the order of the logits.
+    /// When the map reverses the order of logits.
     pub fn logit(&self, p: f64) -> Result<f64> {
         let odds = (p / (1.0 - p)).ln();
         match self {
@@ -148,7 +149,7 @@ impl Calibration {
         }
     }
 
-    /// Checks the numbers of a map from a file.
+    /// Checks the numbers of a calibration that was read from a file.
     pub(super) fn check(&self) -> Result<()> {
         let valid = match self {
             Self::Temperature(temperature) => *temperature > 0.0 && temperature.is_finite(),
@@ -193,7 +194,7 @@ impl fmt::Display for Calibration {
     }
 }
 
-/// Block of consecutive rows with the same probability.
+/// Group of rows with consecutive logits that get the same probability.
 struct Block {
     positive: f64,
     rows: f64,
@@ -206,7 +207,7 @@ pub(crate) fn sigmoid(z: f64) -> f64 {
     if z >= 0.0 { 1.0 / (1.0 + (-z).exp()) } else { z.exp() / (1.0 + z.exp()) }
 }
 
-/// Checks that logits are finite and rows are of both classes.
+/// Checks that logits are finite and that both classes occur in the labels; returns the logits.
 fn checked<S: Copy + Into<f64>>(logits: &[S], labels: &[u32]) -> Result<Vec<f64>> {
     check::lengths(logits.len(), 1, labels.len())?;
     rank::binary(labels)?;
@@ -225,11 +226,11 @@ fn finite(logits: Vec<f64>, width: usize) -> Result<Vec<f64>> {
     }
 }
 
-/// Minimises the mean of `log Σ exp(b zⱼ) − b zᵧ` over the factor `b > 0` of logits `[rows, classes]`, by Newton's
-/// method with step halving. None if there is no minimum.
+/// Minimises the mean of `log Σ exp(b zⱼ) − b zᵧ` over the rows of logits `z`, of shape `[rows, classes]`, with
+/// Newton's method and step halving; returns the factor `b > 0`, or `None` if there is no minimum.
 fn minimize_scale(logits: &[f64], labels: &[u32], classes: usize) -> Option<f64> {
     let n = labels.len() as f64;
-    // The loss, its first and its second derivative at `b`.
+    // Returns the loss, its first derivative and its second derivative at `b`.
     let at = |b: f64| {
         let mut sums = [0.0; 3];
         for (row, &label) in logits.chunks_exact(classes).zip(labels) {
@@ -263,8 +264,9 @@ fn minimize_scale(logits: &[f64], labels: &[u32], classes: usize) -> Option<f64>
     None
 }
 
-/// Minimises the mean of `log(1 + exp(w·x)) − t·(w·x)` over rows `(x, t)`, starting at `w`, by Newton's method with
-/// step halving; the second weight is fixed if `one` is set. None if there is no minimum.
+/// Minimises the mean of `log(1 + exp(w·x)) − t·(w·x)` over rows `(x, t)`, with Newton's method and step halving
+/// from the weights `w`. The second weight stays fixed if `one` is true. Returns the weights, or `None` if there
+/// is no minimum.
 fn newton(rows: &[([f64; 2], f64)], mut w: [f64; 2], one: bool) -> Option<[f64; 2]> {
     let n = rows.len() as f64;
     let at = |w: [f64; 2], x: [f64; 2]| w[0] * x[0] + w[1] * x[1];
@@ -297,8 +299,8 @@ fn newton(rows: &[([f64; 2], f64)], mut w: [f64; 2], one: bool) -> Option<[f64; 
         }
         let step = [(h[1][1] * g[0] - h[0][1] * g[1]) / determinant, (h[0][0] * g[1] - h[1][0] * g[0]) / determinant];
         let moved = |scale: f64| [w[0] - scale * step[0], w[1] - scale * step[1]];
-        // The remaining decrease is below the precision of the loss, and a full step squares the error: this is the
-        // last one.
+        // The loss can decrease only by less than its precision, and a full step squares the remaining error, so
+        // this step is the last one.
         if g[0] * step[0] + g[1] * step[1] <= 1e-13 * current {
             return Some(moved(1.0));
         }

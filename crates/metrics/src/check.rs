@@ -1,8 +1,8 @@
-//! Checks that metrics share: lengths, finite scores, probabilities, class numbers.
+//! Checks that several metrics need: of lengths, scores, probabilities and class numbers.
 
 use super::MetricError;
 
-/// Checks that there are `width` predictions per label, and at least one label.
+/// Checks that there is at least one label, and that there are `width` predictions per label.
 pub(super) fn lengths(predictions: usize, width: usize, labels: usize) -> Result<(), MetricError> {
     if labels == 0 {
         return Err(MetricError::NoRows);
@@ -13,7 +13,7 @@ pub(super) fn lengths(predictions: usize, width: usize, labels: usize) -> Result
     Ok(())
 }
 
-/// Converts scores to `f64`, -0.0 to 0.0, and checks that none is NaN.
+/// Converts scores to `f64`, with -0.0 as 0.0, and checks that none is NaN.
 pub(super) fn scores<S: Copy + Into<f64>>(
     scores: impl Iterator<Item = S>,
     width: usize,

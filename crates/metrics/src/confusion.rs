@@ -16,18 +16,18 @@ use super::{MetricError, check};
 /// ```
 ///
 /// # Errors
-/// When there are no rows, or not one prediction per label.
+/// When there are no rows, or the number of predictions is not the number of labels.
 pub fn accuracy(predicted: &[u32], labels: &[u32]) -> Result<f64> {
     check::lengths(predicted.len(), 1, labels.len())?;
     let right = predicted.iter().zip(labels).filter(|(predicted, label)| predicted == label).count();
     Ok(right as f64 / labels.len() as f64)
 }
 
-/// Confusion matrix: the number of rows per true and predicted class.
+/// Confusion matrix: the number of rows for each pair of a true and a predicted class.
 ///
-/// With the true positives `tp`, false positives `fp` and false negatives `fn` of a class:
-/// `precision = tp / (tp + fp)`, `recall = tp / (tp + fn)`, `f1 = 2 tp / (2 tp + fp + fn)`. A ratio whose
-/// denominator is 0 is 0 (scikit-learn's `zero_division=0`); so are the ratios of a class that does not exist.
+/// With the true positives `tp`, false positives `fp` and false negatives `fn` of a class: `precision = tp / (tp +
+/// fp)`, `recall = tp / (tp + fn)`, `f1 = 2 tp / (2 tp + fp + fn)`. A ratio is 0 if its denominator is 0
+/// (scikit-learn's `zero_division=0`) or the class does not exist.
 ///
 /// ```
 /// use wgrad_metrics::ConfusionMatrix;
@@ -48,7 +48,7 @@ pub struct ConfusionMatrix {
     counts: Vec<Vec<u64>>,
 }
 
-/// Contents of a file before they are checked.
+/// Confusion matrix read from a file, before it is checked.
 #[derive(Deserialize)]
 struct Unchecked {
     classes: Vec<String>,
@@ -68,10 +68,11 @@ impl TryFrom<Unchecked> for ConfusionMatrix {
 }
 
 impl ConfusionMatrix {
-    /// Counts rows by label and prediction.
+    /// Counts rows by their labels and predictions.
     ///
     /// # Errors
-    /// When there are no rows, not one prediction per label, or a class number has no name.
+    /// When there are no rows, the number of predictions is not the number of labels, or a class number has no
+    /// name.
     pub fn new<S: AsRef<str>>(predicted: &[u32], labels: &[u32], classes: &[S]) -> Result<Self> {
         check::lengths(predicted.len(), 1, labels.len())?;
         check::classes(labels, classes.len())?;
@@ -91,8 +92,8 @@ impl ConfusionMatrix {
         &self.classes
     }
 
-    /// Returns the number of rows of class `truth` that are predicted to be of class `predicted`; 0 for classes
-    /// that do not exist.
+    /// Returns the number of rows of class `truth` that are predicted as class `predicted`; 0 for classes that do
+    /// not exist.
     pub fn count(&self, truth: usize, predicted: usize) -> u64 {
         self.counts.get(truth).and_then(|row| row.get(predicted)).copied().unwrap_or(0)
     }
@@ -112,12 +113,13 @@ impl ConfusionMatrix {
         ratio((0..self.classes.len()).map(|class| self.count(class, class)).sum(), self.total())
     }
 
-    /// Returns the precision of a class: of the rows predicted to be of it, the fraction that are.
+    /// Returns the precision of a class: the fraction of correct predictions among the rows predicted as this
+    /// class.
     pub fn precision(&self, class: usize) -> f64 {
         ratio(self.count(class, class), self.predicted(class))
     }
 
-    /// Returns the recall of a class: of its rows, the fraction predicted to be of it.
+    /// Returns the recall of a class: the fraction of its rows that are predicted as this class.
     pub fn recall(&self, class: usize) -> f64 {
         ratio(self.count(class, class), self.truth(class))
     }
@@ -132,7 +134,7 @@ impl ConfusionMatrix {
         self.counts.get(class).map_or(0, |row| row.iter().sum())
     }
 
-    /// Returns the number of rows predicted to be of a class.
+    /// Returns the number of rows that are predicted as a class.
     pub(super) fn predicted(&self, class: usize) -> u64 {
         self.counts.iter().map(|row| row.get(class).copied().unwrap_or(0)).sum()
     }
@@ -174,7 +176,7 @@ mod tests {
 
     #[test]
     fn ratios_with_a_zero_denominator_are_zero() {
-        // Class 2 is never predicted, class 3 never occurs at all.
+        // Class 2 is never predicted, and class 3 occurs neither in labels nor in predictions.
         let matrix = ConfusionMatrix::new(&[0, 1, 0], &[0, 1, 2], &["a", "b", "c", "d"]).unwrap();
         assert_eq!((matrix.precision(2), matrix.recall(2), matrix.f1(2)), (0.0, 0.0, 0.0));
         assert_eq!((matrix.precision(3), matrix.recall(3), matrix.f1(3)), (0.0, 0.0, 0.0));

@@ -1,4 +1,4 @@
-//! Decisions: calibration and threshold, which are stored with a model's weights.
+//! Decisions: a calibration and a threshold, stored with the weights of a model.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,10 +21,10 @@ impl FromStr for Calibrate {
 }
 
 impl Calibrate {
-    /// Fits the calibration of one logit per row.
+    /// Fits the calibration to rows with one logit each.
     ///
     /// # Errors
-    /// As the constructors of [`Calibration`].
+    /// The same as for the constructors of [`Calibration`].
     pub fn fit<S: Copy + Into<f64>>(self, logits: &[S], labels: &[u32]) -> Result<Option<Calibration>> {
         match self {
             Self::None => Ok(None),
@@ -51,8 +51,9 @@ pub struct Chosen {
 /// Map from a model's logits to probabilities and classes.
 ///
 /// A row is positive if its logit is above [`threshold`](Self::threshold). The threshold is a logit of the model,
-/// so another calibration does not move it. The default has no calibration and the threshold 0: the probability is
-/// the sigmoid (or softmax) of the logits, and a row is positive above 1/2.
+/// so changing the calibration does not change the threshold. The default decision has no calibration and the
+/// threshold 0: probabilities are the sigmoid (or softmax) of the logits, and a row is positive if its probability
+/// is above 1/2.
 ///
 /// ```
 /// use wgrad_metrics::{Calibrate, Decision, Rule};
@@ -75,7 +76,7 @@ pub struct Decision {
     chosen_on: Option<Chosen>,
 }
 
-/// Contents of a file before they are checked.
+/// Decision read from a file, before it is checked.
 #[derive(Deserialize)]
 struct Unchecked {
     calibration: Option<Calibration>,
@@ -100,19 +101,19 @@ impl TryFrom<Unchecked> for Decision {
 /// Decision for one of several independent labels; see [`Decision::per_label`].
 #[derive(Debug)]
 pub struct LabelDecision {
-    /// The decision; the default if none can be fitted.
+    /// The decision; the default decision if none can be fitted.
     pub decision: Decision,
-    /// The reason why none can be fitted, if so.
+    /// The reason why no decision can be fitted; `None` if one was fitted.
     pub error: Option<Error>,
 }
 
 impl Decision {
-    /// Fits the calibration and chooses the threshold on rows with one logit each and the label 1 for positive
-    /// rows. Use validation rows: neither training rows nor test rows.
+    /// Fits the calibration and chooses the threshold on rows with one logit each; positive rows have the label 1.
+    /// Use validation rows: neither training rows nor test rows.
     ///
     /// # Errors
-    /// When the calibration cannot be fitted, or no threshold follows the rule; when a logit is not finite, a label
-    /// neither 0 nor 1, there are no rows or not one logit per label.
+    /// When the calibration cannot be fitted, or no threshold satisfies the rule; when a logit is not finite, a
+    /// label is neither 0 nor 1, there are no rows, or the number of logits is not the number of labels.
     pub fn fit<S: Copy + Into<f64>>(logits: &[S], labels: &[u32], calibrate: Calibrate, rule: Rule) -> Result<Self> {
         Self::of(logits, labels, calibrate.fit(logits, labels)?, rule)
     }
@@ -120,7 +121,7 @@ impl Decision {
     /// Chooses the threshold for a given calibration.
     ///
     /// # Errors
-    /// As [`Self::fit`].
+    /// The same as for [`Self::fit`].
     pub fn of<S: Copy + Into<f64>>(
         logits: &[S],
         labels: &[u32],
@@ -134,11 +135,11 @@ impl Decision {
         Ok(Self { calibration, threshold: below(&cut), rule, chosen_on })
     }
 
-    /// Makes a decision for one logit per row at a fixed probability: that of [`Rule::Fixed`], or 1/2 for any other
-    /// rule.
+    /// Creates a decision for one logit per row, with the threshold at a fixed probability: that of
+    /// [`Rule::Fixed`], or 1/2 for any other rule.
     ///
     /// # Errors
-    /// When the calibration reverses the order of the logits, or its numbers are invalid.
+    /// When the calibration reverses the order of logits, or its numbers are invalid.
     pub fn fixed(calibration: Option<Calibration>, rule: Rule) -> Result<Self> {
         let Rule::Fixed(p) = rule else { return Self::fixed(calibration, Rule::default()) };
         let odds = (p / (1.0 - p)).ln();
@@ -152,12 +153,12 @@ impl Decision {
         Ok(Self { calibration, threshold: threshold.clamp(f64::MIN, f64::MAX), rule, chosen_on: None })
     }
 
-    /// Makes a decision for more than two classes from logits `[rows, classes]`, with a temperature or without
-    /// calibration. The most probable class is predicted.
+    /// Creates a decision for more than two classes from logits `[rows, classes]`, with a temperature or without
+    /// calibration. The predicted class is the most probable one.
     ///
     /// # Errors
-    /// When no temperature minimises the loss, `calibrate` is for two classes only, a logit is not finite, a label
-    /// is not below `classes`, there are no rows or not `classes` logits per label.
+    /// When no temperature minimises the loss, `calibrate` works only for two classes, a logit is not finite, a
+    /// label is not below `classes`, there are no rows, or the number of logits is not `classes` per label.
     pub fn multiclass<S: Copy + Into<f64>>(
         logits: &[S],
         labels: &[u32],
@@ -172,9 +173,9 @@ impl Decision {
         Ok(Self { calibration, ..Self::default() })
     }
 
-    /// Makes one decision per label of a model with several independent labels, from logits and targets
-    /// `[rows, labels]`; a target is 1 if the label applies. A label for which nothing can be fitted has the
-    /// default decision and an error.
+    /// Creates one decision for each label of a model with several independent labels. Logits and targets are
+    /// `[rows, labels]`; a target is 1 if the label applies to the row. If no decision can be fitted for a label,
+    /// the result contains the default decision and an error for it.
     ///
     /// ```
     /// use wgrad_metrics::{Calibrate, Decision, Rule};
@@ -186,7 +187,7 @@ impl Decision {
     /// ```
     ///
     /// # Errors
-    /// When there are no rows, no labels, or not one logit per target.
+    /// When there are no rows or no labels, or the number of logits is not the number of targets.
     pub fn per_label<S: Copy + Into<f64>>(
         logits: &[S],
         targets: &[u32],
@@ -225,7 +226,7 @@ impl Decision {
         self.rule
     }
 
-    /// Returns the counts of the rows on which the threshold was chosen; none for a fixed threshold.
+    /// Returns the counts of the rows on which the threshold was chosen; `None` for a fixed threshold.
     pub fn chosen_on(&self) -> Option<Chosen> {
         self.chosen_on
     }
@@ -240,8 +241,9 @@ impl Decision {
         self.calibration.as_ref().map_or_else(|| sigmoid(logit), |calibration| calibration.probability(logit))
     }
 
-    /// Returns the probabilities of a row's classes: for one logit only that of the positive class, else one per
-    /// logit. Two logits are treated as one, their difference.
+    /// Returns the class probabilities of a row. For one logit, this is only the probability of the positive
+    /// class; otherwise there is one probability per logit. Two logits are treated as a single logit, their
+    /// difference.
     pub fn probabilities(&self, logits: &[f64]) -> Vec<f64> {
         match (logits, &self.calibration) {
             (&[z], _) => vec![self.probability(z)],
@@ -254,7 +256,8 @@ impl Decision {
         }
     }
 
-    /// Returns the class of a row: by the threshold for one or two logits, else the first of the largest logits.
+    /// Returns the class of a row. For one or two logits, the threshold decides; otherwise it is the class of the
+    /// largest logit, the first one in a tie.
     pub fn class(&self, logits: &[f64]) -> u32 {
         match *logits {
             [z] => u32::from(self.is_positive(z)),
@@ -279,7 +282,7 @@ impl fmt::Display for Decision {
     }
 }
 
-/// Returns a threshold below all scores that the cut counts as positive, and not below any other score.
+/// Returns a threshold that is below all scores that the cut counts as positive, but not below any other score.
 fn below(cut: &Cut) -> f64 {
     let threshold = if cut.threshold < cut.score { cut.threshold } else { cut.score.next_down() };
     threshold.clamp(f64::MIN, f64::MAX)

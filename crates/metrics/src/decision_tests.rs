@@ -8,7 +8,7 @@ fn rows() -> (Vec<f64>, Vec<u32>) {
     (logits, labels)
 }
 
-/// Returns the numbers of positive and of negative rows that the decision counts as positive.
+/// Returns how many positive rows and how many negative rows the decision counts as positive.
 fn positives(decision: &Decision, logits: &[f64], labels: &[u32]) -> (u64, u64) {
     let count = |class| {
         let hits = logits.iter().zip(labels).filter(|(z, y)| **y == class && decision.is_positive(**z));
@@ -42,7 +42,7 @@ fn a_fixed_probability_is_one_after_calibration() {
         for p in [0.05, 0.3, 0.5, 0.9] {
             let decision = Decision::fit(&logits, &labels, calibrate, Rule::Fixed(p)).unwrap();
             for &z in &logits {
-                // At the threshold itself the result depends on rounding.
+                // Exactly at the threshold, the result depends on rounding.
                 if (z - decision.threshold()).abs() > 1e-9 {
                     assert_eq!(decision.is_positive(z), decision.probability(z) > p, "{calibrate} {p} {z}");
                 }
@@ -78,7 +78,7 @@ fn the_multiclass_temperature_minimises_the_loss() {
         log_loss_multiclass(&p, &labels, 3).unwrap()
     };
     assert!(loss(best * 1.001) > loss(best) && loss(best / 1.001) > loss(best), "{best}");
-    // The temperature of two logits is that of their difference.
+    // The temperature for two logits is the same as that for their difference.
     let (z, y) = rows();
     let pairs: Vec<f64> = z.iter().flat_map(|&z| [0.25 - z / 2.0, 0.25 + z / 2.0]).collect();
     let (Calibration::Temperature(two), Calibration::Temperature(one)) =

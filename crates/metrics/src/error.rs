@@ -1,4 +1,4 @@
-//! Errors of this crate: facts as fields, and all their text.
+//! Errors of this crate, with their facts as fields, and the text of all messages.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use wgrad_core::text::count;
 
 use crate::{Calibrate, Costs};
 
-/// Any error of this crate, as [`wgrad_core::Error::Other`] holds it.
+/// Any error of this crate, as stored in [`wgrad_core::Error::Other`].
 ///
 /// ```
 /// use wgrad_metrics::{MetricError, accuracy};
@@ -17,9 +17,9 @@ use crate::{Calibrate, Costs};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum MetricError {
-    /// No rows.
+    /// There are no rows.
     NoRows,
-    /// A number of predictions that does not fit the number of labels.
+    /// The number of predictions does not fit the number of labels.
     Lengths {
         /// The number of predictions.
         predictions: usize,
@@ -28,26 +28,26 @@ pub enum MetricError {
         /// The number of labels.
         rows: usize,
     },
-    /// A score that is NaN.
+    /// A score is NaN.
     NanScore {
         /// The row.
         row: usize,
     },
-    /// A number that is no probability.
+    /// A number that should be a probability is not between 0 and 1.
     Probability {
         /// The row.
         row: usize,
         /// The number.
         value: f64,
     },
-    /// A logit that is infinite.
+    /// A logit is infinite.
     Logit {
         /// The row.
         row: usize,
         /// The logit.
         value: f64,
     },
-    /// A predicted or true value of a regression that is not finite.
+    /// A predicted or true value of a regression is not finite.
     RegressionValue {
         /// True for a prediction, false for a true value.
         predicted: bool,
@@ -56,7 +56,7 @@ pub enum MetricError {
         /// The value.
         value: f64,
     },
-    /// A label that is not below the number of classes.
+    /// A label is not below the number of classes.
     Class {
         /// The row.
         row: usize,
@@ -65,7 +65,7 @@ pub enum MetricError {
         /// The number of classes.
         classes: usize,
     },
-    /// A prediction that is not below the number of classes.
+    /// A predicted class is not below the number of classes.
     PredictedClass {
         /// The row.
         row: usize,
@@ -74,144 +74,144 @@ pub enum MetricError {
         /// The number of classes.
         classes: usize,
     },
-    /// A label other than 0 and 1 for a metric of two classes.
+    /// A label is neither 0 nor 1, but the metric is for two classes.
     NotBinary {
         /// The row.
         row: usize,
         /// The class number.
         class: u32,
     },
-    /// Names of another number of classes than two for a report on two classes.
+    /// A report on two classes needs two class names, but the number of names is different.
     ClassNames {
         /// The number of names.
         names: usize,
     },
-    /// An ROC curve of rows of one class.
+    /// An ROC curve was requested for rows that are all of the same class.
     RocOfOneClass {
-        /// The class.
+        /// The class of all rows.
         class: u32,
     },
-    /// A precision-recall curve without a positive row.
+    /// A precision-recall curve was requested without a positive row.
     PrWithoutPositive,
-    /// A class without rows, or with all of them, where it is compared with the rest.
+    /// A class to be compared with the rest has no rows, or has all rows.
     OneVersusRest {
         /// The class.
         class: usize,
         /// True if every row is of the class, false if none is.
         all: bool,
     },
-    /// Recall without a positive row.
+    /// Recall was requested without a positive row.
     NoPositive,
-    /// A false positive rate without a negative row.
+    /// A false positive rate was requested without a negative row.
     NoNegative,
-    /// A `k` that is 0 or above the number of classes.
+    /// The `k` of a top-k accuracy is 0 or above the number of classes.
     TopK {
-        /// The `k`.
+        /// The value of `k`.
         k: usize,
         /// The number of classes.
         classes: usize,
     },
-    /// A reliability diagram without bins.
+    /// The number of bins of a reliability diagram is 0.
     NoBins,
-    /// A bootstrap without rows or without draws.
+    /// A bootstrap was requested with no rows or no draws.
     EmptyBootstrap {
         /// The number of rows.
         rows: usize,
         /// The number of draws.
         draws: usize,
     },
-    /// A confidence that is not between 0 and 1.
+    /// The confidence level is not between 0 and 1.
     Confidence {
-        /// The confidence.
+        /// The confidence level.
         confidence: f64,
     },
-    /// A metric that is undefined for more than half of the draws.
+    /// The metric is undefined for more than half of the draws.
     UndefinedDraws {
-        /// The number of draws with a value.
+        /// The number of draws for which the metric is defined.
         defined: usize,
         /// The number of draws.
         draws: usize,
         /// The number of rows.
         rows: usize,
     },
-    /// Calibration on rows of one class.
+    /// A calibration cannot be fitted to rows that are all of the same class.
     CalibrationOfOneClass {
-        /// The class.
+        /// The class of all rows.
         class: u32,
     },
-    /// A log loss without a minimum.
+    /// The log loss of a calibration has no minimum.
     NoMinimum {
-        /// The parameter of the calibration.
+        /// The parameter for which there is no minimum.
         parameter: CalibrationParameter,
     },
-    /// A Platt calibration that reverses the order of the logits.
+    /// A Platt calibration reverses the order of the logits.
     ReversedOrder {
         /// The slope.
         slope: f64,
     },
-    /// A calibration read from a file whose numbers are invalid.
+    /// A calibration that was read from a file has invalid numbers.
     InvalidCalibration,
-    /// Text that is no [`Calibrate`].
+    /// A text does not name a [`Calibrate`].
     UnknownCalibration {
         /// The text.
         text: String,
     },
-    /// A calibration for two classes where there are more.
+    /// A calibration for two classes was requested for more classes.
     BinaryCalibration {
-        /// The calibration.
+        /// The requested calibration.
         calibrate: Calibrate,
         /// The number of classes.
         classes: usize,
     },
-    /// A number of logits that does not fit the number of independent labels.
+    /// The number of logits does not fit the number of independent labels.
     LabelWidth {
         /// The number of logits.
         logits: usize,
-        /// The number of labels of a row.
+        /// The number of labels per row.
         labels: usize,
     },
-    /// A threshold read from a file that is not finite.
+    /// A threshold that was read from a file is not finite.
     Threshold {
         /// The threshold.
         threshold: f64,
     },
-    /// Text that is no [`Rule`](crate::Rule).
+    /// A text does not describe a [`Rule`](crate::Rule).
     InvalidRule {
         /// The text.
         text: String,
-        /// The reason.
+        /// The reason why the text is invalid.
         reason: RuleError,
     },
-    /// A beta that is not positive.
+    /// A beta is not positive.
     Beta {
         /// The beta.
         beta: f64,
     },
-    /// A precision that is not between 0 and 1.
+    /// A precision is not between 0 and 1.
     Precision {
         /// The precision.
         precision: f64,
     },
-    /// A false positive rate that is not between 0 and 1.
+    /// A false positive rate is not between 0 and 1.
     FalsePositiveRate {
         /// The rate.
         rate: f64,
     },
-    /// A precision that no threshold reaches.
+    /// No threshold reaches the requested precision.
     Unreachable {
-        /// The precision.
+        /// The requested precision.
         precision: f64,
-        /// The highest precision of any threshold.
+        /// The highest precision that any threshold reaches.
         highest: f64,
     },
-    /// Costs that are not finite.
+    /// A cost is not finite.
     InvalidCosts {
         /// The costs.
         costs: Costs,
     },
 }
 
-/// Parameter that a calibration fits.
+/// Parameter that is fitted for a calibration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CalibrationParameter {
     /// The temperature of [`Calibration::Temperature`](crate::Calibration::Temperature).
@@ -220,23 +220,23 @@ pub enum CalibrationParameter {
     Slope,
 }
 
-/// Reason why a text is no [`Rule`](crate::Rule).
+/// Reason why a text does not describe a [`Rule`](crate::Rule).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RuleError {
     /// The text has none of the known forms.
     Unknown,
-    /// A beta that is not positive.
+    /// The beta is not positive.
     Beta,
-    /// A precision that is not between 0 and 1.
+    /// The precision is not between 0 and 1.
     Precision,
-    /// A false positive rate that is not between 0 and 1.
+    /// The false positive rate is not between 0 and 1.
     FalsePositiveRate,
-    /// A probability that is not between 0 and 1.
+    /// The probability is not between 0 and 1.
     Probability,
-    /// A number of costs other than two or four, or a cost that is no number.
+    /// The number of costs is neither two nor four, or a cost is not a number.
     CostCount,
-    /// A mistake that costs less than a right decision.
+    /// A mistake costs less than the corresponding correct decision.
     CostOrder,
 }
 

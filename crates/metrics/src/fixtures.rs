@@ -1,9 +1,9 @@
 //! Expected values of the metrics, computed by scikit-learn 1.9.1.
 //!
-//! The functions are `accuracy_score`, `precision_score`, `recall_score`, `f1_score` (`zero_division=0`),
-//! `roc_auc_score`, `average_precision_score`, `log_loss` and `confusion_matrix`; predictions are
-//! `probabilities > 0.5`. For many classes, predictions are the most probable class, with `average="macro"`,
-//! `multi_class="ovr"`, and `label_binarize` for `average_precision_score`.
+//! The scikit-learn functions are `accuracy_score`, `precision_score`, `recall_score`, `f1_score` (with
+//! `zero_division=0`), `roc_auc_score`, `average_precision_score`, `log_loss` and `confusion_matrix`; predictions
+//! are `probabilities > 0.5`. For more than two classes, the predicted class is the most probable one, and the
+//! options are `average="macro"` and `multi_class="ovr"`, with `label_binarize` for `average_precision_score`.
 
 use approx::assert_relative_eq;
 

@@ -1,19 +1,22 @@
-//! Metrics of predictions, as functions of plain slices, each equal to scikit-learn's of the same name.
+//! Metrics of predictions, as functions of plain slices that compute the same values as scikit-learn's functions.
 //!
-//! Predictions come first and labels second. Scores and probabilities may be `f32` or `f64`; everything is computed
-//! in `f64`. An undefined result, for instance with a NaN among the scores, is an error ([`MetricError`]), not NaN.
+//! Predictions are the first argument and labels the second. Scores and probabilities may be `f32` or `f64`;
+//! everything is computed in `f64`. If a result is undefined, for instance because a score is NaN, the function
+//! returns an error ([`MetricError`]), not NaN.
 //!
 //! - [`accuracy`], [`ConfusionMatrix`] and [`top_k_accuracy`] measure predicted classes.
-//! - [`roc_auc`] and [`pr_auc`] measure the order of scores; [`roc_auc_ovr_macro`] and [`pr_auc_ovr_macro`] that of
-//!   many classes.
+//! - [`roc_auc`] and [`pr_auc`] measure how well scores rank the rows; [`roc_auc_ovr_macro`] and
+//! [`pr_auc_ovr_macro`]
+//!   do so for more than two classes.
 //! - [`log_loss`], [`log_loss_multiclass`] and [`brier_score`] measure probabilities.
 //! - [`Reliability`] compares probabilities with observed frequencies; [`Calibration`] corrects them.
-//! - [`Cuts`] chooses the threshold above which a row counts as positive, by F-beta, precision, false positives or
-//!   costs.
-//! - [`Decision`] holds a calibration and a threshold chosen by a [`Rule`]; it is stored with the model.
+//! - [`Cuts`] chooses the threshold above which a row counts as positive: by F-beta score, precision, false
+//! positive
+//!   rate or cost.
+//! - [`Decision`] contains a calibration and a threshold chosen with a [`Rule`]; it is stored with the model.
 //! - [`RegressionReport`] measures predicted numbers.
-//! - [`batch`] has some of the metrics as tensors, to be tracked during training.
-//! - [`Report`] holds the usual metrics of a set of rows; [`bootstrap`] computes their confidence intervals.
+//! - [`batch`] computes some of the metrics as tensors, so that they can be tracked during training.
+//! - [`Report`] contains the usual metrics for a set of rows; [`bootstrap`] computes their confidence intervals.
 
 mod agreement;
 pub mod batch;

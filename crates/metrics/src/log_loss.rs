@@ -7,7 +7,7 @@ use super::check;
 /// Computes the log loss of two classes: the mean of `-ln(p)` over rows of class 1 and `-ln(1 - p)` over rows of
 /// class 0, where `p` is the probability of class 1.
 ///
-/// Probabilities are clamped to `[ε, 1 - ε]` with the machine epsilon of `f64`, so that a wrong prediction of
+/// Probabilities are clamped to `[ε, 1 - ε]` with the machine epsilon of `f64`, so that a wrong prediction with
 /// probability 1 costs 36 instead of infinity, as in scikit-learn's `log_loss` for `f64` probabilities.
 ///
 /// ```
@@ -16,9 +16,8 @@ use super::check;
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 ///
-/// # Errors
-/// When a probability is NaN or not between 0 and 1, a label neither 0 nor 1, there are no rows or not one
-/// probability per label.
+/// # Errors When a probability is NaN or not between 0 and 1, a label is neither 0 nor 1, there are no rows, or
+/// the number of probabilities is not the number of labels.
 pub fn log_loss<S: Copy + Into<f64>>(probabilities: &[S], labels: &[u32]) -> Result<f64> {
     check::lengths(probabilities.len(), 1, labels.len())?;
     check::classes(labels, 2)?;
@@ -26,10 +25,10 @@ pub fn log_loss<S: Copy + Into<f64>>(probabilities: &[S], labels: &[u32]) -> Res
     Ok(mean(probabilities.iter().zip(labels).map(|(&p, &label)| if label == 1 { p } else { 1.0 - p })))
 }
 
-/// Computes the log loss of several classes: the mean of `-ln(p)`, with the probability `p` of the true class, from
-/// probabilities `[rows, classes]`.
+/// Computes the log loss of several classes from probabilities `[rows, classes]`: the mean of `-ln(p)`, where `p`
+/// is the probability of the true class.
 ///
-/// Probabilities are clamped as in [`log_loss`]. They are not checked to sum to 1 per row.
+/// Probabilities are clamped as in [`log_loss`]. It is not checked that those of a row sum to 1.
 ///
 /// ```
 /// use wgrad_metrics::log_loss_multiclass;
@@ -39,8 +38,8 @@ pub fn log_loss<S: Copy + Into<f64>>(probabilities: &[S], labels: &[u32]) -> Res
 /// ```
 ///
 /// # Errors
-/// When a probability is NaN or not between 0 and 1, a label not below `classes`, there are no rows or not `classes`
-/// probabilities per label.
+/// When a probability is NaN or not between 0 and 1, a label is not below `classes`, there are no rows, or the
+/// number of probabilities is not `classes` per label.
 pub fn log_loss_multiclass<S: Copy + Into<f64>>(probabilities: &[S], labels: &[u32], classes: usize) -> Result<f64> {
     check::lengths(probabilities.len(), classes, labels.len())?;
     check::classes(labels, classes)?;
@@ -60,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_wrong_probability_of_one_costs_thirty_six() {
-        // sklearn.metrics.log_loss([1, 0], [0.0, 0.0], labels=[0, 1])
+        // The expected value is from sklearn.metrics.log_loss([1, 0], [0.0, 0.0], labels=[0, 1]).
         approx::assert_relative_eq!(log_loss(&[0.0, 0.0], &[1, 0]).unwrap(), MISTAKE, max_relative = 1e-12);
     }
     const MISTAKE: f64 = 18.021_826_694_558_577;

@@ -1,6 +1,6 @@
 //! Quantiles of sorted numbers.
 
-/// Returns the quantile `q` of sorted numbers by linear interpolation, NumPy's default.
+/// Returns the quantile `q` of sorted numbers with linear interpolation, which is NumPy's default.
 ///
 /// # Panics
 /// When there are no numbers.

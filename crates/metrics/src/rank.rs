@@ -4,12 +4,12 @@ use wgrad_core::Result;
 
 use super::{MetricError, check};
 
-/// Computes the area under the ROC curve: the probability that a random positive row has a higher score than a random
-/// negative row, where ties count half.
+/// Computes the area under the ROC curve: the probability that a random positive row has a higher score than a
+/// random negative row, where a tie counts as one half.
 ///
-/// `(R - P (P + 1) / 2) / (P N)` with `P` positive rows, `N` negative rows, and the sum `R` of the positive rows'
-/// ranks by score; rows of equal score have their average rank. It takes `O(n log n)`. Only the order of the scores
-/// matters, so they may be logits or probabilities.
+/// The area is `(R - P (P + 1) / 2) / (P N)` for `P` positive rows and `N` negative rows, where `R` is the sum of
+/// the ranks of the positive rows by score. Rows with equal scores all have their average rank. The time is `O(n
+/// log n)`. Only the order of the scores matters, so scores may be logits or probabilities.
 ///
 /// ```
 /// use wgrad_metrics::roc_auc;
@@ -19,8 +19,8 @@ use super::{MetricError, check};
 /// ```
 ///
 /// # Errors
-/// When all rows are of one class, where the area is undefined; when a score is NaN, a label neither 0 nor 1, there
-/// are no rows or not one score per label.
+/// When all rows are of one class, so that the area is undefined; when a score is NaN, a label is neither 0 nor 1,
+/// there are no rows, or the number of scores is not the number of labels.
 pub fn roc_auc<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<f64> {
     check::lengths(scores.len(), 1, labels.len())?;
     binary(labels)?;
@@ -31,9 +31,9 @@ pub fn roc_auc<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<f64>
 
 /// Computes the area under the precision-recall curve as average precision: `Σ (Rₖ - Rₖ₋₁) Pₖ`.
 ///
-/// `Pₖ` and `Rₖ` are precision and recall if the rows of the `k` highest distinct scores count as positive. There
-/// is no interpolation, as in scikit-learn's `average_precision_score`. The result is 1 if every row is positive;
-/// for random scores it is about the fraction of positive rows.
+/// `Pₖ` and `Rₖ` are precision and recall if the rows with the `k` highest distinct scores count as positive.
+/// There is no interpolation, as in scikit-learn's `average_precision_score`. The result is 1 if every row is
+/// positive; for random scores it is about the fraction of positive rows.
 ///
 /// ```
 /// use wgrad_metrics::pr_auc;
@@ -42,8 +42,8 @@ pub fn roc_auc<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<f64>
 /// ```
 ///
 /// # Errors
-/// When no row is positive, where recall is undefined; when a score is NaN, a label neither 0 nor 1, there are no
-/// rows or not one score per label.
+/// When no row is positive, so that recall is undefined; when a score is NaN, a label is neither 0 nor 1, there
+/// are no rows, or the number of scores is not the number of labels.
 pub fn pr_auc<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<f64> {
     check::lengths(scores.len(), 1, labels.len())?;
     binary(labels)?;
@@ -51,9 +51,10 @@ pub fn pr_auc<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<f64> 
     average_precision(&scores, |row| labels[row] == 1).ok_or_else(|| MetricError::PrWithoutPositive.into())
 }
 
-/// Computes the mean over the classes of [`roc_auc`] of one class against the rest, from scores `[rows, classes]`.
+/// Computes [`roc_auc`] for each class against all others, from scores `[rows, classes]`, and returns the mean
+/// over the classes.
 ///
-/// As scikit-learn's `roc_auc_score` with `multi_class="ovr", average="macro"`.
+/// The result is that of scikit-learn's `roc_auc_score` with `multi_class="ovr", average="macro"`.
 ///
 /// ```
 /// use wgrad_metrics::roc_auc_ovr_macro;
@@ -62,16 +63,16 @@ pub fn pr_auc<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<f64> 
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 ///
-/// # Errors
-/// When a class has no row or all rows; when a score is NaN, a label not below `classes`, there are no rows or not
-/// `classes` scores per label.
+/// # Errors When a class has no row or all rows; when a score is NaN, a label is not below `classes`, there are no
+/// rows, or the number of scores is not `classes` per label.
 pub fn roc_auc_ovr_macro<S: Copy + Into<f64>>(scores: &[S], labels: &[u32], classes: usize) -> Result<f64> {
     one_versus_rest(scores, labels, classes, |scores, positive| area_under_roc(scores, positive))
 }
 
-/// Computes the mean over the classes of [`pr_auc`] of one class against the rest, from scores `[rows, classes]`.
+/// Computes [`pr_auc`] for each class against all others, from scores `[rows, classes]`, and returns the mean over
+/// the classes.
 ///
-/// As scikit-learn's `average_precision_score` of one-hot labels with `average="macro"`.
+/// The result is that of scikit-learn's `average_precision_score` for one-hot labels with `average="macro"`.
 ///
 /// ```
 /// use wgrad_metrics::pr_auc_ovr_macro;
@@ -81,7 +82,7 @@ pub fn roc_auc_ovr_macro<S: Copy + Into<f64>>(scores: &[S], labels: &[u32], clas
 /// ```
 ///
 /// # Errors
-/// As [`roc_auc_ovr_macro`].
+/// The same as for [`roc_auc_ovr_macro`].
 pub fn pr_auc_ovr_macro<S: Copy + Into<f64>>(scores: &[S], labels: &[u32], classes: usize) -> Result<f64> {
     one_versus_rest(scores, labels, classes, |scores, positive| average_precision(scores, positive))
 }
@@ -94,7 +95,7 @@ pub(super) fn binary(labels: &[u32]) -> Result<(), MetricError> {
     }
 }
 
-/// Computes the mean over the classes of an area of one class against the rest.
+/// Computes an area for each class against all others, and returns the mean over the classes.
 fn one_versus_rest<S: Copy + Into<f64>>(
     scores: &[S],
     labels: &[u32],
@@ -115,7 +116,8 @@ fn one_versus_rest<S: Copy + Into<f64>>(
     Ok(sum / classes as f64)
 }
 
-/// Returns the row numbers by ascending score, and a function that compares the scores of two rows for equality.
+/// Returns the row numbers in order of ascending score, and a function that returns whether two rows have equal
+/// scores.
 pub(super) fn by_score(scores: &[f64]) -> (Vec<usize>, impl Fn(&usize, &usize) -> bool + '_) {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_unstable_by(|&a, &b| scores[a].total_cmp(&scores[b]));
@@ -125,7 +127,7 @@ pub(super) fn by_score(scores: &[f64]) -> (Vec<usize>, impl Fn(&usize, &usize) -
 /// Computes the area under the ROC curve; `None` if all rows are of one class.
 fn area_under_roc(scores: &[f64], positive: impl Fn(usize) -> bool) -> Option<f64> {
     let (order, equal) = by_score(scores);
-    // Twice the ranks, which are integers, so that the sum is exact.
+    // Uses twice the ranks, which are integers, so that the sum is exact.
     let (mut below, mut positives, mut ranks) = (0u128, 0u128, 0u128);
     for group in order.chunk_by(equal) {
         let (rows, hits) = (group.len() as u128, group.iter().filter(|&&row| positive(row)).count() as u128);

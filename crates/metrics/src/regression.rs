@@ -1,11 +1,11 @@
-//! Regression metrics.
+//! Metrics of regression.
 
 use serde::{Deserialize, Serialize};
 use wgrad_core::Result;
 
 use super::{MetricError, check};
 
-/// Errors of predicted numbers.
+/// Error measures of predicted numbers.
 ///
 /// ```
 /// use wgrad_metrics::RegressionReport;
@@ -22,16 +22,17 @@ pub struct RegressionReport {
     pub mse: f64,
     /// The square root of [`Self::mse`].
     pub rmse: f64,
-    /// `1 − Σ (true − predicted)² / Σ (true − mean)²`: the fraction of the variance that the predictions explain,
-    /// below 0 if the mean is a better prediction. None if all true numbers are the same.
+    /// `1 − Σ (true − predicted)² / Σ (true − mean)²`: the fraction of the variance that the predictions explain.
+    /// It is below 0 if the mean is a better prediction, and `None` if all true numbers are equal.
     pub r2: Option<f64>,
 }
 
 impl RegressionReport {
-    /// Computes the errors of one prediction per true number.
+    /// Computes the error measures from one prediction per true number.
     ///
     /// # Errors
-    /// When a number is not finite, there are no numbers, or not one prediction per true number.
+    /// When a number is not finite, there are no numbers, or the number of predictions is not that of the true
+    /// numbers.
     pub fn new<P: Copy + Into<f64>, T: Copy + Into<f64>>(predicted: &[P], truth: &[T]) -> Result<Self> {
         check::lengths(predicted.len(), 1, truth.len())?;
         let predicted: Vec<f64> = predicted.iter().map(|&value| value.into()).collect();

@@ -14,7 +14,7 @@ pub enum Bins {
     /// Bins of equal width.
     #[default]
     Uniform,
-    /// Bins with equally many rows, as far as equal probabilities allow it.
+    /// Bins with the same number of rows, as far as equal probabilities allow this.
     Quantile,
 }
 
@@ -23,13 +23,13 @@ pub enum Bins {
 pub struct Bin {
     /// The number of rows.
     pub rows: usize,
-    /// The mean of their predicted probabilities.
+    /// The mean predicted probability of the rows.
     pub predicted: f64,
-    /// The fraction of them that are positive.
+    /// The fraction of the rows that are positive.
     pub observed: f64,
 }
 
-/// Reliability diagram of a set of rows: the bins that hold rows, by increasing probability.
+/// Reliability diagram of a set of rows: the bins that contain rows, in order of increasing probability.
 ///
 /// ```
 /// use wgrad_metrics::{Bins, Reliability};
@@ -42,12 +42,12 @@ pub struct Bin {
 pub struct Reliability(Vec<Bin>);
 
 impl Reliability {
-    /// Divides rows into `bins` bins by the probability that they are positive. A probability on a border belongs
-    /// to the lower bin, as in scikit-learn's `calibration_curve`.
+    /// Divides rows into `bins` bins according to the probability that they are positive. A probability on the
+    /// border of two bins belongs to the lower bin, as in scikit-learn's `calibration_curve`.
     ///
     /// # Errors
-    /// When `bins` is 0, a probability is NaN or not between 0 and 1, a label neither 0 nor 1, there are no rows or
-    /// not one probability per label.
+    /// When `bins` is 0, a probability is NaN or not between 0 and 1, a label is neither 0 nor 1, there are no
+    /// rows, or the number of probabilities is not the number of labels.
     pub fn new<P: Copy + Into<f64>>(probabilities: &[P], labels: &[u32], bins: usize, by: Bins) -> Result<Self> {
         check::lengths(probabilities.len(), 1, labels.len())?;
         rank::binary(labels)?;
@@ -78,25 +78,26 @@ impl Reliability {
         Ok(Self(sums.into_iter().filter(|(rows, ..)| *rows > 0).map(bin).collect()))
     }
 
-    /// Returns the bins that hold rows.
+    /// Returns the bins that contain rows.
     pub fn bins(&self) -> &[Bin] {
         &self.0
     }
 
-    /// Computes the expected calibration error: the mean over all rows of `|observed − predicted|` of their bin.
+    /// Computes the expected calibration error: the mean over all rows of `|observed − predicted|` of the row's
+    /// bin.
     pub fn error(&self) -> f64 {
         let rows: usize = self.0.iter().map(|bin| bin.rows).sum();
         self.0.iter().map(|bin| (bin.observed - bin.predicted).abs() * bin.rows as f64).sum::<f64>() / rows as f64
     }
 
-    /// Computes the maximum calibration error: the largest `|observed − predicted|` of a bin.
+    /// Computes the maximum calibration error: the largest `|observed − predicted|` of any bin.
     pub fn largest_error(&self) -> f64 {
         self.0.iter().map(|bin| (bin.observed - bin.predicted).abs()).fold(0.0, f64::max)
     }
 }
 
 impl fmt::Display for Reliability {
-    /// Writes a line per bin with a bar for the observed fraction; 40 characters are 1.
+    /// Writes one line per bin, with a bar for the observed fraction; a bar of 40 characters stands for 1.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>9}  {:>8}  {:>6}", "predicted", "observed", "rows")?;
         for bin in &self.0 {

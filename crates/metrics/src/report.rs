@@ -9,13 +9,13 @@ use super::{
     Average, ConfusionMatrix, MetricError, Ratio, check, pr_auc, pr_auc_ovr_macro, roc_auc, roc_auc_ovr_macro,
 };
 
-/// Maximum number of classes of a confusion matrix that is printed.
+/// Maximum number of classes for which the confusion matrix is printed.
 const MAX_PRINTED: usize = 20;
 
 /// Metrics of a classifier on a set of rows.
 ///
-/// For two classes, precision, recall and F1 are those of the positive class, class 1, which is predicted if its
-/// probability is above 1/2. For more classes, the most probable class is predicted, the first one in a tie, and
+/// For two classes, precision, recall and F1 are those of the positive class (class 1), which is predicted if its
+/// probability is above 1/2. For more classes, the most probable class is predicted (the first one in a tie), and
 /// the three metrics are macro averages.
 ///
 /// ```
@@ -43,26 +43,26 @@ pub struct Report {
     pub loss: f64,
     /// The fraction of rows that are predicted correctly.
     pub accuracy: f64,
-    /// Of the rows predicted to be of a class, the fraction that are.
+    /// The fraction of correct predictions among the rows predicted as a class.
     pub precision: f64,
-    /// Of the rows of a class, the fraction predicted to be of it.
+    /// The fraction of the rows of a class that are predicted as this class.
     pub recall: f64,
     /// The harmonic mean of precision and recall.
     pub f1: f64,
-    /// The area under the ROC curve; none if a class has no rows, or all rows.
+    /// The area under the ROC curve; `None` if a class has no rows, or has all rows.
     pub roc_auc: Option<f64>,
-    /// The area under the precision-recall curve; none if a class has no rows.
+    /// The area under the precision-recall curve; `None` if a class has no rows.
     pub pr_auc: Option<f64>,
     /// The confusion matrix.
     pub confusion: ConfusionMatrix,
 }
 
 impl Report {
-    /// Makes the report of two classes from the probabilities of class 1.
+    /// Creates a report on two classes from the probabilities of class 1.
     ///
     /// # Errors
-    /// When a probability is NaN or not between 0 and 1, `classes` are not two, a label is not one of them, there
-    /// are no rows or not one probability per label.
+    /// When a probability is NaN or not between 0 and 1, there are not two names in `classes`, a label is neither
+    /// 0 nor 1, there are no rows, or the number of probabilities is not the number of labels.
     pub fn binary<P: Copy + Into<f64>, S: AsRef<str>>(
         probabilities: &[P],
         labels: &[u32],
@@ -78,11 +78,11 @@ impl Report {
         Self::decided(&probabilities, &predicted, labels, classes, loss)
     }
 
-    /// Makes the report of two classes from the probabilities of class 1 and the predictions of a
+    /// Creates a report on two classes from the probabilities of class 1 and the predictions of a
     /// [`Decision`](super::Decision).
     ///
     /// # Errors
-    /// As [`Self::binary`].
+    /// The same as for [`Self::binary`].
     pub fn decided<P: Copy + Into<f64>, S: AsRef<str>>(
         probabilities: &[P],
         predicted: &[u32],
@@ -102,18 +102,18 @@ impl Report {
             precision: confusion.precision(1),
             recall: confusion.recall(1),
             f1: confusion.f1(1),
-            // The inputs are checked, so an error means that the area is undefined.
+            // The inputs have been checked, so an error means that the area is undefined.
             roc_auc: roc_auc(&probabilities, labels).ok(),
             pr_auc: pr_auc(&probabilities, labels).ok(),
             confusion,
         })
     }
 
-    /// Makes the report of any number of classes from probabilities `[rows, classes]`.
+    /// Creates a report on any number of classes from probabilities `[rows, classes]`.
     ///
     /// # Errors
-    /// When a probability is NaN or not between 0 and 1, a label has no class, there are no rows or not one
-    /// probability per class and label.
+    /// When a probability is NaN or not between 0 and 1, a label is not the number of a class, there are no rows,
+    /// or there is not exactly one probability per label and class.
     pub fn multiclass<P: Copy + Into<f64>, S: AsRef<str>>(
         probabilities: &[P],
         labels: &[u32],
@@ -139,7 +139,7 @@ impl Report {
     }
 }
 
-/// Returns the class of the largest probability, the first one in a tie.
+/// Returns the class with the largest probability, the first one in a tie.
 fn most_probable(row: &[f64]) -> u32 {
     let mut best = (0, f64::NEG_INFINITY);
     for (class, &p) in (0..).zip(row) {

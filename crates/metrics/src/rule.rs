@@ -1,4 +1,4 @@
-//! Rules for the choice of a threshold.
+//! Rules for choosing a threshold.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,9 +8,9 @@ use wgrad_core::{Error, Result};
 
 use super::{Costs, Cut, Cuts, MetricError, RuleError};
 
-/// Rule that chooses the threshold of a [`Decision`](super::Decision) among the cuts of validation rows.
+/// Rule that chooses the threshold of a [`Decision`](super::Decision) among the [`Cuts`] of validation rows.
 ///
-/// As text and in files: `f1`, `f2`, `precision=0.9`, `fpr=5/1000`, `cost=1:10`, `0.3`.
+/// In text and in files, rules are written as `f1`, `f2`, `precision=0.9`, `fpr=5/1000`, `cost=1:10` or `0.3`.
 ///
 /// ```
 /// use wgrad_metrics::Rule;
@@ -22,16 +22,16 @@ use super::{Costs, Cut, Cuts, MetricError, RuleError};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Rule {
-    /// The highest F-beta score: `f1`, `f2`, `f0.5`.
+    /// The highest F-beta score; written as `f1`, `f2` or `f0.5`.
     FBeta(f64),
-    /// The highest recall at which the precision is at least this: `precision=0.9`.
+    /// The highest recall with at least this precision; written as `precision=0.9`.
     Precision(f64),
-    /// The highest recall at which at most this fraction of the negative rows count as positive: `fpr=5/1000` or
-    /// `fpr=0.005`.
+    /// The highest recall at which at most this fraction of the negative rows count as positive; written as
+    /// `fpr=5/1000` or `fpr=0.005`.
     FalsePositives(f64),
-    /// The lowest cost: `cost=A:B`, where a false positive costs `A` and a false negative costs `B`.
+    /// The lowest cost; written as `cost=A:B`, where a false positive costs `A` and a false negative costs `B`.
     Cost(Costs),
-    /// A fixed probability, after calibration, above which a row counts as positive: `0.5`.
+    /// A fixed probability, after calibration, above which a row counts as positive; written as `0.5`.
     Fixed(f64),
 }
 
@@ -42,10 +42,11 @@ impl Default for Rule {
 }
 
 impl Rule {
-    /// Returns the cut that the rule chooses; none for [`Rule::Fixed`], which does not depend on the rows.
+    /// Returns the cut that the rule chooses; `None` for [`Rule::Fixed`], which does not depend on the rows.
     ///
     /// # Errors
-    /// As the methods of [`Cuts`]: when no cut satisfies the rule, or a number of the rule is outside its range.
+    /// The same as for the methods of [`Cuts`]: when no cut satisfies the rule, or a number in the rule is outside
+    /// its range.
     pub fn choose(&self, cuts: &Cuts) -> Result<Option<Cut>> {
         match *self {
             Self::FBeta(beta) => cuts.best_f_beta(beta).map(Some),
@@ -61,7 +62,7 @@ impl Rule {
         if let Self::Cost(costs) = self { Some(*costs) } else { None }
     }
 
-    /// Returns the rule in words, such as `best F1`.
+    /// Returns a description of the rule in words, such as `best F1`.
     pub fn words(&self) -> String {
         match self {
             Self::FBeta(beta) => format!("best F{beta}"),
@@ -78,7 +79,7 @@ impl Rule {
     }
 }
 
-/// Returns a rate in thousandths, rounded so that binary fractions print as short decimals.
+/// Converts a rate to thousandths, rounded so that binary fractions are printed as short decimals.
 fn per_thousand(rate: f64) -> f64 {
     (rate * 1e9).round() / 1e6
 }
@@ -118,8 +119,8 @@ impl TryFrom<String> for Rule {
 impl FromStr for Rule {
     type Err = Error;
 
-    /// Parses the text of `Display`. Rates may be fractions such as `5/1000`, and costs may include those of true
-    /// positives and true negatives: `cost=1:10:-2:0`.
+    /// Parses the text that `Display` writes. Rates may also be fractions such as `5/1000`, and the costs of true
+    /// positives and true negatives may be added: `cost=1:10:-2:0`.
     fn from_str(text: &str) -> Result<Self> {
         let invalid = |reason| Error::from(MetricError::InvalidRule { text: text.to_string(), reason });
         let number = |word: &str| word.trim().parse::<f64>().ok().filter(|x| x.is_finite());

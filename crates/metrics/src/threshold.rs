@@ -1,16 +1,16 @@
-//! Choice of the score from which on rows count as positive.
+//! Choice of the lowest score at which rows count as positive.
 
 use serde::{Deserialize, Serialize};
 use wgrad_core::Result;
 
 use super::{Costs, MetricError, check, rank};
 
-/// Cut: the counts if every row with at least a given score counts as positive.
+/// Division of rows at a score: all rows with at least this score count as positive.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cut {
-    /// The lowest score that counts as positive; infinite if no row does.
+    /// The lowest score that counts as positive; infinite if no row counts as positive.
     pub score: f64,
-    /// A threshold between that score and the next lower one, so that rounding on another device does not change
+    /// A threshold between `score` and the next lower score, so that rounding on another device does not change
     /// the result.
     pub threshold: f64,
     /// The number of positive rows that count as positive.
@@ -24,20 +24,20 @@ pub struct Cut {
 }
 
 impl Cut {
-    /// Returns the fraction of the rows counted as positive that are positive; 1 if there are none, as in
-    /// scikit-learn.
+    /// Returns the fraction of positive rows among the rows that count as positive. It is 1 if no row counts as
+    /// positive, as in scikit-learn.
     pub fn precision(&self) -> f64 {
         let predicted = self.true_positives + self.false_positives;
         if predicted == 0 { 1.0 } else { self.true_positives as f64 / predicted as f64 }
     }
 
-    /// Returns the fraction of the positive rows that count as positive: the true positive rate. NaN without
-    /// positive rows.
+    /// Returns the fraction of the positive rows that count as positive (the true positive rate). It is NaN if
+    /// there are no positive rows.
     pub fn recall(&self) -> f64 {
         self.true_positives as f64 / self.positives as f64
     }
 
-    /// Returns the fraction of the negative rows that count as positive. NaN without negative rows.
+    /// Returns the fraction of the negative rows that count as positive. It is NaN if there are no negative rows.
     pub fn false_positive_rate(&self) -> f64 {
         self.false_positives as f64 / self.negatives as f64
     }
@@ -59,10 +59,11 @@ impl Cut {
     }
 }
 
-/// All cuts of a set of scores, from the one at which no row counts as positive to the one at which all rows do.
-/// They are the points of the ROC curve and the precision-recall curve, and the candidates for a threshold.
+/// All cuts of a set of scores, from the cut at which no row counts as positive to the cut at which all rows do.
+/// They are the points of the ROC curve and of the precision-recall curve, and the candidates for a threshold.
 ///
-/// Rows of equal score are on the same side of every cut. Choose a threshold on validation rows, not on test rows.
+/// Rows with equal scores are on the same side of every cut. Choose a threshold on validation rows, not on test
+/// rows.
 ///
 /// ```
 /// use wgrad_metrics::{Costs, Cuts};
@@ -82,8 +83,8 @@ impl Cuts {
     /// Computes the cuts of rows with these scores (logits or probabilities) and labels (1 for positive rows), in
     /// `O(n log n)`.
     ///
-    /// # Errors
-    /// When a score is NaN, a label neither 0 nor 1, there are no rows or not one score per label.
+    /// # Errors When a score is NaN, a label is neither 0 nor 1, there are no rows, or the number of scores is not
+    /// the number of labels.
     pub fn new<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<Self> {
         check::lengths(scores.len(), 1, labels.len())?;
         rank::binary(labels)?;
@@ -110,19 +111,19 @@ impl Cuts {
             let hits = group.iter().filter(|&&row| labels[row] == 1).count() as u64;
             let (true_positives, false_positives) =
                 (last.true_positives + hits, last.false_positives + group.len() as u64 - hits);
-            // No row is below the lowest score.
+            // No score is below the lowest one, so this threshold is −∞.
             let threshold = f64::NEG_INFINITY;
             cuts.push(Cut { score, threshold, true_positives, false_positives, positives, negatives });
         }
         Ok(Self(cuts))
     }
 
-    /// Returns the cuts, by decreasing score.
+    /// Returns the cuts in order of decreasing score.
     pub fn all(&self) -> &[Cut] {
         &self.0
     }
 
-    /// Returns the points of the ROC curve: false positive rate and recall.
+    /// Returns the points of the ROC curve as pairs of false positive rate and recall.
     ///
     /// # Errors
     /// When all rows are of one class.
@@ -134,7 +135,7 @@ impl Cuts {
         Ok(self.0.iter().map(|cut| (cut.false_positive_rate(), cut.recall())).collect())
     }
 
-    /// Returns the points of the precision-recall curve: recall and precision.
+    /// Returns the points of the precision-recall curve as pairs of recall and precision.
     ///
     /// # Errors
     /// When no row is positive.
@@ -143,7 +144,8 @@ impl Cuts {
         Ok(self.0.iter().map(|cut| (cut.recall(), cut.precision())).collect())
     }
 
-    /// Returns the cut with the highest F-beta score; of several, the one with the highest threshold.
+    /// Returns the cut with the highest F-beta score. If several cuts have it, returns the one with the highest
+    /// threshold.
     ///
     /// # Errors
     /// When no row is positive, or `beta` is not a positive number.
@@ -155,12 +157,12 @@ impl Cuts {
         Ok(self.best(|cut| cut.f_beta(beta)))
     }
 
-    /// Returns the cut with the highest recall whose precision is at least `precision`; of several, the one with
-    /// the highest precision.
+    /// Returns the cut with the highest recall among those whose precision is at least `precision`. If several
+    /// cuts have this recall, returns the one with the highest precision.
     ///
     /// # Errors
-    /// When no row is positive, `precision` is not between 0 and 1, or no cut reaches it: the message then names
-    /// the highest precision.
+    /// When no row is positive, `precision` is not between 0 and 1, or no cut reaches it; the message then states
+    /// the highest precision that a cut reaches.
     pub fn at_precision(&self, precision: f64) -> Result<Cut> {
         self.check_positive()?;
         if !(0.0..=1.0).contains(&precision) {
@@ -176,7 +178,8 @@ impl Cuts {
     }
 
     /// Returns the cut with the highest recall at which at most the fraction `rate` of the negative rows count as
-    /// positive: 0.003 is three false positives per thousand. It may be the cut at which no row counts as positive.
+    /// positive; for instance, 0.003 allows three false positives per thousand negative rows. It may be the cut at
+    /// which no row counts as positive.
     ///
     /// # Errors
     /// When all rows are of one class, or `rate` is not between 0 and 1.
@@ -190,7 +193,7 @@ impl Cuts {
         Ok(*self.0.iter().find(|cut| cut.true_positives == most).expect("it was found"))
     }
 
-    /// Returns the cut with the lowest cost; of several, the one with the highest threshold.
+    /// Returns the cut with the lowest cost. If several cuts have it, returns the one with the highest threshold.
     ///
     /// # Errors
     /// When a cost is not finite.
@@ -202,13 +205,13 @@ impl Cuts {
         Ok(self.best(|cut| -cut.cost(costs)))
     }
 
-    /// Returns the first cut with the highest value.
+    /// Returns the first cut at which `value` is highest.
     fn best(&self, value: impl Fn(&Cut) -> f64) -> Cut {
         let best = self.0.iter().copied().reduce(|a, b| if value(&b) > value(&a) { b } else { a });
         best.expect("the cut that takes no row")
     }
 
-    /// Checks that a row is positive.
+    /// Checks that at least one row is positive.
     fn check_positive(&self) -> Result<()> {
         if self.0[0].positives == 0 {
             return Err(MetricError::NoPositive.into());

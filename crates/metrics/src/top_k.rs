@@ -4,8 +4,8 @@ use wgrad_core::Result;
 
 use super::{MetricError, check};
 
-/// Computes the fraction of rows whose class is among the `k` highest scores, from scores `[rows, classes]`. Of equal
-/// scores, the one with the higher class number comes first, as in scikit-learn's `top_k_accuracy_score`.
+/// Computes the fraction of rows whose class is among the `k` highest scores, from scores `[rows, classes]`. In a
+/// tie, the class with the higher number ranks first, as in scikit-learn's `top_k_accuracy_score`.
 ///
 /// ```
 /// use wgrad_metrics::top_k_accuracy;
@@ -15,8 +15,8 @@ use super::{MetricError, check};
 /// ```
 ///
 /// # Errors
-/// When a score is NaN, a label not below `classes`, `k` is 0 or above `classes`, there are no rows or not `classes`
-/// scores per label.
+/// When a score is NaN, a label is not below `classes`, `k` is 0 or above `classes`, there are no rows, or the
+/// number of scores is not `classes` per label.
 pub fn top_k_accuracy<S: Copy + Into<f64>>(scores: &[S], labels: &[u32], classes: usize, k: usize) -> Result<f64> {
     check::lengths(scores.len(), classes, labels.len())?;
     check::classes(labels, classes)?;

@@ -1,4 +1,4 @@
-//! Metrics against scikit-learn: `metrics/generate.py` made the numbers.
+//! Comparison of the metrics with scikit-learn; `metrics/generate.py` computed the expected numbers.
 
 use approx::assert_relative_eq;
 use serde::Deserialize;
@@ -153,7 +153,7 @@ fn calibrations_agree() {
             panic!()
         };
         for (ours, theirs) in [(slope, case.platt[0]), (intercept, case.platt[1]), (temperature, case.temperature)] {
-            // What SciPy's minimiser leaves.
+            // The tolerance allows for the error that SciPy's minimiser leaves.
             assert_relative_eq!(ours, theirs, max_relative = 1e-8);
         }
     }

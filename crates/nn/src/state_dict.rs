@@ -1,4 +1,4 @@
-//! State dicts: the model's parameters and buffers as safetensors files, under PyTorch's names.
+//! State dicts: a model's parameters, buffers and counters in safetensors files, with PyTorch's names.
 
 #[cfg(not(target_arch = "wasm32"))]
 use std::path::Path;
@@ -13,8 +13,9 @@ use crate::{Load, LoadError, LoadReport};
 /// Saves and loads parameters, buffers and counters as safetensors files; PyTorch's `state_dict` and
 /// `load_state_dict`.
 ///
-/// On a scope, `params.at("encoder")`, it saves and loads what is inside, under names relative to the scope.
-/// Optimizer state and counters whose last name begins with `@` are not included.
+/// Called on a scope such as `params.at("encoder")`, the functions save and load only the entries inside the
+/// scope, with names relative to the scope. Optimizer state, and counters with an `@` after the last dot of the
+/// name, are not included.
 ///
 /// ```
 /// use wgrad_core::Params;
@@ -34,25 +35,26 @@ use crate::{Load, LoadError, LoadReport};
 pub trait StateDict {
     /// Writes a safetensors file: variables as `F32`, counters as `I64`.
     ///
-    /// Equal values make equal bytes. The file is replaced atomically: it appears only when it is complete.
+    /// Equal values result in equal bytes. The file is replaced atomically: it appears only when it is complete.
     ///
     /// # Errors
-    /// Returns an error if a session has newer values than the host (call `session.sync()` first), or the file cannot
-    /// be written.
+    /// Returns an error if a session has newer values than the host (to avoid this, call `session.sync()` first),
+    /// or if the file cannot be written.
     #[cfg(not(target_arch = "wasm32"))]
     fn save(&self, path: impl AsRef<Path>) -> Result<()>;
 
-    /// Reads a safetensors file with exactly the model's names and shapes.
+    /// Loads a safetensors file that has exactly the model's names and shapes.
     ///
-    /// [`Load`] has options: renames, entries to skip, and `strict(false)`.
+    /// To rename or skip entries, or to allow missing entries, use [`Load`].
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read or is not a safetensors file, or if names, shapes or types differ.
-    /// The message lists all differences, and nothing is changed.
+    /// Returns an error if the file cannot be read or is not a safetensors file, or if names, shapes or types
+    /// differ. The error message lists all differences, and the model is unchanged.
     #[cfg(not(target_arch = "wasm32"))]
     fn load(&self, path: impl AsRef<Path>) -> Result<()>;
 
-    /// Reads the entries of a safetensors file whose name, shape and type match, and reports all others.
+    /// Loads the entries of a safetensors file whose name, shape and type match the model's, and reports all
+    /// others.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read or is not a safetensors file.
@@ -65,13 +67,14 @@ pub trait StateDict {
     /// Returns an error if a session has newer values than the host.
     fn to_safetensors(&self) -> Result<Vec<u8>>;
 
-    /// Performs [`Self::load`] from bytes, which messages call `name`.
+    /// Performs [`Self::load`] with `bytes`, the contents of a safetensors file, which messages call `name`.
     ///
     /// # Errors
     /// Returns an error in the same cases as [`Self::load`].
     fn load_safetensors(&self, name: &str, bytes: &[u8]) -> Result<()>;
 
-    /// Performs [`Self::load_partial`] from bytes, which messages call `name`.
+    /// Performs [`Self::load_partial`] with `bytes`, the contents of a safetensors file, which messages call
+    /// `name`.
     ///
     /// # Errors
     /// Returns an error in the same cases as [`Self::load_partial`].
@@ -110,7 +113,8 @@ impl StateDict for Params {
             .iter()
             .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
             .collect::<Result<Vec<_>, SafeTensorError>>();
-        // The metadata that PyTorch's own writer adds. With one key, the order of a hash map does not matter.
+        // This is the metadata that PyTorch's own writer adds. It has only one key, so the order of the hash map
+        // does not matter.
         let metadata = [("format".to_string(), "pt".to_string())].into();
         views
             .and_then(|views| serialize(views, Some(metadata)))

@@ -1,9 +1,9 @@
-//! Atomic and synchronous writes of files.
+//! Functions that write files atomically or synchronously.
 
 use std::path::Path;
 use std::{fs, io};
 
-/// Writes a file and waits until its contents are on the disk.
+/// Writes a file and returns after its contents are on the disk.
 #[allow(clippy::missing_errors_doc)]
 pub fn synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use io::Write;
@@ -12,8 +12,8 @@ pub fn synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Replaces a file atomically: writes a temporary file beside it and renames that. If an error occurs, an existing
-/// file is unchanged.
+/// Replaces a file atomically: writes a temporary file in the same folder, then renames the temporary file. If an
+/// error occurs, an existing file is unchanged.
 #[allow(clippy::missing_errors_doc)]
 pub fn atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();

@@ -139,7 +139,7 @@ impl Case {
         Self { name: name.into(), ..self }
     }
 
-    /// Returns the name.
+    /// Returns the name of the case.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -54,7 +54,7 @@ pub struct ResultComparison {
 }
 
 impl ResultComparison {
-    /// Returns the largest error as a fraction of its bound; see [`Deviation::share`].
+    /// Returns the largest error as a fraction of its bound; see [`Deviation::bound_fraction`].
     pub fn share(&self) -> f64 {
         self.worst.as_ref().map_or(0.0, |worst| worst.deviation.bound_fraction())
     }

@@ -134,7 +134,7 @@ impl Harness {
     fn compare(&self, session: &Session, trace: &Trace, step: &Step, got: &[Array]) -> CaseResult {
         let outputs = (0..trace.outputs.len()).map(ResultId::Output);
         let parts = outputs.chain(trace.gradients.iter().map(|&(i, _)| ResultId::Gradient(i)));
-        // The names of the kernels can be determined, because the plan has run.
+        // The plan has run, so the names of its kernels can be determined.
         let mut kernels = producers(step.plan()).unwrap_or_default();
         kernels.resize_with(got.len(), Default::default);
         let results = parts.zip(kernels).zip(got).enumerate();
@@ -164,7 +164,7 @@ impl Harness {
     }
 }
 
-/// Returns the largest error of a result in units in the last place (ULP).
+/// Returns the largest error in a result, measured in units in the last place (ULP).
 fn largest_ulp(got: &Array, truth: &[f64]) -> f64 {
     let all = got.to_f64().into_iter().zip(truth).enumerate();
     all.fold(0.0, |ulp: f64, (at, (got, &truth))| {

@@ -54,7 +54,7 @@ impl Harness {
     }
 }
 
-/// Returns the values that the results depend on, in graph order.
+/// Returns the values on which the results depend, in graph order.
 fn values(trace: &Trace) -> Vec<Tensor> {
     let mut live = BTreeSet::new();
     let mut stack: Vec<ValueId> = trace.fetches().iter().map(|tensor| tensor.id()).collect();

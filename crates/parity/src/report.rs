@@ -75,7 +75,7 @@ impl std::fmt::Display for Failure {
 pub struct ParityReport {
     /// Summary of each kernel, by name. On the CPU, an op counts as a kernel and is named `CPU: OP`.
     pub kernels: BTreeMap<String, Tally>,
-    /// Failures.
+    /// Failed cases, each with its device setting.
     pub failures: Vec<Failure>,
     /// Number of cases that were run.
     pub cases: usize,

@@ -49,8 +49,7 @@ impl DeviceSetting {
     /// Opens an adapter with its own limits. A software adapter is also opened with the kernels of a hardware GPU,
     /// and with the smallest limits and six storage buffers per kernel instead of eight.
     ///
-    /// An OpenGL adapter is opened only with its own limits, because the same driver is already tested through
-    /// Vulkan.
+    /// A software adapter for OpenGL is opened only with its own limits, because the same driver serves Vulkan.
     ///
     /// # Errors
     /// Returns an error if the driver fails to open the adapter.

@@ -79,7 +79,7 @@ impl Trace {
     /// numbers in each run.
     pub fn run(&self, session: &mut Session, step: &Step, feed: &Feed) -> Result<Vec<Array>> {
         let before = self.graph.state()?;
-        // Only inputs that the step reads may be fed.
+        // Feed only the inputs that the step reads.
         let feeds: Vec<_> = self.feeds(feed).into_iter().filter(|(tensor, _)| step.reads(tensor)).collect();
         let results = session.run(step, &feeds);
         session.sync()?;

@@ -17,8 +17,8 @@ const SAMPLES: usize = 30;
 const WARM_UP: Duration = Duration::from_millis(500);
 const MEASURE: Duration = Duration::from_secs(2);
 
-/// Number of training losses that are compared with the reference. The second loss depends on the gradients and
-/// the update of the first step.
+/// Number of training losses that are compared with the reference (the CPU in f64). The second loss depends on the
+/// gradients and the update of the first step.
 const LOSSES: usize = 2;
 /// Number of values of each kernel's result that are compared with the reference.
 const PROBES: usize = 64;
@@ -132,7 +132,7 @@ impl Run {
     }
 }
 
-/// Computes on a device the workload's values that are compared with the reference.
+/// Runs a workload's first steps on a device, and returns the values that are compared between devices.
 ///
 /// # Errors
 /// If the device cannot run the workload.

@@ -106,7 +106,7 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
     }
 }
 
-/// Prints the result or the error of a child process as JSON, for [`child`] to read.
+/// Prints the result or the error of this child process as JSON, which [`child`] reads in the parent process.
 fn print_outcome<T: serde::Serialize>(result: Result<T>) -> Result<()> {
     let outcome = result.map_err(|error| message(&error, "--drop"));
     print(&format!("{}\n", to_json(&outcome)?))

@@ -132,7 +132,7 @@ fn mlp(params: &Params, graph: &Graph, rows: usize, sizes: &[usize], optimizer: 
     }
     let products = |i: usize| if i == 0 { 2 } else { 3 };
     let flop = sizes.windows(2).enumerate().map(|(i, size)| products(i) * 2 * rows * size[0] * size[1]).sum();
-    // The count includes the inputs of each batch norm and of the next layer, and the logits.
+    // The kept values are the inputs of each batch norm and of the layer after it, and the logits.
     let activations = rows * (2 * hidden.iter().sum::<usize>() + outputs);
     training(graph, &[rows, *features], *outputs, &model, optimizer, Work::Training { flop, activations })
 }
@@ -158,7 +158,7 @@ fn cnn(params: &Params, graph: &Graph) -> Traced {
     let linear = |from: usize, to: usize| 2 * ROWS * from * to;
     let (first, second) = (conv(28 * 28, 1, 32), conv(14 * 14, 32, 64));
     let flop = 2 * first + 3 * (second + linear(64 * 49, 128) + linear(128, 10));
-    // The count includes the inputs of batch norm, of pooling and of the layers after them, and the logits.
+    // The kept values are the inputs of batch norm, of pooling and of the layers after them, and the logits.
     let activations = ROWS * (2 * 32 * 784 + 32 * 196 + 2 * 64 * 196 + 64 * 49 + 128 + 10);
     training(graph, &[ROWS, 1, 28, 28], 10, &model, &Adam::new(1e-3), Work::Training { flop, activations })
 }

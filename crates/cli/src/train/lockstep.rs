@@ -1,5 +1,5 @@
-//! `wgrad train --lockstep`: runs the first training steps on a device and on the reference, and compares every
-//! node.
+//! `wgrad train --lockstep`: runs the first training steps on a device and on the CPU reference, and compares
+//! every node of the graph.
 
 use std::process::ExitCode;
 

@@ -45,7 +45,7 @@ impl HeldOut<'_> {
         Ok(Evaluation { validation, test, importance: vec![], plan: String::new(), notes: vec![] })
     }
 
-    /// Measures the importance of each column and adds it to the evaluation. Only the report shows it.
+    /// Measures the importance of each column and adds it to the evaluation, for the report.
     pub fn add_importance(self, seed: u64, evaluation: &mut Evaluation, trainer: &mut Trainer<'_>, layers: &Network) {
         let measured = permutation_importance(self.test, Seed(seed), |x| {
             Ok(trainer.predict_logits_rows(x, |x| layers.forward(x))?.to_f64())

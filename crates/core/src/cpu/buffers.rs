@@ -1,11 +1,12 @@
-//! Buffers in host memory. A per-step buffer has a memory for each step, which is swapped with the one that tasks use.
+//! Buffers in host memory. A per-step buffer, whose values differ between the steps of a run, consists of the
+//! memory that tasks use and a memory for each step. The two are swapped before and after a step.
 
 use crate::backend::{BufferId, Read};
 use crate::op::pointwise::Precision;
 use crate::op::reference::{Slice, SliceMut};
 use crate::{Array, DType, Result};
 
-/// Buffer in host memory.
+/// Memory of a buffer: its elements, on the host.
 #[derive(Clone, Debug)]
 pub(super) enum Memory<F> {
     Float(Vec<F>),
@@ -46,11 +47,11 @@ impl<F: Precision> Memory<F> {
     }
 }
 
-/// The per-step memories of a buffer.
+/// Memories of a per-step buffer, one for each step.
 struct StepMemories<F> {
     /// One memory per step.
     steps: Vec<Memory<F>>,
-    /// Number of steps in use. With one, the memory that tasks use serves every step.
+    /// The number of steps in use. If it is 1, every step uses the same memory, the one that tasks use.
     filled: usize,
 }
 
@@ -61,7 +62,7 @@ impl<F> Default for StepMemories<F> {
 }
 
 impl<F: Precision> StepMemories<F> {
-    /// Sets the number of steps in use; adds copies of `one` if there are fewer.
+    /// Sets the number of steps in use. If there are fewer memories, copies of `one` are added.
     fn fill(&mut self, one: &Memory<F>, steps: usize) {
         self.filled = steps;
         if steps > 1 {
@@ -70,13 +71,14 @@ impl<F: Precision> StepMemories<F> {
     }
 }
 
-/// Invariant: the session allocates what a plan reads or writes per step as per-step buffers.
+/// Message of a panic that cannot happen, because the session allocates everything that a plan reads or writes per
+/// step as per-step buffers.
 const PER_STEP: &str = "the session allocates it as a per-step buffer";
 
-/// All buffers of a backend. A [`BufferId`] is the index of a memory.
+/// All buffers of a backend. A [`BufferId`] is an index into `memory`.
 pub(super) struct Buffers<F> {
     pub memory: Vec<Memory<F>>,
-    /// Memories of each per-step buffer; `None` for other buffers.
+    /// For each buffer, the memories of the steps; `None` if it is not a per-step buffer.
     per_step: Vec<Option<StepMemories<F>>>,
     free: Vec<BufferId>,
 }
@@ -88,7 +90,7 @@ impl<F> Default for Buffers<F> {
 }
 
 impl<F: Precision> Buffers<F> {
-    /// Stores a memory under a free id or a new one.
+    /// Adds a buffer with this memory, and returns an id, which may be that of a freed buffer.
     pub fn place(&mut self, memory: Memory<F>) -> BufferId {
         let id = self.free.pop().unwrap_or(BufferId(self.memory.len()));
         if id.0 == self.memory.len() {
@@ -100,33 +102,33 @@ impl<F: Precision> Buffers<F> {
         id
     }
 
-    /// Stores the memory of a per-step buffer.
+    /// Adds a per-step buffer with this memory for tasks.
     pub fn place_per_step(&mut self, memory: Memory<F>) -> BufferId {
         let id = self.place(memory);
         self.per_step[id.0] = Some(StepMemories::default());
         id
     }
 
-    /// Frees a memory; its id may be reused.
+    /// Frees a buffer. The id may be reused.
     pub fn release(&mut self, buffer: BufferId) {
         self.memory[buffer.0] = Memory::Uint(vec![]);
         self.per_step[buffer.0] = None;
         self.free.push(buffer);
     }
 
-    /// Allocates memories for `steps` steps, if the buffer is a per-step buffer.
+    /// Allocates memories for `steps` steps if the buffer is a per-step buffer.
     pub fn fill(&mut self, buffer: BufferId, steps: usize) {
         if let Some(memories) = &mut self.per_step[buffer.0] {
             memories.fill(&self.memory[buffer.0], steps);
         }
     }
 
-    /// Allocates memories for the results of `steps` steps.
+    /// Allocates memories for `steps` steps in a per-step buffer that steps write to.
     pub fn fill_written(&mut self, memory: usize, steps: usize) {
         self.per_step[memory].as_mut().expect(PER_STEP).fill(&self.memory[memory], steps);
     }
 
-    /// Returns the memory of a buffer in step `step` of `steps`.
+    /// Returns the memory that step number `step` of a run of `steps` steps uses.
     pub fn of_step(&mut self, buffer: BufferId, step: usize, steps: usize) -> &mut Memory<F> {
         match &mut self.per_step[buffer.0] {
             Some(memories) if steps > 1 => &mut memories.steps[step],
@@ -134,7 +136,8 @@ impl<F: Precision> Buffers<F> {
         }
     }
 
-    /// Swaps the memories of a step with those that tasks use. A second call swaps them back.
+    /// Swaps the memories of a step with those that tasks use, in the per-step buffers `memories`. A second call
+    /// swaps them back.
     pub fn swap<'m>(&mut self, memories: impl Iterator<Item = &'m usize>, step: usize) {
         for &memory in memories {
             if let Some(memories) = &mut self.per_step[memory]
@@ -145,7 +148,7 @@ impl<F: Precision> Buffers<F> {
         }
     }
 
-    /// Copies one memory to another of its type and size.
+    /// Copies one buffer to another buffer of the same type and size.
     pub fn copy(&mut self, from: usize, to: usize) {
         let mut target = std::mem::replace(&mut self.memory[to], Memory::Uint(vec![]));
         match (&self.memory[from], &mut target) {
@@ -156,7 +159,7 @@ impl<F: Precision> Buffers<F> {
         self.memory[to] = target;
     }
 
-    /// Reads a buffer, or the values of the first steps of a per-step buffer.
+    /// Returns the contents of a buffer, or the values of the first steps in a per-step buffer, as an array.
     pub fn array(&self, read: &Read) -> Result<Array> {
         let (id, elements) = (read.buffer.0, read.spec.shape.numel());
         let of_step = |step: usize| match &self.per_step[id] {

@@ -1,5 +1,5 @@
-//! Execution of clusters on the CPU: each instruction is a loop over a block that fits the cache. Large clusters run
-//! on all cores.
+//! Execution of clusters (fused groups of pointwise ops) on the CPU. Elements are processed in blocks that fit the
+//! cache, and each instruction is a loop over a block. Large clusters run on all cores.
 
 use rayon::prelude::*;
 
@@ -8,11 +8,11 @@ use crate::View;
 use crate::op::pointwise::{Block, Precision};
 use crate::op::reference::{Slice, SliceMut};
 
-/// Number of element operations (elements times instructions, loads and stores) below which a cluster runs on one core:
-/// waking a second one costs as much.
+/// Number of element operations below which a cluster runs on one core, because waking a second core costs as
+/// much. It is the number of elements times the number of instructions, loads and stores.
 const PARALLEL: usize = 1 << 18;
 
-/// Registers of one thread, each a block long.
+/// Registers of one thread. A register stores one value for each element of a block.
 pub(super) struct Registers<F> {
     floats: Vec<Vec<F>>,
     uints: Vec<Vec<u32>>,
@@ -25,7 +25,7 @@ impl<F> Default for Registers<F> {
 }
 
 impl<F: Precision> Registers<F> {
-    /// Makes sure that there are enough registers for a program; only its first run allocates.
+    /// Ensures that there are enough registers for a program. Only the first run of a program allocates.
     fn reserve(&mut self, floats: usize, uints: usize) {
         self.floats.resize_with(self.floats.len().max(floats), || vec![F::zero(); BLOCK]);
         self.uints.resize_with(self.uints.len().max(uints), || vec![0; BLOCK]);
@@ -33,7 +33,7 @@ impl<F: Precision> Registers<F> {
 }
 
 impl<F: Precision> ClusterProgram<F> {
-    /// Runs the program on all elements; `inputs` returns the inputs that are not updated in place.
+    /// Runs the program on all elements. `inputs` returns the elements of an input that is not updated in place.
     pub(super) fn run<'a>(
         &self,
         inputs: impl Fn(usize) -> Slice<'a, F> + Sync,
@@ -52,7 +52,7 @@ impl<F: Precision> ClusterProgram<F> {
             self.range(&inputs, 0, self.elements, outputs, &mut threads[0]);
             return;
         }
-        // Contiguous ranges of whole blocks, one per thread.
+        // Divide the blocks into contiguous ranges, one per thread.
         let mut parts = Vec::with_capacity(ranges);
         let (mut rest, mut start) = (outputs, 0);
         for i in 1..=ranges {
@@ -66,7 +66,8 @@ impl<F: Precision> ClusterProgram<F> {
         });
     }
 
-    /// Runs elements `start..start + elements`, whose results go to `outputs`.
+    /// Runs the program on the elements `start..start + elements`. `outputs` are the parts of the outputs that
+    /// belong to these elements.
     fn range<'a>(
         &self,
         inputs: &impl Fn(usize) -> Slice<'a, F>,
@@ -94,7 +95,8 @@ impl<F: Precision> ClusterProgram<F> {
         }
     }
 
-    /// Runs `n` elements; the first one is at index `first` in the inputs and at index `at` in `outputs`.
+    /// Runs the program on a block of `n` elements. The first element is at index `first` of the inputs and at
+    /// index `at` of `outputs`.
     fn block<'a>(
         &self,
         inputs: &impl Fn(usize) -> Slice<'a, F>,
@@ -132,7 +134,8 @@ impl<F: Precision> ClusterProgram<F> {
             }
         }
         for instruction in &self.instructions {
-            // The written memory is moved out while the others are borrowed; it is never an argument.
+            // The memory that the instruction writes is moved out, so that the arguments can be borrowed. It is
+            // never an argument itself.
             let mut memory = Taken::take(instruction.to, outputs, registers);
             let mut args = [Slice::Uint(&[]); ARGS];
             for (arg, &place) in args.iter_mut().zip(&instruction.args) {
@@ -175,7 +178,7 @@ impl<F: Precision> ClusterProgram<F> {
     }
 }
 
-/// Memory that an instruction writes, moved out of its location.
+/// Memory that an instruction writes, moved out of an output or register.
 enum Taken<'a, F> {
     Output(SliceMut<'a, F>),
     Float(Vec<F>),
@@ -210,9 +213,9 @@ impl<'a, F: Precision> Taken<'a, F> {
     }
 }
 
-/// Reads `to.len()` elements of a view, from linear position `start` on.
+/// Copies `to.len()` elements of a view to `to`, beginning at linear position `start`.
 fn gather<T: Copy>(view: &View, from: &[T], start: usize, to: &mut [T]) {
-    // Locates each run along the last axis once, not each element.
+    // The buffer position is computed once per run of elements along the last axis, not for each element.
     let (size, stride) = match (view.shape.dims().last(), view.strides.last()) {
         (Some(&size), Some(&stride)) => (size, stride),
         _ => (1, 0),

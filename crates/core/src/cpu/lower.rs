@@ -1,4 +1,4 @@
-//! Lowering of a plan's cluster to a program for the CPU.
+//! Lowering of a cluster (a fused group of pointwise ops in a plan) to a program for the CPU.
 
 use super::buffers::Memory;
 use super::program::{ARGS, BLOCK, ClusterProgram, Load, Location, LoweredInstruction, OutputCopy, Source};
@@ -6,7 +6,7 @@ use crate::DType;
 use crate::op::pointwise::Precision;
 use crate::plan::{Arg, Cluster, ClusterInput};
 
-/// Registers of one type: the free ones and the number of all.
+/// Registers of one type: those that are free, and the total number.
 #[derive(Default)]
 struct Pool {
     free: Vec<usize>,
@@ -39,14 +39,16 @@ impl Registers {
     }
 }
 
-/// Lowers a cluster. `in_place` has, for each input, the index of the output that is the same buffer, if there is one.
+/// Lowers a cluster. For each input, `in_place` is the index of the output that is stored in the same buffer, if
+/// there is one.
 pub(super) fn lower<F: Precision>(cluster: &Cluster, in_place: &[Option<usize>]) -> ClusterProgram<F> {
     let end = cluster.instructions.len();
     let last_use = |arg: Arg| {
         let reads = |args: &[Arg]| args.contains(&arg);
         if reads(&cluster.outputs) { Some(end) } else { cluster.instructions.iter().rposition(|i| reads(&i.args)) }
     };
-    // The instruction that writes each output directly, or `end` for a copy after all instructions.
+    // An output is written directly by the instruction that computes it, or copied after all instructions.
+    // `writer` returns the instruction's index or, for a copy, `end`.
     let direct = |result: usize| cluster.outputs.iter().position(|&arg| arg == Arg::Result(result));
     let writer = |output: usize| match cluster.outputs[output] {
         Arg::Result(result) if direct(result) == Some(output) => result,
@@ -58,7 +60,7 @@ pub(super) fn lower<F: Precision>(cluster: &Cluster, in_place: &[Option<usize>])
     let mut inputs = vec![];
     for (i, ClusterInput { view, dtype }) in cluster.inputs.iter().enumerate() {
         let place = match in_place[i] {
-            // Read from the output's buffer, if every read comes before the write.
+            // The input is read from the output's buffer if every read happens before the write.
             Some(output) if last_use(Arg::Input(i)).is_none_or(|last| last < writer(output)) => {
                 Location::Output(output)
             }
@@ -76,7 +78,7 @@ pub(super) fn lower<F: Precision>(cluster: &Cluster, in_place: &[Option<usize>])
         };
         inputs.push(place);
     }
-    // Registers that are filled once, not per block, must not be reused.
+    // Registers that are filled only once, instead of once per block, must not be reused.
     let kept: Vec<Location> =
         loads.iter().filter(|load| matches!(load.from, Source::Splat(_))).map(|load| load.to).collect();
     let index = last_use(Arg::Index).map(|_| {
@@ -109,7 +111,8 @@ pub(super) fn lower<F: Precision>(cluster: &Cluster, in_place: &[Option<usize>])
             to,
             attributes: instruction.attributes.clone(),
         });
-        // Free the registers that are not read again, each once; a result may have no reader at all.
+        // Free the registers that are not read again. A register is freed only once, and the result itself may
+        // have no reader.
         let mut done: Vec<Arg> = vec![Arg::Result(i)];
         done.extend(instruction.args.iter().filter(|arg| matches!(arg, Arg::Input(_) | Arg::Result(_))));
         done.retain(|&arg| last_use(arg).is_none_or(|last| last == i));
@@ -132,7 +135,7 @@ pub(super) fn lower<F: Precision>(cluster: &Cluster, in_place: &[Option<usize>])
     }
 }
 
-/// Returns a block filled with one number.
+/// Returns a block whose elements are all `value`.
 fn number<F: Precision>(value: f64, dtype: DType) -> Memory<F> {
     if dtype.is_float() { Memory::Float(vec![F::lit(value); BLOCK]) } else { Memory::Uint(vec![value as u32; BLOCK]) }
 }

@@ -1,4 +1,4 @@
-//! The CPU backend: runs the plans that a GPU runs, with the reference implementation of every op, in `f32` or `f64`.
+//! The CPU backend runs the same plans as a GPU with the reference implementations of ops, in `f32` or `f64`.
 
 mod buffers;
 mod cluster;
@@ -20,33 +20,33 @@ use buffers::{Buffers, Memory};
 use cluster::Registers;
 use program::ClusterProgram;
 
-/// Invariant: a session runs a program only while the program's step exists.
+/// Message of a panic that cannot happen, because a session runs a program only while the program's step exists.
 const LOADED: &str = "the program is loaded";
 
 struct Program<F> {
     plan: Arc<Plan>,
-    /// Stages of each task, in order.
+    /// The stages of each task, in order.
     tasks: Vec<Vec<CpuStage<F>>>,
-    /// Slots of temporaries, owned by this program.
+    /// The memory of temporaries, which belongs to this program.
     slots: Vec<BufferId>,
-    /// Per-step buffers that steps read.
+    /// The per-step buffers that steps read: inputs and scheduled numbers.
     fed: Vec<usize>,
-    /// Per-step buffers that steps write.
+    /// The per-step buffers that steps write: fetched results.
     written: Vec<usize>,
-    /// Copies to per-step buffers after each step.
+    /// The copies to per-step buffers that are made after each step.
     copies: Vec<StepCopy>,
 }
 
-/// Op or cluster, ready to run.
+/// Op, or cluster of pointwise ops, that is ready to run.
 struct CpuStage<F> {
     work: CpuWork<F>,
-    /// Memory that it reads.
+    /// The memory that the stage reads.
     inputs: Vec<Extent>,
-    /// Memory that it writes.
+    /// The memory that the stage writes.
     outputs: Vec<Extent>,
 }
 
-/// First elements of a memory.
+/// Number of elements of a memory that a stage uses, counted from the start.
 #[derive(Clone, Copy)]
 struct Extent {
     memory: usize,
@@ -58,14 +58,15 @@ enum CpuWork<F> {
     Cluster(ClusterProgram<F>),
 }
 
-/// Backend that runs plans on the CPU, in single precision (to train without a GPU) or in double precision (as
-/// reference).
+/// Backend that runs plans on the CPU: in single precision to train without a GPU, or in double precision to
+/// compute reference values.
 pub struct CpuBackend<F> {
     buffers: Buffers<F>,
     programs: Vec<Option<Program<F>>>,
-    /// Registers for clusters, per thread.
+    /// The registers of each thread, which clusters use.
     registers: Vec<Registers<F>>,
-    /// Outputs of the running stage, moved out of `buffers`; kept between runs to avoid allocation.
+    /// The outputs of the running stage, moved out of `buffers`. The vector is kept between runs to avoid
+    /// allocation.
     written: Vec<Memory<F>>,
 }
 
@@ -100,8 +101,8 @@ impl<F: Precision> CpuBackend<F> {
         Self::default()
     }
 
-    /// Calls `run` for each task in order. A large program runs inside the thread pool as a whole, so that its
-    /// parallel tasks do not enter the pool one by one; a small one runs on this thread.
+    /// Calls `run` for each task in order. All tasks of a large program run inside the thread pool, so that the
+    /// pool is not entered again for each parallel task. A small program runs on the current thread.
     fn tasks<T: Send>(&mut self, program: ProgramId, run: impl Fn(&mut Self, usize) -> T + Sync) -> Vec<T> {
         const LARGE: usize = 1 << 15;
         let plan = self.programs[program.0].as_ref().expect(LOADED).plan.clone();
@@ -113,7 +114,7 @@ impl<F: Precision> CpuBackend<F> {
     fn task(&mut self, program: usize, index: usize) {
         let Self { buffers: Buffers { memory, .. }, registers, written, programs } = self;
         for CpuStage { work, inputs, outputs } in &programs[program].as_ref().expect(LOADED).tasks[index] {
-            // Outputs are moved out of memory while inputs are borrowed from it.
+            // Outputs are moved out of `memory`, so that inputs can be borrowed from it.
             let empty = || Memory::Uint(vec![]);
             written.extend(outputs.iter().map(|to| std::mem::replace(&mut memory[to.memory], empty())));
             let slices = written.iter_mut().zip(outputs).map(|(memory, to)| memory.write(to.elements));
@@ -135,20 +136,21 @@ impl<F: Precision> CpuBackend<F> {
         }
     }
 
-    /// Swaps the per-step memories of a step with those that tasks use. A second call swaps them back.
+    /// Swaps the memories that a step uses in per-step buffers with those that tasks use. A second call swaps them
+    /// back.
     fn swap(&mut self, program: ProgramId, step: usize) {
         let program = self.programs[program.0].as_ref().expect(LOADED);
         self.buffers.swap(program.fed.iter().chain(&program.written), step);
     }
 
-    /// Makes the copies that follow each step.
+    /// Makes the copies to per-step buffers that follow each step.
     fn copy(&mut self, program: ProgramId) {
         for copy in &self.programs[program.0].as_ref().expect(LOADED).copies {
             self.buffers.copy(copy.from.0, copy.to.0);
         }
     }
 
-    /// Returns the stages of each task; `memory` is the memory of each buffer of the plan.
+    /// Returns the stages of each task. `memory` is the index of each plan buffer's memory.
     fn lower(&mut self, plan: &Plan, memory: &[usize]) -> Vec<Vec<CpuStage<F>>> {
         let extent = |&buffer: &BufferIndex| Extent {
             memory: memory[buffer],
@@ -178,7 +180,7 @@ impl<F: Precision> CpuBackend<F> {
                         }));
                     }
                     Work::Op { op, signature, .. } => {
-                        // A slot may be larger than the op's operand.
+                        // The memory may be larger than the op's operand.
                         let sized = |buffers: &[BufferIndex], specs: &[Spec]| {
                             let extent = |(buffer, spec): (&BufferIndex, &Spec)| Extent {
                                 memory: memory[*buffer],
@@ -211,7 +213,8 @@ impl<F: Precision> Backend for CpuBackend<F> {
     }
 
     fn limits(&self) -> Limits {
-        // The same number of buffers per task as on a GPU, so that a graph has the same plan on every device.
+        // The limit on buffers per task is the same as on a GPU, so that a graph has the same plan on every
+        // device.
         let memory_bytes = memory_of_host();
         Limits { binding_bytes: u64::MAX, memory_bytes, software: true, dispatches: false, ..Limits::default() }
     }

@@ -1,44 +1,46 @@
-//! Clusters in the form that the CPU runs: instructions over a few reused registers, each a block long.
+//! Clusters (fused groups of pointwise ops) in the form that the CPU runs: instructions on a few registers, which
+//! are reused and store one block of values each.
 
 use super::buffers::Memory;
 use crate::View;
 use crate::op::pointwise::Block;
 use crate::op::reference::SliceMut;
 
-/// Elements per block: a dozen live blocks of `f32` fit a first-level cache.
+/// Number of elements per block. A dozen blocks of `f32` fit in a first-level cache.
 pub(super) const BLOCK: usize = 1024;
-/// Largest number of arguments of a pointwise op.
+/// Maximum number of arguments of a pointwise op.
 pub(super) const ARGS: usize = 8;
 
 /// Location of a block of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Location {
-    /// Input `i`, contiguous.
+    /// Input `i`, which is contiguous.
     Input(usize),
     /// Output `i`.
     Output(usize),
-    /// Float register.
+    /// Float register with this number.
     Float(usize),
-    /// Integer register.
+    /// Integer register with this number.
     Uint(usize),
-    /// Constant `i`.
+    /// Constant number `i`.
     Number(usize),
 }
 
 /// Source of the values of a register.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// The single element that a splat of input `i` repeats: filled once, not per block.
+    /// The only element of input `i`, which is repeated everywhere. The register is filled once, not for each
+    /// block.
     Splat(usize),
-    /// Input `i`, through its view.
+    /// Elements of input `i`, read through the input's view.
     Gather(usize),
-    /// Output `i` before it is updated.
+    /// Values of output `i` before they are updated in place.
     Old(usize),
-    /// The linear index.
+    /// The row-major index of each element.
     Index,
 }
 
-/// Loop of a pointwise op over a block.
+/// Function that computes a pointwise op on a block.
 type Run<F> = fn(&Block<'_, F>, SliceMut<'_, F>);
 
 /// Register that is filled before the instructions run.
@@ -55,7 +57,7 @@ pub(super) struct OutputCopy {
     pub output: usize,
 }
 
-/// Instruction with the locations of its arguments and result.
+/// Pointwise op with the locations of the arguments and of the result.
 #[derive(Debug)]
 pub(super) struct LoweredInstruction<F> {
     pub run: Run<F>,
@@ -64,23 +66,23 @@ pub(super) struct LoweredInstruction<F> {
     pub attributes: Vec<f64>,
 }
 
-/// Cluster, ready to run on blocks.
+/// Cluster that is ready to run on blocks of elements.
 #[derive(Debug)]
 pub(super) struct ClusterProgram<F> {
-    /// Total number of elements.
+    /// The total number of elements.
     pub elements: usize,
-    /// View of each input.
+    /// The view of each input.
     pub views: Vec<View>,
-    /// Registers to fill before the instructions run.
+    /// The registers to fill before the instructions run.
     pub loads: Vec<Load>,
-    /// Instructions, in order.
+    /// The instructions, in order.
     pub instructions: Vec<LoweredInstruction<F>>,
-    /// Copies to the outputs that no instruction writes directly.
+    /// The copies to outputs that no instruction writes directly.
     pub copies: Vec<OutputCopy>,
-    /// Block of each constant.
+    /// One block for each constant, filled with the constant.
     pub numbers: Vec<Memory<F>>,
-    /// Number of float registers.
+    /// The number of float registers.
     pub float_registers: usize,
-    /// Number of integer registers.
+    /// The number of integer registers.
     pub uint_registers: usize,
 }

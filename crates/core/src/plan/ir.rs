@@ -37,7 +37,8 @@ pub enum Role {
 /// Buffer of a plan.
 #[derive(Clone, Debug)]
 pub struct Buffer {
-    /// The element type and shape.
+    /// The element type and shape. If several values are written to the buffer, the shape is that of the first
+    /// value.
     pub spec: Spec,
     /// Purpose of the buffer.
     pub role: Role,

@@ -25,8 +25,8 @@ impl Live {
 
 fn resolve(same: &[ValueId], value: ValueId) -> ValueId {
     let representative = same[value.node];
-    // A merged node has the same outputs as its representative, so the output index is kept. A `detach` node is
-    // represented by its input, and has only output 0, which is added to the input's index.
+    // A merged node has the same outputs as its representative, so the output index stays the same. The only
+    // output of a `detach` node is represented by the node's input.
     if representative.node == value.node {
         value
     } else {

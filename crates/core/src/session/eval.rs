@@ -6,10 +6,10 @@ use crate::graph::node::NodeKind;
 use crate::{Array, CpuBackend, Params, Result, Session, Tensor};
 
 impl Tensor {
-    /// Computes this tensor on the CPU, in `f32`, for looking at values while writing a program.
+    /// Computes this tensor on the CPU in `f32`, to inspect values while writing a program.
     ///
-    /// Variables have their current values, and nothing is updated. For training, use a [`Session`], whose compiled
-    /// steps are planned once and allocate nothing.
+    /// Variables have their current values, and nothing is updated. For training, use a [`Session`]: it plans a
+    /// step only once, and running the step allocates nothing.
     ///
     /// ```
     /// use wgrad_core::{Array, Graph, Mode};
@@ -21,7 +21,8 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// When an op does not fit its inputs, or when the tensor depends on an input, which has no value before it is fed.
+    /// When an op of the graph cannot take its inputs, or when the tensor depends on an input of the graph,
+    /// because nothing is fed.
     pub fn eval(&self) -> Result<Array> {
         self.graph().check()?;
         let graph = self.graph().without_updates();

@@ -1,5 +1,5 @@
-//! Device memory of a session: variables, arrays that steps share, and the buffers and program of each step, freed
-//! after the step is dropped.
+//! Device memory of a session: variables, arrays that steps share, and the buffers and program of each step. The
+//! memory of a step is freed after the step is dropped.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -9,7 +9,7 @@ use crate::plan::{Plan, Role, UsedVariable};
 use crate::session::step::{Last, Loaded, ResidentId};
 use crate::{Array, Graph, Kind, Params, ParamsError, Result, Spec, Step, Variable};
 
-/// Device memory of a step, to be freed after the step is dropped.
+/// Device memory of a step, which is freed after the step is dropped.
 #[derive(Default)]
 struct Lease {
     step: Weak<Loaded>,
@@ -18,7 +18,7 @@ struct Lease {
     arrays: Vec<Arc<Array>>,
 }
 
-/// Variable on the device.
+/// Variable with a buffer on the device.
 struct Resident {
     variable: Variable,
     buffer: BufferId,
@@ -26,7 +26,7 @@ struct Resident {
     ahead: bool,
 }
 
-/// Host array on the device, shared by all steps whose graphs hold the same [`Arc`].
+/// Copy of a host array on the device. All steps whose graphs contain the same [`Arc`] share the copy.
 struct Shared {
     array: Arc<Array>,
     buffer: BufferId,
@@ -48,7 +48,7 @@ impl Holdings {
         self.residents.len()
     }
 
-    /// Returns the number of steps on the device.
+    /// Returns the number of compiled steps on the device.
     pub fn steps(&self) -> usize {
         self.leases.len()
     }
@@ -63,8 +63,8 @@ impl Holdings {
         }
     }
 
-    /// Allocates the buffers of a plan and loads it as a step of the session `session`. If this fails, nothing of it
-    /// stays allocated.
+    /// Allocates the buffers of a plan and loads the plan as a step of the session `session`. If this fails,
+    /// everything that was allocated for the plan is freed.
     pub fn load(
         &mut self,
         backend: &mut dyn Backend,
@@ -92,7 +92,8 @@ impl Holdings {
         }
     }
 
-    /// Allocates and loads; `lease` lists everything that was allocated, also if this fails.
+    /// Allocates the buffers of a plan and loads the plan. What is allocated is added to `lease`, so that it can
+    /// be freed if this fails.
     fn allocate(
         &mut self,
         backend: &mut dyn Backend,
@@ -116,7 +117,8 @@ impl Holdings {
                 }
             });
         }
-        // A fetched variable that the step updates has another value after each step, so each is copied to a slot.
+        // A fetched variable that the step updates has a different value after each step of a run. Each value is
+        // therefore copied to a slot of a per-step buffer.
         let (mut fetched, mut copies) = (vec![], vec![]);
         for fetch in &plan.fetches {
             let from = bound[fetch.buffer].expect("everything but temporaries is bound");
@@ -137,7 +139,7 @@ impl Holdings {
         Ok(Step(Arc::new(Loaded { plan, program, bound, fetched, residents, session, mode, graph, last })))
     }
 
-    /// Returns the buffer of a host array, uploaded on first use.
+    /// Returns the device buffer of a host array, which is uploaded on first use.
     fn share(
         &mut self,
         backend: &mut dyn Backend,
@@ -169,8 +171,9 @@ impl Holdings {
         }
     }
 
-    /// Returns the residents of a plan's variables, with device buffers made on first use: side by side for
-    /// parameters, and for the state that is updated together with them.
+    /// Returns the ids of a plan's variables on the device. Buffers are allocated on first use. Those of
+    /// parameters are placed next to each other, and so are those of the state that one kernel updates for many
+    /// parameters.
     fn reside(&mut self, backend: &mut dyn Backend, params: &Params, plan: &Plan) -> Result<Vec<ResidentId>> {
         let grouped = plan.grouped();
         let mut new: [Vec<&Variable>; 3] = Default::default();
@@ -198,7 +201,7 @@ impl Holdings {
         Ok(plan.variables.iter().map(|used| self.by_name[used.variable.name()]).collect())
     }
 
-    /// Writes the variables of a step that the host has changed to the device.
+    /// Writes those variables of a step that were changed on the host to the device.
     pub fn upload(&mut self, backend: &mut dyn Backend, step: &Step) -> Result<()> {
         for (used, &at) in step.0.plan.variables.iter().zip(&step.0.residents) {
             let resident = &mut self.residents[at.0];
@@ -211,7 +214,7 @@ impl Holdings {
         Ok(())
     }
 
-    /// Marks the variables that a run of a step updates as newer on the device.
+    /// Records that the variables that a step updates have newer values on the device than on the host.
     pub fn mark_ahead(&mut self, step: &Step) {
         for (used, &at) in step.0.plan.variables.iter().zip(&step.0.residents) {
             let resident = &mut self.residents[at.0];
@@ -222,7 +225,7 @@ impl Holdings {
         }
     }
 
-    /// Returns the variables whose newest values are on the device, with the reads of these values.
+    /// Returns the variables whose newest values are on the device, and how to read these values.
     pub fn ahead(&self) -> (Vec<ResidentId>, Vec<Read>) {
         let ahead = (0..self.residents.len()).filter(|&i| self.residents[i].ahead);
         let read = |i: usize| {
@@ -232,7 +235,7 @@ impl Holdings {
         ahead.map(read).unzip()
     }
 
-    /// Sets a variable on the host to the value read from the device.
+    /// Sets a variable on the host to the value `array` read from the device.
     pub fn set(&mut self, at: ResidentId, array: Array) -> Result<()> {
         let resident = &mut self.residents[at.0];
         resident.variable.set(array)?;
@@ -242,7 +245,7 @@ impl Holdings {
     }
 }
 
-/// Allocates a buffer for each spec; none stays allocated if one has no room.
+/// Allocates a buffer for each spec. If an allocation fails, the buffers allocated before are freed.
 fn allocate_apart(backend: &mut dyn Backend, specs: &[&Spec]) -> Result<Vec<BufferId>> {
     let mut buffers = Vec::with_capacity(specs.len());
     for spec in specs {

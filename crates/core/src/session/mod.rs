@@ -1,4 +1,4 @@
-//! Sessions: a device, a set of variables and any number of plans.
+//! Sessions: a device with a set of variables and any number of compiled steps.
 
 mod eval;
 mod holdings;
@@ -19,7 +19,7 @@ use crate::{
     Shape, Spec, Step, TaskTime, Tensor, TuningChoices,
 };
 
-/// Device with a set of variables, which compiles graphs and runs them.
+/// Device with a set of variables. A session compiles graphs and runs them.
 ///
 /// ```
 /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -33,8 +33,8 @@ use crate::{
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 ///
-/// A session can live in a thread of its own, or move between tasks of an async runtime (not in a browser). Here it
-/// answers requests from a channel:
+/// A session can be moved to another thread or between the tasks of an async runtime, except in a browser. In this
+/// example, a thread owns the session and answers requests from a channel:
 ///
 /// ```
 /// use std::sync::mpsc;
@@ -65,7 +65,7 @@ pub struct Session {
     holdings: Holdings,
     pub(crate) choices: TuningChoices,
     on_warning: OnWarning,
-    /// The texts of the warnings that were reported.
+    /// The texts of the warnings that were reported, which are not reported again.
     reported: HashSet<String>,
     pub(crate) id: usize,
 }
@@ -78,10 +78,10 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    /// Starts a session on a device, over the variables of `params`.
+    /// Creates a session on a device, with the variables of `params`.
     ///
     /// # Errors
-    /// When `params` declares a name twice.
+    /// When a parameter or buffer was declared twice in `params`.
     pub fn new(backend: impl Into<Box<dyn Backend>>, params: &Params) -> Result<Self> {
         static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         params.check()?;
@@ -107,25 +107,28 @@ impl Session {
         self.backend.limits()
     }
 
-    /// Sets the callback for the progress of [`Self::compile`] when it compiles kernels that the device does not have
-    /// yet, which may take seconds on a GPU. It gets the number of compiled kernels and the number of all. Replaces
-    /// the callback set before.
+    /// Sets the callback that reports the progress of [`Self::compile`] while new kernels are compiled, which may
+    /// take seconds on a GPU. The callback receives the number of kernels compiled so far and the total number. It
+    /// replaces an earlier callback.
     pub fn on_compile(&mut self, f: OnCompile) {
         self.backend.on_compile(f);
     }
 
-    /// Sets the callback that receives each [`Warning`](crate::Warning) of the graphs compiled from now on, once. By
-    /// default they are printed to standard error.
+    /// Sets the callback that receives the [`Warning`](crate::Warning)s of graphs compiled after this call, each
+    /// warning once. By default, warnings are printed to standard error.
     pub fn on_warning(&mut self, f: OnWarning) {
         self.on_warning = f;
     }
 
-    /// Plans a graph and loads it on the device. Errors and warnings of the graph are reported here.
+    /// Plans a graph and loads the plan on the device. Errors and warnings about the graph are reported here.
     ///
     /// # Errors
-    /// The first op that did not fit its inputs, with its source line; a name declared twice; a variable of other
-    /// `Params`; a plan that exceeds the device's limits, with the bill of its memory if that is not enough. Nothing
-    /// stays allocated then.
+    /// Returns an error, and frees what was allocated, in these cases:
+    ///
+    /// - An op could not take its inputs. The error is about the first such op and contains its source line.
+    /// - A parameter or buffer was declared twice, or a variable belongs to another `Params` store.
+    /// - A fetched tensor belongs to another graph.
+    /// - The plan exceeds the device's limits. If memory is not enough, the error lists what needs it.
     pub fn compile(&mut self, graph: &Graph, fetches: &[&Tensor]) -> Result<Step> {
         self.params.check()?;
         self.holdings.release(&mut *self.backend);
@@ -151,7 +154,7 @@ impl Session {
     /// Runs a step once and reads its fetched tensors.
     ///
     /// # Errors
-    /// As [`Self::submit`] and [`Self::fetch`].
+    /// The same as for [`Self::submit`] and [`Self::fetch`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run(&mut self, step: &Step, feeds: &[(&Tensor, &Array)]) -> Result<Vec<Array>> {
         pollster::block_on(self.run_async(step, feeds))
@@ -160,19 +163,20 @@ impl Session {
     /// Runs a step once and reads its fetched tensors, without blocking the thread.
     ///
     /// # Errors
-    /// As [`Self::submit`] and [`Self::fetch`].
+    /// The same as for [`Self::submit`] and [`Self::fetch`].
     pub async fn run_async(&mut self, step: &Step, feeds: &[(&Tensor, &Array)]) -> Result<Vec<Array>> {
         self.start(step, None, feeds, |backend, reads| backend.run_and_read(step.0.program, 1, reads))?.await
     }
 
     /// Runs a step `steps` times and reads its fetched tensors, each of shape `[steps, …]`.
     ///
-    /// The results have the same bits as those of `steps` calls of [`Self::run`], but the device gets all steps at
-    /// once. An input is fed either one value per step, along a new first axis `[steps, …]`, or in its own shape the
-    /// same value for all. Counters go up and scheduled numbers are computed step by step; other state that such a
-    /// number depends on does not change during the call.
+    /// The results have the same bits as those of `steps` calls of [`Self::run`], but all steps are submitted to
+    /// the device at once. An input can be fed an array with a new first axis `[steps, …]`, which contains one
+    /// value per step, or an array in the input's shape, which all steps use. Before each step, the numbers that
+    /// the host computes are computed, and then counters are incremented. Other state that these numbers depend on
+    /// does not change during the call.
     ///
-    /// The first run of that many steps allocates room for them, later ones nothing.
+    /// The first run with a number of steps allocates memory for them. Further runs allocate nothing.
     ///
     /// ```
     /// use wgrad_core::{Array, CpuBackend, DType, Graph, Init, Kind, Mode, Params, Session};
@@ -191,50 +195,54 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`Self::submit_many`] and [`Self::fetch`].
+    /// The same as for [`Self::submit_many`] and [`Self::fetch`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run_many(&mut self, step: &Step, steps: usize, feeds: &[(&Tensor, &Array)]) -> Result<Vec<Array>> {
         self.run_many_later(step, steps, feeds)?.wait()
     }
 
-    /// Starts [`Self::run_many`] without waiting for it: the host can prepare the inputs of the next steps and start
-    /// them before it waits for the results of these.
+    /// Starts [`Self::run_many`] without waiting for the results, so that the host can prepare and start the next
+    /// steps in the meantime.
     ///
     /// # Errors
-    /// As [`Self::submit_many`].
+    /// The same as for [`Self::submit_many`].
     pub fn run_many_later(&mut self, step: &Step, steps: usize, feeds: &[(&Tensor, &Array)]) -> Result<Fetching> {
         let run = |backend: &mut dyn Backend, reads: &[Read]| backend.run_and_read(step.0.program, steps, reads);
         self.start(step, Some(steps), feeds, run).map(Fetching)
     }
 
-    /// Runs a step once without reading anything. May return before the device has finished.
+    /// Runs a step once without reading results. May return before the device has finished.
     ///
     /// # Errors
-    /// When an input is missing, fed twice, misshapen or of another type; when the device is lost.
+    /// When an input is not fed, is fed twice, or is fed an array of the wrong shape or type; when a fed tensor is
+    /// not an input of the step; when the device is lost.
     pub fn submit(&mut self, step: &Step, feeds: &[(&Tensor, &Array)]) -> Result<()> {
         self.start(step, None, feeds, |backend, _| backend.run(step.0.program, 1))
     }
 
-    /// Runs a step `steps` times as [`Self::run_many`] does, without reading anything. May return before the device has
-    /// finished. [`Self::fetch`] then reads the results of all steps, which stay on the device until the next run.
+    /// Runs a step `steps` times as [`Self::run_many`] does, without reading results. May return before the device
+    /// has finished. The results of all steps stay on the device until the next run, and [`Self::fetch`] reads
+    /// them.
     ///
     /// # Errors
-    /// As [`Self::submit`]; when `steps` is 0, or the device has no room for the inputs or results of that many steps.
+    /// The same as for [`Self::submit`]; also when `steps` is 0, or the device does not have enough memory for the
+    /// inputs or results of `steps` steps.
     pub fn submit_many(&mut self, step: &Step, steps: usize, feeds: &[(&Tensor, &Array)]) -> Result<()> {
         self.start(step, Some(steps), feeds, |backend, _| backend.run(step.0.program, steps))
     }
 
-    /// Runs a step once and measures each of its tasks.
+    /// Runs a step once and measures the time of each task.
     ///
     /// # Errors
-    /// As [`Self::submit`]; when the device cannot measure times.
+    /// The same as for [`Self::submit`]; also when the device cannot measure times.
     pub fn profile(&mut self, step: &Step, feeds: &[(&Tensor, &Array)]) -> Result<Profile> {
         let times = self.start(step, None, feeds, |backend, _| backend.profile(step.0.program))?;
         let labels = step.0.plan.tasks.iter().map(Task::label);
         Ok(Profile { tasks: labels.zip(times).map(|(name, time)| TaskTime { name, time }).collect() })
     }
 
-    /// Prepares a run of `steps` steps, one if none, starts it with `run`, and records the variables that it changes.
+    /// Prepares a run of `steps` steps (`None` means one step), starts it by calling `run`, and records that the
+    /// variables that the step updates are newer on the device.
     fn start<T>(
         &mut self,
         step: &Step,
@@ -303,7 +311,8 @@ impl Session {
         Ok(())
     }
 
-    /// Computes and writes the scheduled numbers of each step, and increments the counters.
+    /// Computes the numbers that the host provides for each step, increments the counters after each, and writes
+    /// the numbers to the device.
     fn schedule(&mut self, step: &Step, steps: usize) -> Result<()> {
         let plan = &step.0.plan;
         let (mut floats, mut uints) = (vec![], vec![]);
@@ -330,8 +339,8 @@ impl Session {
         Ok(())
     }
 
-    /// Reads the fetched tensors of a step's last run, in the order given to `compile`: each in its own shape, or after
-    /// [`Self::submit_many`] with a first axis for the steps.
+    /// Reads the fetched tensors of a step's last run, in the order passed to `compile`. After
+    /// [`Self::submit_many`], each array has an additional first axis for the steps.
     ///
     /// # Errors
     /// When the device is lost.
@@ -340,7 +349,7 @@ impl Session {
         self.fetch_later(step)?.wait()
     }
 
-    /// Reads as [`Self::fetch`], without blocking the thread.
+    /// Does the same as [`Self::fetch`] without blocking the thread.
     ///
     /// # Errors
     /// When the device is lost.
@@ -348,8 +357,8 @@ impl Session {
         self.fetch_later(step)?.await
     }
 
-    /// Starts [`Self::fetch`] without waiting for it: later runs can proceed while the host waits, and do not change
-    /// the results.
+    /// Starts [`Self::fetch`] without waiting for the results. Later runs can start in the meantime and do not
+    /// change them.
     ///
     /// # Errors
     /// When the device is lost.
@@ -366,7 +375,7 @@ impl Session {
         pollster::block_on(self.sync_async())
     }
 
-    /// Copies as [`Self::sync`], without blocking the thread.
+    /// Does the same as [`Self::sync`] without blocking the thread.
     ///
     /// # Errors
     /// When the device is lost.

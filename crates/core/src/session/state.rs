@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{Array, Counter, Graph, Result, Variable};
 
-/// Snapshot of the host values of a graph's variables and counters, from [`Graph::state`].
+/// Snapshot of the host values of a graph's variables and counters, which [`Graph::state`] returns.
 #[derive(Clone, Debug)]
 pub struct State {
     variables: Vec<(Variable, Arc<Array>)>,
@@ -12,8 +12,8 @@ pub struct State {
 }
 
 impl Graph {
-    /// Returns a snapshot of the host values of the variables and counters of the graph. After a run,
-    /// [`State::restore`] undoes its changes.
+    /// Returns a snapshot of the host values of the graph's variables and counters. [`State::restore`] undoes
+    /// later changes.
     ///
     /// ```
     /// use wgrad_core::{Array, CpuBackend, Graph, Init, Kind, Mode, Params, Session};
@@ -34,7 +34,7 @@ impl Graph {
     /// ```
     ///
     /// # Errors
-    /// When a variable's newest value is on a device ([`Session::sync`](crate::Session::sync) first).
+    /// When a variable's newest value is on a device: call [`Session::sync`](crate::Session::sync) first.
     pub fn state(&self) -> Result<State> {
         Ok(State {
             variables: self
@@ -48,10 +48,11 @@ impl Graph {
 }
 
 impl State {
-    /// Restores the values. Call [`Session::sync`](crate::Session::sync) before.
+    /// Restores the values of the variables and counters on the host. Call [`Session::sync`](crate::Session::sync)
+    /// first.
     ///
     /// # Errors
-    /// As [`Variable::set`].
+    /// The same as for [`Variable::set`].
     pub fn restore(&self) -> Result<()> {
         for (variable, value) in &self.variables {
             if !variable.value().is_ok_and(|now| Arc::ptr_eq(&now, value)) {

@@ -12,9 +12,10 @@ use crate::backend::{BufferId, Pending, ProgramId, Read};
 use crate::plan::{BufferIndex, Plan};
 use crate::{Array, Graph, Mode, Result, Tensor};
 
-/// Compiled graph: its plan, loaded on the device of the session that compiled it.
+/// Compiled graph, whose plan is loaded on the device of the session that compiled it.
 ///
-/// Cheap to clone. After the last clone is dropped, the session frees its buffers at the next `compile`.
+/// Clones are cheap and refer to the same step. After the last clone is dropped, the session frees the step's
+/// buffers at the next `compile`.
 #[derive(Clone)]
 #[must_use]
 pub struct Step(pub(crate) Arc<Loaded>);
@@ -25,7 +26,7 @@ pub(crate) struct Loaded {
     pub bound: Vec<Option<BufferId>>,
     /// The buffer of each fetched tensor.
     pub fetched: Vec<BufferId>,
-    /// The session's resident of each of the plan's variables.
+    /// For each variable of the plan, its id among the session's variables on the device.
     pub residents: Vec<ResidentId>,
     pub session: usize,
     pub mode: Mode,
@@ -33,16 +34,17 @@ pub(crate) struct Loaded {
     pub last: Last,
 }
 
-/// Position of a variable among those on a session's device.
+/// Position of a variable among the variables on a session's device.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ResidentId(pub usize);
 
-/// Number of steps of the last run.
+/// Number of steps of a step's last run.
 #[derive(Default)]
 pub(crate) struct Last(AtomicUsize);
 
 impl Last {
-    /// Sets the number of steps; none for a run of one step whose results have no axis for the steps.
+    /// Sets the number of steps. `None` means a run of one step whose results have no additional axis for the
+    /// steps.
     pub fn set(&self, steps: Option<usize>) {
         self.0.store(steps.unwrap_or(0), Ordering::Relaxed);
     }
@@ -58,13 +60,12 @@ impl Step {
         &self.0.plan
     }
 
-    /// Returns whether a run needs this input: those inputs of the graph that no fetch or update depends on are not
-    /// fed.
+    /// Returns whether `tensor` is an input of this step.
     pub fn reads(&self, tensor: &Tensor) -> bool {
         self.plan().inputs.iter().any(|input| input.value == tensor.id())
     }
 
-    /// Returns the reads of the fetched tensors of the last run.
+    /// Returns how to read the fetched tensors of the last run.
     pub(crate) fn fetched(&self) -> Vec<Read> {
         let steps = self.0.last.get();
         let fetches = self.0.fetched.iter().zip(&self.0.plan.fetches);
@@ -88,8 +89,8 @@ impl fmt::Debug for Step {
     }
 }
 
-/// Fetched tensors being read to the host, from [`Session::fetch_later`](crate::Session::fetch_later). Await it, or
-/// call [`Self::wait`].
+/// Fetched tensors that are being read to the host, returned by
+/// [`Session::fetch_later`](crate::Session::fetch_later). Await this future, or call [`Self::wait`].
 #[must_use = "the tensors arrive when this is awaited"]
 pub struct Fetching(pub(crate) Pending);
 
@@ -100,7 +101,7 @@ impl fmt::Debug for Fetching {
 }
 
 impl Fetching {
-    /// Waits for the tensors, in the order given to `compile`.
+    /// Waits for the tensors and returns them in the order passed to `compile`.
     ///
     /// # Errors
     /// When the device is lost.
@@ -118,7 +119,7 @@ impl Future for Fetching {
     }
 }
 
-/// Time of each task of a step, measured once.
+/// Times of all tasks of a step, measured in one run.
 #[derive(Clone, Debug)]
 pub struct Profile {
     /// The tasks, in the order of the plan.
@@ -128,7 +129,7 @@ pub struct Profile {
 /// Time of a task.
 #[derive(Clone, Debug)]
 pub struct TaskTime {
-    /// The task's name with its scope.
+    /// The task's name, followed by the scope.
     pub name: String,
     /// The time on the device.
     pub time: Duration,

@@ -1,19 +1,21 @@
-//! Tuning: measuring the fastest variants of kernels on a device.
+//! Tuning: measures which variants of kernels are fastest on a device.
 
 use std::time::Duration;
 
 use crate::{FeedError, Result, Session, Step, TuningChoices};
 
 impl Session {
-    /// Measures the variants of each op of a step that has several, on the device, to find the fastest one.
+    /// Measures on the device, for each op of a step whose kernel has several variants, which variant is fastest.
     ///
-    /// It stops after about `limit`. A tuning key whose variants are not all measured by then gets no entry, and the op
-    /// chooses. A variant replaces the default one if it takes less than 95 % of its time. No key is measured twice.
+    /// Tuning stops after about `limit`. Ops whose variants have not all been measured by then keep the default
+    /// variant. A variant replaces the default variant if it needs less than 95 % of the default's time. An op
+    /// with the same sizes is not measured again.
     ///
-    /// Graphs compiled afterwards run the fastest variants; this step does not change, nor do the values of variables
-    /// and of fetched tensors. Returns all choices of the session, for `Device::choosing` and for `save_choices`.
+    /// Graphs compiled after this call use the fastest variants. The step itself, the values of variables and the
+    /// fetched tensors do not change. Returns all variants chosen in the session, which can be passed to
+    /// `Device::choosing` and `save_choices`.
     ///
-    /// A CPU has one variant of everything:
+    /// On a CPU, every op has only one variant, so nothing is chosen:
     ///
     /// ```
     /// use std::time::Duration;
@@ -30,8 +32,8 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// When the step belongs to another session; when the device is lost, or has no room for a copy of an op's inputs
-    /// and outputs.
+    /// When the step belongs to another session; when the device is lost, or does not have enough memory for a
+    /// copy of an op's inputs and outputs.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn tune(&mut self, step: &Step, limit: Duration) -> Result<TuningChoices> {
         if step.0.session != self.id {
@@ -40,8 +42,8 @@ impl Session {
         self.backend.tune(step.plan(), limit, &mut |_| {})
     }
 
-    /// Returns the variants that the steps compiled so far run, by tuning key. With these choices (`Device::choosing`),
-    /// another session runs the same kernels.
+    /// Returns the variants that the steps compiled so far use, by tuning key (an op's name and sizes). A session
+    /// on a device with these choices (`Device::choosing`) runs the same kernels.
     pub fn choices(&self) -> &TuningChoices {
         &self.choices
     }

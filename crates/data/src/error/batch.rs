@@ -2,7 +2,7 @@
 
 use wgrad_core::text::count;
 
-use super::{Fix, Say};
+use super::{DataFix, Say};
 
 /// Problem with [`Batches`](crate::Batches), a [`Sampler`](crate::Sampler) or their settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,8 +80,8 @@ impl BatchError {
             Self::NoTorchGenerator => format!(
                 "rows in PyTorch's order need PyTorch's generator, and these parameters were not seeded with it\n  \
                  fixes:\n    1. make them with {}\n    2. or give the loader a generator of its own: {}",
-                say(&Fix::TorchSeed),
-                say(&Fix::TorchGenerator)
+                say(&DataFix::TorchSeed),
+                say(&DataFix::TorchGenerator)
             ),
             Self::SamplerRows { sampler, data } => {
                 format!("the sampler is for {}, but the data has {}", count(*sampler, "row"), count(*data, "row"))
@@ -99,7 +99,7 @@ impl BatchError {
             Self::TooManyDraws { samples, weighted } => format!(
                 "{samples} rows cannot be drawn once each: only {weighted} have a weight above 0. Draw fewer, or use \
                  {}, which can draw a row again",
-                say(&Fix::SampleWithReplacement)
+                say(&DataFix::SampleWithReplacement)
             ),
         }
     }

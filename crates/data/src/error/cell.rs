@@ -2,7 +2,7 @@
 
 use wgrad_core::text::{count, did_you_mean, list};
 
-use super::{Fix, Say};
+use super::{DataFix, Say};
 
 /// Problem with a cell, for [`DataError::Cell`](super::DataError::Cell).
 #[derive(Clone, Debug, PartialEq)]
@@ -54,14 +54,14 @@ impl CellError {
         match self {
             Self::Missing => format!(
                 "the cell is missing, and no value to fill in was learned. Complete it, or train with {}.",
-                say(&Fix::FillMean)
+                say(&DataFix::FillMean)
             ),
             Self::MissingKey => "the cell is missing, so the row cannot be assigned to a part. Complete it.".into(),
             Self::NotANumber { text, others } => format!(
                 "`{text}` is not a number, but most of the column is{}. Correct the cell, empty it if the value is \
                  unknown, or drop the column with {}.",
                 if *others == 0 { String::new() } else { format!(" ({} like it)", count(*others, "more cell")) },
-                say(&Fix::DropColumns(vec![column.to_string()]))
+                say(&DataFix::DropColumns(vec![column.to_string()]))
             ),
             Self::NotATime { text } => format!(
                 "`{text}` is no time: a number is needed, or a date with the year first, such as 2024-01-31 or \

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Fix, Say};
+use super::{DataFix, Say};
 
 /// File format with typed columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +60,10 @@ impl ColumnarError {
             Self::Damaged { format, reason } => {
                 format!("this is not a complete {format} file: {reason}. Write it again, or save the rows as CSV.")
             }
-            Self::NotCsv { format } => format!("this is a {format} file: read it with {}.", say(&Fix::TableRead)),
+            Self::NotCsv { format } => format!("this is a {format} file: read it with {}.", say(&DataFix::TableRead)),
             Self::NoReader { format } => format!(
                 "this is a {format} file, which this build cannot read. {}, or save the rows as CSV.",
-                say(&Fix::EnableArrow)
+                say(&DataFix::EnableArrow)
             ),
             Self::ColumnType { column, dtype } => format!(
                 "column `{column}` is of type {dtype}, which is neither a number nor a text. Leave it out of the file, \

@@ -6,7 +6,7 @@ use std::fmt;
 /// call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Fix {
+pub enum DataFix {
     /// [`Labelled::drop_columns`](crate::Labelled::drop_columns) with these columns; only the method name if there
     /// are none.
     DropColumns(Vec<String>),
@@ -32,7 +32,7 @@ pub enum Fix {
     SampleWithReplacement,
 }
 
-impl fmt::Display for Fix {
+impl fmt::Display for DataFix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DropColumns(names) if names.is_empty() => f.write_str(".drop_columns"),

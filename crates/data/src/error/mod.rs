@@ -20,13 +20,13 @@ pub use cell::CellError;
 pub use columnar::{ColumnarError, ColumnarFormat};
 pub use csv::CsvError;
 pub use dataset::DatasetError;
-pub use fix::Fix;
+pub use fix::DataFix;
 pub use image::{AugmentError, ImageFolderError};
 pub use split::{FoldUnit, SplitError, SplitPart};
 pub use table::{ColumnGaps, TableError};
 
 /// Function that writes a fix for the reader of a message, either as a method call or as an option of a command.
-type Say<'a> = &'a dyn Fn(&Fix) -> String;
+type Say<'a> = &'a dyn Fn(&DataFix) -> String;
 
 /// Any error of this crate, as stored in [`wgrad_core::Error::Other`].
 ///
@@ -127,7 +127,7 @@ impl fmt::Display for RowLocation {
 
 impl DataError {
     /// Returns the message, in which `say` writes the proposed fixes; `Display` writes them as method calls.
-    pub fn message(&self, say: &dyn Fn(&Fix) -> String) -> String {
+    pub fn message(&self, say: &dyn Fn(&DataFix) -> String) -> String {
         match self {
             Self::Csv { file, error } => match error.line() {
                 Some(line) => format!("{file}, line {line}: {}", error.message()),
@@ -205,10 +205,10 @@ mod tests {
             file: "t.csv".into(),
             error: TableError::TooManyCategories { column: "c".into(), categories: 101, limit: 100 },
         };
-        let options = |fix: &Fix| match fix {
-            Fix::DropColumns(names) => format!("--drop {}", names.join(",")),
-            Fix::MinFrequency => "--min-frequency N".into(),
-            Fix::MaxCategories(n) => format!("--max-categories {n}"),
+        let options = |fix: &DataFix| match fix {
+            DataFix::DropColumns(names) => format!("--drop {}", names.join(",")),
+            DataFix::MinFrequency => "--min-frequency N".into(),
+            DataFix::MaxCategories(n) => format!("--max-categories {n}"),
             other => panic!("{other}"),
         };
         assert_eq!(

@@ -1,10 +1,10 @@
-//! Errors of whole tables and their columns.
+//! Errors that concern tables and their columns.
 
 use wgrad_core::text::{count, did_you_mean, list};
 
 use super::{DataFix, RowLocation, Say};
 
-/// Problem of a table, for [`DataError::Table`](super::DataError::Table).
+/// Problem with a table, for [`DataError::Table`](super::DataError::Table).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TableError {
@@ -12,7 +12,7 @@ pub enum TableError {
     TooManyRows,
     /// A column has no name.
     UnnamedColumn {
-        /// Its position, counted from 0; messages count from 1.
+        /// The index of the column, counted from 0; messages count from 1.
         column: usize,
     },
     /// Several columns have the same name.
@@ -20,68 +20,68 @@ pub enum TableError {
         /// The names.
         names: Vec<String>,
     },
-    /// A column that was asked for does not exist.
+    /// A requested column does not exist.
     NoColumn {
-        /// The name.
+        /// The requested name.
         name: String,
         /// The columns of the table.
         columns: Vec<String>,
     },
-    /// Features of a model that the table does not have.
+    /// The table lacks columns that are features of the model.
     MissingFeatures {
         /// The columns that are missing.
         missing: Vec<String>,
-        /// Columns of the table that are no features.
+        /// Columns of the table that are not features of the model.
         unused: Vec<String>,
         /// All columns of the table.
         columns: Vec<String>,
     },
-    /// The target is to be dropped.
+    /// The target is one of the columns to drop.
     TargetDropped {
         /// The target.
         target: String,
     },
-    /// The target is also the column by which rows are split.
+    /// The target is also the column by which rows are to be split.
     TargetSplits {
         /// The target.
         target: String,
     },
-    /// No column is left to learn from.
+    /// No column is left as a feature.
     NoFeatures {
         /// The columns of the table.
         columns: Vec<String>,
         /// The target.
         target: String,
     },
-    /// A column of text where the model was trained on numbers.
+    /// A column contains text, but the model was trained on numbers in it.
     NotNumeric {
         /// The column.
         column: String,
-        /// Its first text.
+        /// The first text in the column.
         text: String,
-        /// The row of that text.
+        /// The location of that text.
         row: RowLocation,
     },
-    /// Columns of dates among the features.
+    /// Some of the features are dates.
     Dates {
         /// The columns.
         columns: Vec<String>,
         /// The first date of the first column.
         text: String,
-        /// The row of that date.
+        /// The location of that date.
         row: RowLocation,
     },
-    /// A feature without a value in the training rows, which are to be filled with its mean.
+    /// A feature has no value in the training rows, so there is no mean to fill its missing cells with.
     NoMean {
         /// The column.
         column: String,
     },
-    /// A column of numbers that is to be embedded.
+    /// A column that is to be embedded contains numbers.
     NoCategories {
         /// The column.
         column: String,
     },
-    /// A column of text that looks like an identifier.
+    /// A text column looks like an identifier.
     Identifier {
         /// The column.
         column: String,
@@ -89,10 +89,10 @@ pub enum TableError {
         distinct: usize,
         /// The number of training rows.
         rows: usize,
-        /// The fewest rows of a category.
+        /// The minimum number of rows per category.
         min_frequency: usize,
     },
-    /// A column with more categories than allowed.
+    /// A column has more categories than allowed.
     TooManyCategories {
         /// The column.
         column: String,
@@ -101,11 +101,11 @@ pub enum TableError {
         /// The limit.
         limit: usize,
     },
-    /// Missing cells, where nothing was said about them.
+    /// Cells are missing, and their treatment has not been chosen.
     MissingCells {
         /// The columns with missing cells.
         gaps: Vec<ColumnGaps>,
-        /// The first row with a missing cell.
+        /// The location of the first row with a missing cell.
         first: RowLocation,
         /// The number of rows with missing cells.
         incomplete: usize,
@@ -119,21 +119,21 @@ pub enum TableError {
         /// The target.
         target: String,
     },
-    /// All labels are the same.
+    /// All labels are equal.
     OneClass {
         /// The target.
         target: String,
         /// The only class.
         class: String,
     },
-    /// Labels that look like a quantity.
+    /// The labels look like a quantity.
     Quantity {
         /// The target.
         target: String,
         /// The number of distinct fractional values.
         distinct: usize,
     },
-    /// Labels that look like an identifier or a quantity.
+    /// The labels look like an identifier or a quantity.
     ManyClasses {
         /// The target.
         target: String,
@@ -142,23 +142,23 @@ pub enum TableError {
         /// The number of rows.
         rows: usize,
     },
-    /// A positive class where there are not two classes.
+    /// A positive class was chosen, but there are not exactly two classes.
     PositiveOfMany {
-        /// The positive class that was asked for.
+        /// The positive class that was chosen.
         positive: String,
         /// The number of classes.
         classes: usize,
     },
-    /// A positive class that is none of the classes.
+    /// The positive class that was chosen is not one of the classes.
     UnknownPositive {
-        /// The positive class that was asked for.
+        /// The positive class that was chosen.
         positive: String,
-        /// The classes.
+        /// The names of the classes.
         classes: Vec<String>,
     },
 }
 
-/// Missing cells of one column.
+/// Number of missing cells in one column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnGaps {
     /// The column.
@@ -302,7 +302,7 @@ fn dates(columns: &[String], text: &str, row: RowLocation, say: Say<'_>) -> Stri
     )
 }
 
-/// Returns the numbers of missing cells by column; beyond ten columns, the number of the others.
+/// Lists the numbers of missing cells of the first ten columns, and the number of further columns.
 fn by_column(gaps: &[ColumnGaps]) -> String {
     let counts = gaps.iter().take(10).map(|ColumnGaps { column, missing }| format!("{missing} in `{column}`"));
     let more = gaps.len().saturating_sub(10);

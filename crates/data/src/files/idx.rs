@@ -1,4 +1,5 @@
-//! IDX format (LeCun): two zero bytes, the type, the number of axes, their sizes, and the numbers, all big-endian.
+//! IDX file format (LeCun): two zero bytes, the number type, the number of axes, the size of each axis, and the
+//! numbers. Everything is big-endian.
 
 use std::io::Read;
 
@@ -8,7 +9,7 @@ use super::header::header;
 use super::number::Kind;
 use crate::error::ArrayFileError;
 
-/// Reads an array.
+/// Reads an array from the contents of an IDX file.
 pub(super) fn read(mut from: impl Read) -> Result<Array, ArrayFileError> {
     let mut magic = [0; 4];
     header(&mut from, &mut magic)?;

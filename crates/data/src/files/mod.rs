@@ -1,4 +1,4 @@
-//! Files of arrays: NumPy's `.npy` and `.npz`, and IDX, the format of MNIST.
+//! Array files: NumPy's `.npy` and `.npz` formats, and IDX, the format of MNIST.
 
 mod header;
 mod idx;
@@ -16,7 +16,7 @@ use crate::Dataset;
 use crate::error::{ArrayFileError, DataError, DatasetError};
 use crate::path::explain;
 
-/// Opens a file, which must not be a folder.
+/// Opens a file; returns an error if the path is a folder.
 fn open(path: &Path) -> Result<BufReader<File>> {
     let file = File::open(path).and_then(|file| {
         if file.metadata()?.is_dir() { Err(std::io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
@@ -24,25 +24,27 @@ fn open(path: &Path) -> Result<BufReader<File>> {
     Ok(BufReader::new(file.map_err(|error| Error::io(path)(explain(path, error)))?))
 }
 
-/// Returns an error about a file of arrays, or one array in it.
+/// Returns an error about an array file or about one array in the file.
 fn failure(path: &Path, array: Option<String>, error: ArrayFileError) -> Error {
     DataError::ArrayFile { path: path.into(), array, error }.into()
 }
 
-/// Reads a NumPy array, as `numpy.save` writes it.
+/// Reads a NumPy array from a file written with `numpy.save`.
 ///
-/// Floats of 16 and 32 bits become `f32`, those of 64 bits `f64`; booleans and integers become `u32` if all of them
+/// 16-bit and 32-bit floats become `f32`, 64-bit floats `f64`. Booleans and integers become `u32` if all values
 /// fit, else `f64`. Both byte orders are supported.
 ///
 /// # Errors
-/// When the file cannot be read, is damaged or cut off, or does not hold an array of real numbers in C order: Python
-/// objects, texts, records, complex numbers and Fortran order are rejected, and the message says how to convert them.
+/// When the file cannot be read, is damaged or truncated, or does not contain an array of real numbers in C order.
+/// Python objects, texts, records, complex numbers and Fortran order are rejected with a message that explains how
+/// to convert them.
 pub fn read_npy(path: impl AsRef<Path>) -> Result<Array> {
     let path = path.as_ref();
     npy::read(open(path)?).map_err(|error| failure(path, None, error))
 }
 
-/// Reads the arrays of a `.npz` file by name, as `numpy.savez` and `numpy.savez_compressed` write them.
+/// Reads all arrays of a `.npz` file, written with `numpy.savez` or `numpy.savez_compressed`; returns them by
+/// name.
 ///
 /// ```no_run
 /// use wgrad_data::{Dataset, read_npz};
@@ -53,7 +55,8 @@ pub fn read_npy(path: impl AsRef<Path>) -> Result<Array> {
 /// ```
 ///
 /// # Errors
-/// As [`read_npy`], for any of the arrays; members that are no `.npy` files are skipped.
+/// The same as for [`read_npy`], for any of the arrays. Files in the archive that are not `.npy` files are
+/// skipped.
 pub fn read_npz(path: impl AsRef<Path>) -> Result<BTreeMap<String, Array>> {
     let path = path.as_ref();
     let damaged =
@@ -69,10 +72,11 @@ pub fn read_npz(path: impl AsRef<Path>) -> Result<BTreeMap<String, Array>> {
     Ok(arrays)
 }
 
-/// Reads an IDX file, the format of MNIST, compressed with gzip or not. Types are converted as by [`read_npy`].
+/// Reads an IDX file, the format of MNIST, with or without gzip compression. Number types are converted as in
+/// [`read_npy`].
 ///
 /// # Errors
-/// When the file cannot be read, is damaged or cut off, or is no IDX file.
+/// When the file cannot be read, is damaged or truncated, or is not an IDX file.
 pub fn read_idx(path: impl AsRef<Path>) -> Result<Array> {
     let path = path.as_ref();
     let mut file = open(path)?;
@@ -85,8 +89,9 @@ pub fn read_idx(path: impl AsRef<Path>) -> Result<Array> {
 }
 
 impl Dataset {
-    /// Makes a dataset of arrays: `x[i]`, flattened in row-major order, holds the features of row `i`, and `y[i]`
-    /// its label. Classes are the distinct labels, sorted as numbers. Features are named `x0`, `x1`, ….
+    /// Creates a dataset from arrays: `x[i]`, flattened in row-major order, contains the features of row `i`, and
+    /// `y[i]` is the label of row `i`. Classes are the distinct labels, sorted as numbers. Features are named
+    /// `x0`, `x1`, ….
     ///
     /// ```
     /// use wgrad_core::Array;
@@ -99,8 +104,8 @@ impl Dataset {
     /// ```
     ///
     /// # Errors
-    /// When `y` is not a vector with a label per row of `x`, there is no row, a value is not finite, or the labels
-    /// look like a quantity instead of classes.
+    /// When `y` is not a vector with one label per row of `x`, there are no rows, a value is not finite, or the
+    /// labels look like a quantity instead of classes.
     pub fn from_arrays(x: &Array, y: &Array) -> Result<Self> {
         let (dims, labels) = (x.shape().dims(), y.shape());
         let Some((&rows, features)) = dims.split_first().filter(|(rows, _)| labels.dims() == [**rows]) else {
@@ -122,10 +127,11 @@ impl Dataset {
         Self::new((0..features).map(|i| format!("x{i}")), x.to_f32(), y, classes.iter().map(ToString::to_string))
     }
 
-    /// Makes a dataset of two arrays of a `.npz` file; see [`read_npz`] and [`Self::from_arrays`].
+    /// Creates a dataset from two arrays of a `.npz` file; see [`read_npz`] and [`Self::from_arrays`].
     ///
     /// # Errors
-    /// As these, and when an array does not exist: the message lists the arrays of the file.
+    /// The same as for these two functions, and when an array does not exist; the message then lists the arrays of
+    /// the file.
     pub fn from_npz(path: impl AsRef<Path>, x: &str, y: &str) -> Result<Self> {
         let path = path.as_ref();
         let arrays = read_npz(path)?;
@@ -137,19 +143,19 @@ impl Dataset {
         Self::from_arrays(array(x)?, array(y)?)
     }
 
-    /// Makes a dataset of two `.npy` files; see [`read_npy`] and [`Self::from_arrays`].
+    /// Creates a dataset from two `.npy` files; see [`read_npy`] and [`Self::from_arrays`].
     ///
     /// # Errors
-    /// As these.
+    /// The same as for these two functions.
     pub fn from_npy(x: impl AsRef<Path>, y: impl AsRef<Path>) -> Result<Self> {
         Self::from_arrays(&read_npy(x)?, &read_npy(y)?)
     }
 
-    /// Makes a dataset of two IDX files, such as MNIST's images and labels; bytes are divided by 255. See
-    /// [`read_idx`] and [`Self::from_arrays`].
+    /// Creates a dataset from two IDX files, such as MNIST's images and labels; integer pixel values are divided
+    /// by 255. See [`read_idx`] and [`Self::from_arrays`].
     ///
     /// # Errors
-    /// As these.
+    /// The same as for these two functions.
     pub fn from_idx(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<Self> {
         let (x, y) = (read_idx(images)?, read_idx(labels)?);
         let x = match x.data() {

@@ -1,4 +1,5 @@
-//! NumPy's `.npy` format: a magic string, a version, a header that is a Python dictionary, and the numbers.
+//! NumPy's `.npy` file format: a signature, a version, a header with the text of a Python dictionary, and the
+//! numbers.
 
 use std::io::Read;
 
@@ -9,10 +10,10 @@ use super::number::Kind;
 use crate::error::{ArrayFileError, Dtype};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// Longest header that is read, in bytes: NumPy's limit for untrusted files.
+/// Maximum length of a header in bytes, NumPy's limit for untrusted files.
 const MAX_HEADER: usize = 10_000;
 
-/// Reads an array.
+/// Reads an array from the contents of a `.npy` file.
 pub(super) fn read(mut from: impl Read) -> Result<Array, ArrayFileError> {
     let mut start = [0; 8];
     header(&mut from, &mut start)?;
@@ -42,7 +43,7 @@ pub(super) fn read(mut from: impl Read) -> Result<Array, ArrayFileError> {
     kind.read(&dims, big_endian, from)
 }
 
-/// Contents of a header.
+/// Contents of a `.npy` header.
 #[derive(Debug, PartialEq)]
 struct Header {
     kind: Kind,
@@ -78,7 +79,7 @@ impl Header {
     }
 }
 
-/// Returns the kind of number and whether it is big-endian of a type code such as `<f4`.
+/// Parses a type code such as `<f4`; returns the kind of number, and true if the numbers are big-endian.
 fn kind(code: &str) -> Result<(Kind, bool), ArrayFileError> {
     let (order, rest) = code.split_at_checked(1).unwrap_or_default();
     let (letter, size) = rest.split_at_checked(1).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Binary numbers in files.
+//! Conversion of binary numbers in files to arrays.
 
 use std::io::Read;
 
@@ -6,16 +6,16 @@ use wgrad_core::Array;
 
 use crate::error::ArrayFileError;
 
-/// Binary representation of a number.
+/// Binary format of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A byte, 0 for false.
+    /// A byte that is 0 for false.
     Bool,
-    /// A signed integer of this many bytes.
+    /// A signed integer with this many bytes.
     Int(usize),
-    /// An unsigned integer of this many bytes.
+    /// An unsigned integer with this many bytes.
     Uint(usize),
-    /// An IEEE 754 float of this many bytes.
+    /// An IEEE 754 float with this many bytes.
     Float(usize),
 }
 
@@ -27,9 +27,9 @@ impl Kind {
         }
     }
 
-    /// Reads an array of this shape from a reader positioned at its first number.
+    /// Reads an array of the given shape; the reader must be at the first number.
     ///
-    /// Memory grows with the bytes that are read, so a header with too large a shape cannot exhaust it.
+    /// Memory use grows only as bytes are read, so a header with too large a shape cannot exhaust the memory.
     pub(super) fn read(self, dims: &[usize], big_endian: bool, from: impl Read) -> Result<Array, ArrayFileError> {
         let numbers = dims.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
         let expected = numbers.and_then(|numbers| numbers.checked_mul(self.bytes()));
@@ -67,7 +67,7 @@ impl Kind {
     }
 }
 
-/// Makes an array of integers: `u32` if all of them fit, else `f64`.
+/// Creates an array of integers: `u32` if all of them fit, else `f64`.
 fn integers(dims: &[usize], values: impl Iterator<Item = i128> + Clone) -> wgrad_core::Result<Array> {
     let small: Option<Vec<u32>> = values.clone().map(|value| u32::try_from(value).ok()).collect();
     match small {
@@ -76,7 +76,7 @@ fn integers(dims: &[usize], values: impl Iterator<Item = i128> + Clone) -> wgrad
     }
 }
 
-/// Converts the bits of a 16-bit float.
+/// Converts the bits of a 16-bit float to a 32-bit float.
 fn half(bits: u16) -> f32 {
     let (sign, exponent, fraction) = (bits >> 15, bits >> 10 & 31, bits & 1023);
     let size = match exponent {

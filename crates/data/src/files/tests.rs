@@ -114,7 +114,7 @@ fn no_changed_byte_makes_it_panic_or_take_much_memory() {
             let _ = read(&path);
         }
     }
-    // A shape of exabytes, and one whose size overflows.
+    // The first shape needs exabytes, and the size of the second overflows.
     for shape in ["(1000000000, 1000000000)", "(99999999999, 99999999999, 99999999999)"] {
         let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
         let length = u16::try_from(header.len()).unwrap().to_le_bytes();

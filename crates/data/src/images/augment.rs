@@ -1,4 +1,4 @@
-//! Augmentation: random crops and flips of images.
+//! Augmentation of images with random crops and flips.
 
 use wgrad_core::{Array, Result, SplitMix64};
 
@@ -6,11 +6,11 @@ use crate::error::AugmentError;
 use crate::streams::AUGMENT;
 use crate::{Dataset, Seed};
 
-/// Random crops and flips of images, different in each epoch, which reduce overfitting. Use it for training rows
+/// Random crops and flips of images, which differ in each epoch and reduce overfitting. Use them for training rows
 /// only.
 ///
-/// Each row of the dataset is an image of `channels × height × width`, in this order. Its crop and flip depend only
-/// on the seed, the epoch and the row number.
+/// Each row of the dataset is an image `[channels, height, width]` in row-major order. Its crop and flip depend
+/// only on the seed, the epoch and the row number.
 ///
 /// ```
 /// use wgrad_data::{Augment, Dataset, Seed};
@@ -35,13 +35,13 @@ pub struct Augment {
 }
 
 impl Augment {
-    /// Makes an augmentation without crops and flips, for images of `[channels, height, width]`.
+    /// Creates an augmentation without crops and flips, for images of shape `[channels, height, width]`.
     pub fn new(dims: [usize; 3]) -> Self {
         Self { dims, padding: 0, flip: false }
     }
 
-    /// Pads each side with this many zeros and takes a random crop of the original size; every position is equally
-    /// likely. Default: 0.
+    /// Pads each side with this many zeros, then crops the image to its original size at a random position. All
+    /// positions are equally likely. Default: 0.
     pub fn crop(self, padding: usize) -> Self {
         Self { padding, ..self }
     }
@@ -54,7 +54,8 @@ impl Augment {
     /// Returns the augmented dataset of an epoch.
     ///
     /// # Errors
-    /// When rows are not images of this size, the padding is larger than the image, or the features are on disk.
+    /// When rows are not images of the given size, the padding is larger than the image, or the features are on
+    /// disk.
     pub fn epoch(&self, data: &Dataset, seed: Seed, epoch: u64) -> Result<Dataset> {
         let [_, height, width] = self.dims;
         let size = self.dims.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
@@ -70,7 +71,7 @@ impl Augment {
         let mut x = vec![0.0; data.x().len()];
         let images = data.x().chunks_exact(data.features()).zip(x.chunks_exact_mut(data.features()));
         for ((from, to), row) in images.zip(0_u64..) {
-            // One random stream for each epoch and row.
+            // Each row of each epoch has its own random stream.
             let mut random = SplitMix64::new(Seed(seed.0 ^ epoch.rotate_left(32)), AUGMENT.wrapping_sub(row));
             let mut shift = || usize::try_from(random.below(2 * self.padding as u64 + 1)).unwrap_or_default();
             let (down, right) = (shift(), shift());
@@ -99,7 +100,8 @@ mod tests {
         Dataset::new((0..18).map(|i| format!("x{i}")), x, vec![0; rows], ["a", "b"]).unwrap()
     }
 
-    /// Returns the image `[2, 3, 3]` shifted by `down - 1` and `right - 1`, after a flip.
+    /// Returns the image `[2, 3, 3]`, flipped if `flip` is true, and then cropped at the row `down` and the column
+    /// `right` of its padded version.
     fn expected(down: usize, right: usize, flip: bool) -> Vec<f32> {
         let mut all = vec![];
         for channel in 0..2 {
@@ -129,7 +131,7 @@ mod tests {
             }
         }
         assert_eq!(counts.iter().sum::<usize>(), 3600, "{counts:?}");
-        // Five standard deviations of a count of 200 are 69.
+        // For a count that is expected to be 200, five standard deviations are 69.
         assert!(counts.iter().all(|n| (131..=269).contains(n)), "{counts:?}");
     }
 

@@ -1,4 +1,4 @@
-//! Folders of images, one folder per class.
+//! Folders of images, with one subfolder per class.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,16 @@ use crate::Dataset;
 use crate::error::ImageFolderError;
 use crate::path::explain;
 
-/// Largest side of an image in pixels.
+/// Maximum length of an image's side in pixels.
 const MAX_SIDE: u32 = 1 << 15;
 
-/// Folder with a subfolder of PNG or JPEG images for each class, as torchvision's `ImageFolder`; needs the feature
-/// `images`.
+/// Folder with one subfolder of PNG or JPEG images per class, as for torchvision's `ImageFolder`; needs the
+/// feature `images`.
 ///
-/// Classes are the names of the subfolders, sorted; images may be nested in further folders. Each image is resized
-/// to one size by antialiased linear interpolation, without keeping its aspect ratio. Its channels are scaled to
-/// values from 0 to 1, and normalised to `(value - mean) / std` after [`Self::normalize`]. A row is
-/// `channels × height × width`, in this order.
+/// The classes are the names of the subfolders, sorted; images may be nested in further folders. All images are
+/// resized to the same size with antialiased linear interpolation, without keeping their aspect ratio. Channel
+/// values are scaled to the range 0 to 1, which [`Self::normalize`] changes to `(value - mean) / std`. A row is an
+/// image `[channels, height, width]` in row-major order.
 ///
 /// ```no_run
 /// use wgrad_data::{Augment, ImageFolder, Seed};
@@ -41,11 +41,11 @@ pub struct ImageFolder {
 }
 
 impl ImageFolder {
-    /// Lists the images of a folder, which are resized to `[height, width]`.
+    /// Lists the images in a folder; reading will resize them to `[height, width]`.
     ///
     /// # Errors
-    /// When the folder cannot be read, has fewer than two subfolders, or a subfolder has no image; when a side is 0
-    /// or above 32768 pixels.
+    /// When the folder cannot be read or has fewer than two subfolders, a subfolder contains no image, or a side
+    /// is 0 or longer than 32768 pixels.
     pub fn open(folder: impl AsRef<Path>, size: [usize; 2]) -> Result<Self> {
         let folder = folder.as_ref();
         let fitting = |n: usize| u32::try_from(n).ok().filter(|n| (1..=MAX_SIDE).contains(n));
@@ -76,16 +76,16 @@ impl ImageFolder {
         Ok(Self { folder: folder.into(), files, classes, size, gray: false, mean: vec![], std: vec![] })
     }
 
-    /// Converts images to one channel, the luminance. Call it before [`Self::normalize`].
+    /// Converts images to one channel, their luminance. Call this before [`Self::normalize`].
     pub fn grayscale(self) -> Self {
         Self { gray: true, ..self }
     }
 
-    /// Normalises each channel to `(value - mean) / std`, as torchvision's `Normalize`.
+    /// Normalises each channel to `(value - mean) / std`, as torchvision's `Normalize` does.
     ///
     /// # Errors
-    /// When there is not one mean and one deviation per channel, a number is not finite, or a deviation is not
-    /// positive.
+    /// When there is not exactly one mean and one standard deviation per channel, a number is not finite, or a
+    /// standard deviation is not positive.
     pub fn normalize(self, mean: impl Into<Vec<f32>>, std: impl Into<Vec<f32>>) -> Result<Self> {
         let (mean, std) = (mean.into(), std.into());
         let channels = self.channels();
@@ -108,15 +108,16 @@ impl ImageFolder {
         &self.classes
     }
 
-    /// Iterates over the files, class by class, in the order of the rows.
+    /// Iterates over the image files in the order of the rows, which is sorted by class.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|(path, _)| &**path)
     }
 
-    /// Reads all images.
+    /// Reads all images into a dataset.
     ///
     /// # Errors
-    /// When an image cannot be read or is damaged: the message names the file. When the images do not fit memory.
+    /// When an image cannot be read or decoded (the message names the file), or when the images do not fit in
+    /// memory.
     pub fn dataset(&self) -> Result<Dataset> {
         let [height, width] = self.size.map(|side| side as usize);
         let features = self.channels() * height * width;
@@ -134,7 +135,7 @@ impl ImageFolder {
         Dataset::new(names, x, self.files.iter().map(|(_, class)| *class).collect(), self.classes.clone())
     }
 
-    /// Appends the channels of an image, one after the other.
+    /// Appends the channels of an image to `x`, one after the other.
     fn push(&self, image: &DynamicImage, x: &mut Vec<f32>) {
         let [height, width] = self.size;
         let image = image.resize_exact(width, height, FilterType::Triangle);
@@ -154,7 +155,7 @@ impl ImageFolder {
 /// Reads and decodes an image.
 fn decode(path: &Path) -> Result<DynamicImage> {
     let mut reader = ImageReader::open(path).map_err(|error| Error::io(path)(explain(path, error)))?;
-    // A small file can claim a large image.
+    // A small file can claim to contain a huge image, so the size is limited.
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(MAX_SIDE), Some(MAX_SIDE));
     reader.limits(limits);
@@ -162,14 +163,14 @@ fn decode(path: &Path) -> Result<DynamicImage> {
     reader.decode().map_err(|error| ImageFolderError::Damaged { path: path.into(), reason: error.to_string() }.into())
 }
 
-/// Returns the paths in a folder.
+/// Returns the paths of all entries in a folder.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let failed = |error| Error::io(folder)(explain(folder, error));
     let entries = fs::read_dir(folder).map_err(failed)?;
     entries.map(|entry| Ok(entry.map_err(Error::io(folder))?.path())).collect()
 }
 
-/// Adds the images in a folder and its subfolders, sorted.
+/// Adds the images in a folder and its subfolders to `files`, in sorted order.
 fn collect(folder: &Path, class: u32, files: &mut Vec<(PathBuf, u32)>, depth: usize) -> Result<()> {
     if depth > 32 {
         return Err(ImageFolderError::Depth { folder: folder.into() }.into());
@@ -219,7 +220,7 @@ mod tests {
         assert_eq!((data.rows(), data.features(), images.files().count()), (3, 18, 3));
         assert_eq!(data.x()[18..36], [[1.0; 6], [0.0; 6], [0.0; 6]].concat());
         assert_eq!(data.x()[48..54], [0.2; 6]);
-        // JPEG is not exact.
+        // JPEG compression is lossy, so the values are only close to the original ones.
         assert!(data.x()[12..18].iter().all(|blue| *blue > 0.95));
         let normal = images.normalize([0.5, 0.0, 0.1], [0.25, 1.0, 0.1]).unwrap().dataset().unwrap();
         assert_eq!((normal.x()[18], normal.x()[24], normal.x()[48].round()), (2.0, 0.0, 1.0));

@@ -1,4 +1,4 @@
-//! Images: folders and augmentation.
+//! Images: reading of image folders, and augmentation.
 
 mod augment;
 #[cfg(feature = "images")]

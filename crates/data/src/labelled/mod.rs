@@ -1,4 +1,4 @@
-//! Table with a target column, and the options for making datasets of it.
+//! Table with a target column, and the options for creating datasets from it.
 
 use std::sync::Arc;
 
@@ -12,20 +12,21 @@ use crate::split::{self, KFold, Split};
 use crate::table::Table;
 
 impl Table {
-    /// Names the column to predict; every other column is a feature.
+    /// Selects the column to predict; every other column is a feature.
     ///
     /// # Errors
-    /// When the column does not exist: the message lists the columns.
+    /// When the column does not exist; the message then lists the columns.
     pub fn target(self, name: &str) -> Result<Labelled> {
         self.require(name)?;
         Ok(Labelled::new(self, name))
     }
 }
 
-/// Table with a target column, from [`Table::target`]: set its options, then [`split`](Self::split) it.
+/// Table with a target column, created with [`Table::target`]. Set its options, then [`split`](Self::split) it.
 ///
-/// All columns but the target are features: numbers, booleans, or text, which names categories
-/// ([`Categories`](crate::Categories)); dates are refused. Options are checked when datasets are made.
+/// All columns except the target are features. They contain numbers, booleans, or text that is treated as
+/// categories ([`Categories`](crate::Categories)); dates are rejected. Options are checked when datasets are
+/// created.
 ///
 /// ```
 /// use wgrad_data::{Missing, Seed, Table};
@@ -64,37 +65,39 @@ impl Labelled {
         self
     }
 
-    /// Sets the treatment of missing cells. Default: [`Missing::Refuse`].
+    /// Sets how missing cells are treated. Default: [`Missing::Refuse`].
     pub fn missing(self, missing: Missing) -> Self {
         Self { missing, ..self }
     }
 
-    /// Sets which of two classes is the positive one, class 1. Default: the second in sorted order, which is right
-    /// for 0/1, false/true, no/yes, benign/malignant and B/M.
+    /// Sets which of two classes is the positive one (class 1). Default: the second class in sorted order, which
+    /// is right for 0/1, false/true, no/yes, benign/malignant and B/M.
     pub fn positive(self, class: impl Into<String>) -> Self {
         Self { positive: Some(class.into()), ..self }
     }
 
-    /// Sets whether features are standardised to mean 0 and standard deviation 1 on the training rows. Default: true.
+    /// Sets whether features are standardised to mean 0 and standard deviation 1 over the training rows. Default:
+    /// true.
     pub fn standardize(self, standardize: bool) -> Self {
         Self { standardize, ..self }
     }
 
-    /// Sets the maximum number of categories of a column of text, without the unseen one. Default: 100. One-hot
-    /// encoded, each category is a feature.
+    /// Sets the maximum number of categories of a text column, not counting the category of unseen texts. Default:
+    /// 100. With one-hot encoding, each category is a feature.
     pub fn max_categories(mut self, limit: usize) -> Self {
         self.encoding.limit = limit;
         self
     }
 
-    /// Sets the minimum number of training rows of a category; rows of rarer ones count for the unseen category.
-    /// Default: 2, as nothing can be learned from a single row. As scikit-learn's `OneHotEncoder(min_frequency=…)`.
+    /// Sets the minimum number of training rows per category; rows of rarer categories are assigned to the unseen
+    /// category, as with scikit-learn's `OneHotEncoder(min_frequency=…)`. Default: 2, since nothing can be learned
+    /// from a single row.
     pub fn min_frequency(mut self, rows: usize) -> Self {
         self.encoding.min_frequency = rows;
         self
     }
 
-    /// Encodes columns of text as one feature each, the number of the category, for an `Embedding` layer with
+    /// Encodes the given text columns as one feature each, the category number, for an `Embedding` layer with
     /// [`Categories::size`](crate::Categories::size) rows; see [`Preprocess::categories`].
     pub fn embed<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.encoding.embed.extend(names.into_iter().map(Into::into));
@@ -111,16 +114,17 @@ impl Labelled {
         &self.target
     }
 
-    /// Splits the rows into a training set with `train_fraction` of them and a test set with the others.
+    /// Splits the rows into a training set with the fraction `train_fraction` of them and a test set with the
+    /// rest.
     ///
     /// The split is stratified: of the `n` rows of a class, `n * train_fraction`, rounded to the nearest integer,
-    /// are training rows, but each side has at least one row of a class with two. The selection depends only on the
-    /// seed (`SplitMix64`, Fisher–Yates). Means, standard deviations and fill values are learned from the training
-    /// rows alone.
+    /// are training rows, but both sets get at least one row if the class has two or more. The selection depends
+    /// only on the seed (a Fisher–Yates shuffle with `SplitMix64`). Means, standard deviations and fill values are
+    /// learned from the training rows alone.
     ///
     /// # Errors
-    /// When `train_fraction` is not between 0 and 1, or the rows cannot be used as they are: the message names the
-    /// location and the fix.
+    /// When `train_fraction` is not between 0 and 1, or some rows cannot be used as they are; the message then
+    /// names the location and a fix.
     pub fn split(&self, train_fraction: f64, seed: Seed) -> Result<(Dataset, Dataset)> {
         let usable = self.usable(None)?;
         let (train, test) = split::stratified(&usable.labels.y, train_fraction, seed)?;
@@ -131,12 +135,13 @@ impl Labelled {
         }
     }
 
-    /// Splits the rows into training, validation and test rows: stratified, at random, by group or by time. Means,
-    /// standard deviations, fill values and categories are learned from the training rows alone.
+    /// Splits the rows into training, validation and test rows, with the method that `split` sets. Means, standard
+    /// deviations, fill values and categories are learned from the training rows alone.
     ///
     /// # Errors
-    /// When the fractions leave no rows to train on, a part would be empty, the column of the split does not exist
-    /// or has a missing cell, or the rows cannot be used as they are: the message names the location and the fix.
+    /// When the fractions leave no rows for training, a part would be empty, the column of the split does not
+    /// exist or has a missing cell, or some rows cannot be used as they are; the message then names the location
+    /// and a fix.
     pub fn split_by(&self, split: &Split) -> Result<Parts> {
         let usable = self.usable(split.column())?;
         let keys = split.keys(&self.table, &usable.rows)?;
@@ -150,8 +155,8 @@ impl Labelled {
         }
     }
 
-    /// Returns the folds of a cross-validation: each is a training set and a held-out set, and each row is held out
-    /// once. Preprocessing is learned anew from the training rows of each fold.
+    /// Returns the folds of a cross-validation. Each fold has a training set and a held-out set, and each row is
+    /// held out once. The preprocessing is learned separately from the training rows of each fold.
     ///
     /// ```
     /// use wgrad_data::{KFold, Seed, Table};
@@ -165,8 +170,8 @@ impl Labelled {
     /// ```
     ///
     /// # Errors
-    /// When there are fewer rows or groups than folds, or the rows cannot be used as they are. Each item of the
-    /// iterator can fail, too.
+    /// When there are fewer rows or groups than folds, or some rows cannot be used as they are. An item of the
+    /// iterator can also be an error.
     pub fn folds(&self, folds: &KFold) -> Result<impl Iterator<Item = Result<(Dataset, Dataset)>>> {
         let usable = self.usable(folds.column())?;
         let groups = folds.column().map(|column| split::groups(&self.table, column, &usable.rows)).transpose()?;
@@ -182,7 +187,7 @@ impl Labelled {
         }))
     }
 
-    /// Makes a dataset of each set of usable rows; preprocessing is learned from the first one.
+    /// Creates a dataset from each set of usable rows; the preprocessing is learned from the first set.
     fn parts(&self, usable: Usable, sides: &[&[u32]]) -> Result<Vec<Dataset>> {
         let Usable { features, rows, labels } = usable;
         let pick = |side: &[u32]| side.iter().map(|&at| rows[at as usize]).collect::<Vec<_>>();
@@ -197,10 +202,10 @@ impl Labelled {
         sides.iter().map(dataset).collect()
     }
 
-    /// Makes one training set of all rows.
+    /// Creates one training set from all rows.
     ///
     /// # Errors
-    /// When the rows cannot be used as they are: the message names the location and the fix.
+    /// When some rows cannot be used as they are; the message then names the location and a fix.
     pub fn dataset(&self) -> Result<Dataset> {
         let Usable { features, rows, labels } = self.usable(None)?;
         let preprocess = self.learn(features, &rows)?;
@@ -208,18 +213,21 @@ impl Labelled {
         Ok(build(&self.table, &rows, labels.y, labels.classes.into(), Arc::new(preprocess))?.with_dropped(dropped))
     }
 
-    /// Makes a dataset of all rows with the preprocessing and the classes of a model, to evaluate it on another file.
+    /// Creates a dataset from all rows with the preprocessing and the classes of a model, to evaluate the model on
+    /// another file.
     ///
-    /// Columns that are no features are ignored. Missing features are filled if the preprocessing has fill values,
-    /// else treated as [`Labelled::missing`] says. [`Labelled::positive`] and [`Labelled::standardize`] have no
-    /// effect.
+    /// Columns that are not features are ignored. Missing features are filled if the preprocessing has fill
+    /// values; otherwise [`Labelled::missing`] decides about them. [`Labelled::positive`] and
+    /// [`Labelled::standardize`] have no effect.
     ///
     /// # Errors
-    /// When a feature column is missing, a label is none of the classes, or the rows cannot be used as they are.
+    /// When a feature column is missing, a label is not one of the classes, or some rows cannot be used as they
+    /// are.
     pub fn dataset_with(&self, preprocess: &Preprocess, classes: &[String]) -> Result<Dataset> {
         let features = preprocess.columns();
         features::columns(&self.table, features)?;
-        // Without fill values, FillMean must not turn into dropping rows: the error comes from `build`.
+        // If the preprocessing has no fill values, `FillMean` must not silently drop rows: `build` returns an
+        // error instead.
         let filled = preprocess.fill().is_some() || self.missing == Missing::FillMean;
         let rows = self.missing.rows(&self.table, features, &self.target, filled)?;
         let y = labels::number(&self.table, &self.target, &rows, classes)?;
@@ -227,7 +235,7 @@ impl Labelled {
         Ok(build(&self.table, &rows, y, classes.into(), Arc::new(preprocess.clone()))?.with_dropped(dropped))
     }
 
-    /// Checks the options and the cells. The column by which rows are split is no feature.
+    /// Checks the options and the cells. The column by which rows are split is not a feature.
     fn usable(&self, split_column: Option<&str>) -> Result<Usable> {
         for name in self.drop.iter().chain(&self.encoding.embed) {
             self.table.require(name)?;
@@ -257,7 +265,7 @@ impl Labelled {
         Ok(Usable { features, rows, labels })
     }
 
-    /// Learns the preprocessing from some rows.
+    /// Learns the preprocessing from the given rows.
     fn learn(&self, features: Vec<String>, rows: &[u32]) -> Result<Preprocess> {
         let fill = self.missing == Missing::FillMean;
         prepare::learn(
@@ -269,7 +277,7 @@ impl Labelled {
     }
 }
 
-/// Features, rows and labels that the options leave of a table.
+/// Features, rows and labels of a table that can be used with the chosen options.
 #[derive(Clone)]
 struct Usable {
     features: Vec<String>,
@@ -277,7 +285,7 @@ struct Usable {
     labels: labels::Labels,
 }
 
-/// Makes a dataset of some rows, on disk if the table is on disk.
+/// Creates a dataset from the given rows; it is on disk if the table is on disk.
 fn build(
     table: &Table,
     rows: &[u32],
@@ -306,12 +314,12 @@ fn build(
     Ok(Dataset::from_parts(x, y, classes, preprocess))
 }
 
-/// Parts of a split table, with the preprocessing that was learned from the training rows.
+/// Datasets of a table that was split. Their preprocessing was learned from the training rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parts {
     /// Training rows.
     pub train: Dataset,
-    /// Validation rows, for early stopping and the choice of a threshold; none if their fraction is 0.
+    /// Validation rows, for early stopping and the choice of a threshold; `None` if the validation fraction is 0.
     pub validation: Option<Dataset>,
     /// Test rows, only for the final evaluation.
     pub test: Dataset,

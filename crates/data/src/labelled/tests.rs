@@ -6,7 +6,7 @@ fn labelled(csv: &str) -> Labelled {
     Table::parse("t.csv", csv.as_bytes()).unwrap().target("y").unwrap()
 }
 
-/// Returns twenty rows: `a` counts, `b` is twice `a`, `y` is 1 from row 12 on.
+/// Returns CSV text with twenty rows: `a` counts up from 0, `b` is twice `a`, and `y` is 1 from row 12 on.
 fn twenty() -> String {
     (0..20).fold("a,b,y\n".into(), |csv, i| format!("{csv}{i},{},{}\n", i * 2, i32::from(i >= 12)))
 }
@@ -30,7 +30,7 @@ fn a_split_is_ready_to_train_on() {
 fn nothing_is_learned_from_the_test_rows() {
     let csv = twenty();
     let (train, test) = labelled(&csv).standardize(false).split(0.75, Seed(7)).unwrap();
-    // Shifts every test row far away: the preprocessing must keep the same bits.
+    // Moves every test row far away, which must not change a single bit of the preprocessing.
     let moved = test.x().chunks(2).fold(csv.clone(), |csv, row| {
         let (a, b) = (row[0], row[1]);
         csv.replace(&format!("\n{a},{b},"), &format!("\n{},{},", a + 1e6, b - 1e6))
@@ -158,7 +158,8 @@ fn breast_cancer_is_standardised_as_by_scikit_learn() {
     let table = Table::read_csv(path).unwrap().target("malignant").unwrap();
     let all = table.dataset().unwrap();
     assert_eq!((all.rows(), all.features(), all.class_counts()), (569, 30, vec![357, 212]));
-    // sklearn.preprocessing.StandardScaler().fit(x): mean_ and scale_ of the first and the last column.
+    // The expected values are `mean_` and `scale_` of sklearn.preprocessing.StandardScaler().fit(x), for the first
+    // and the last column.
     let learned = all.preprocess();
     for (ours, theirs) in [
         (learned.mean()[0], 14.127_291_739_894_563),

@@ -12,17 +12,18 @@ use crate::error::CellError;
 use crate::table::{BLOCK, Cells, Column, MISSING, Table};
 
 impl Preprocess {
-    /// Returns the columns of a table that are no features of the model. The target may be among them.
+    /// Returns the columns of a table that are not features of the model. The target may be among them.
     pub fn extra_columns<'t>(&self, table: &'t Table) -> Vec<&'t str> {
         let used: HashSet<&str> = self.columns().iter().map(String::as_str).collect();
         table.names.iter().map(String::as_str).filter(|name| !used.contains(name)).collect()
     }
 
-    /// Returns the rows of a table as the input of a model, `f32[rows, features]`. The columns may be in any order.
+    /// Returns the rows of a table as the input of a model, `f32[rows, features]`. The table's columns may be in
+    /// any order.
     ///
     /// # Errors
-    /// When a column is missing, or a cell is infinite, is text where the model was trained on numbers, or is
-    /// missing and no fill value was learned.
+    /// When a column is missing, or a cell is infinite, contains text where the model was trained on numbers, or
+    /// is missing although no fill value was learned.
     pub fn apply(&self, table: &Table) -> Result<Array> {
         let rows: Vec<u32> = (0..u32::MAX).take(table.rows()).collect();
         let mut x = Vec::with_capacity(rows.len() * self.features().len());
@@ -34,7 +35,7 @@ impl Preprocess {
     }
 }
 
-/// Passes some rows of a table to `take` as the input of a model, in chunks of whole rows.
+/// Converts rows of a table to the input of a model, and passes them to `take` in chunks of complete rows.
 pub(crate) fn transform(
     preprocess: &Preprocess,
     table: &Table,
@@ -67,12 +68,12 @@ pub(crate) fn transform(
     Ok(())
 }
 
-/// Writer of the features of one column.
+/// Writer of the features that one column becomes.
 struct Encoder<'a> {
     table: &'a Table,
     name: &'a str,
     column: &'a Column,
-    /// The value for missing cells.
+    /// The value that replaces missing cells.
     fill: Option<f64>,
     /// The number of features of a row.
     width: usize,
@@ -86,7 +87,7 @@ enum Encoding<'a> {
 }
 
 impl Encoder<'_> {
-    /// Writes the features of rows of one block; returns the number of features.
+    /// Writes the features of this column for rows of one block; returns the number of features per row.
     fn write(&self, rows: &[u32], buffer: &mut Vec<f64>, values: &mut [f32]) -> Result<usize> {
         let block = rows[0] as usize / BLOCK;
         let numbers = self.column.block(block, buffer)?;
@@ -124,22 +125,22 @@ impl Encoder<'_> {
         }
     }
 
-    /// Returns the error of a missing cell.
+    /// Returns the error for a missing cell.
     fn gap(&self, row: usize) -> Error {
         self.table.cell_error(row, self.name, CellError::Missing)
     }
 }
 
-/// Map from cells to category numbers.
+/// Map from the cells of a column to category numbers.
 enum Numbering<'c> {
-    /// For a column of text: the category of each text.
+    /// For a text column: the text number of each cell, and the category of each text.
     Codes { codes: &'c [u32], known: Vec<usize>, unseen: usize },
-    /// For a column of numbers: the category of each number, by its bits.
+    /// For a column of numbers: the category of each number, found by the bits of the number.
     Values { known: HashMap<u64, usize>, unseen: usize },
 }
 
 impl<'c> Numbering<'c> {
-    /// Looks up the categories of the texts or numbers of a column.
+    /// Looks up the category of each distinct text or number in a column.
     fn new(categories: &Categories, column: &'c Column) -> Self {
         let unseen = categories.levels().len();
         if let Cells::Text { codes, levels } = &column.cells {
@@ -147,7 +148,8 @@ impl<'c> Numbering<'c> {
             let known = levels.iter().map(|text| numbers.get(text).copied().unwrap_or(unseen)).collect();
             return Self::Codes { codes, known, unseen };
         }
-        // A file in which all categories look like numbers: 7 is the category `7` if there is one, else `07`.
+        // The column was text in training, but contains only numbers here. 7 belongs to the category `7` if it
+        // exists, else to `07`.
         let mut known = HashMap::new();
         for (text, at) in categories.levels().iter().zip(0..) {
             if let Some(value) = number(text) {
@@ -161,7 +163,7 @@ impl<'c> Numbering<'c> {
         Self::Values { known, unseen }
     }
 
-    /// Returns the category of a row; `value` is its number if the column holds numbers.
+    /// Returns the category of a row; `value` is the number in the row's cell if the column contains numbers.
     fn of(&self, row: usize, value: Option<f64>) -> usize {
         match self {
             Self::Codes { codes, known, unseen } => match codes[row] {

@@ -1,28 +1,29 @@
-//! Categories of columns of text, and their encoding as features.
+//! Categories of text columns, and their encoding as features.
 
 use serde::{Deserialize, Serialize};
 
 /// Categories of one column, learned from the training rows.
 ///
-/// Categories are numbered in sorted order, and followed by the unseen category. The unseen category replaces every
-/// other text, and missing cells where those are filled. Its training rows are those whose text is rarer than
-/// [`Labelled::min_frequency`](crate::Labelled::min_frequency) or missing.
+/// Categories are numbered in sorted order; the last number is that of an additional category, the unseen
+/// category. It replaces all other texts, and also missing cells if they are filled. Its training rows are those
+/// whose text is missing or rarer than [`Labelled::min_frequency`](crate::Labelled::min_frequency).
 ///
-/// By default categories are encoded one-hot: a feature of 0 and 1 per category, and one for the unseen category.
-/// If no training row belongs to the unseen category, its feature stays 0 as well, since its weights are untrained.
-/// An embedded column is one feature that holds the category number, for an `Embedding` of [`Self::size`] rows.
+/// By default categories are encoded one-hot: one feature, 0 or 1, per category and one for the unseen category.
+/// If no training row belongs to the unseen category, its feature always stays 0, since its weights are untrained.
+/// An embedded column becomes one feature with the category number, for an `Embedding` layer with [`Self::size`]
+/// rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Categories {
     column: String,
     levels: Vec<String>,
-    /// The number of training rows of the unseen category.
+    /// The number of training rows in the unseen category.
     unseen: usize,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     embedded: bool,
 }
 
 impl Categories {
-    /// Makes categories of sorted, distinct levels.
+    /// Creates the categories from sorted, distinct texts.
     pub(super) fn new(column: String, levels: Vec<String>, unseen: usize, embedded: bool) -> Self {
         Self { column, levels, unseen, embedded }
     }
@@ -32,32 +33,32 @@ impl Categories {
         &self.column
     }
 
-    /// Returns the categories, sorted; the number of a category is its index.
+    /// Returns the categories in sorted order; the index of a category is its number.
     pub fn levels(&self) -> &[String] {
         &self.levels
     }
 
-    /// Returns the number of categories including the unseen one, which is the last.
+    /// Returns the number of categories including the unseen category, which is the last one.
     pub fn size(&self) -> usize {
         self.levels.len() + 1
     }
 
-    /// Returns the number of training rows of the unseen category.
+    /// Returns the number of training rows in the unseen category.
     pub fn unseen(&self) -> usize {
         self.unseen
     }
 
-    /// Returns whether the column is encoded as one feature that holds the category number.
+    /// Returns whether the column is encoded as a single feature, the category number.
     pub fn is_embedded(&self) -> bool {
         self.embedded
     }
 
-    /// Returns the number of features.
+    /// Returns the number of features that the column becomes.
     pub(super) fn width(&self) -> usize {
         if self.embedded { 1 } else { self.size() }
     }
 
-    /// Returns the names of the features.
+    /// Returns the names of the features that the column becomes.
     pub(super) fn names(&self) -> Vec<String> {
         if self.embedded {
             return vec![self.column.clone()];
@@ -66,7 +67,7 @@ impl Categories {
         levels.map(|level| format!("{}={level}", self.column)).collect()
     }
 
-    /// Returns whether all training rows are of one category.
+    /// Returns whether all training rows belong to the same category.
     pub(super) fn is_constant(&self) -> bool {
         self.levels.len() + usize::from(self.unseen > 0) < 2
     }
@@ -80,7 +81,7 @@ impl Categories {
         Err(format!("the categories of `{}` are not sorted texts, each of them once", self.column))
     }
 
-    /// Writes the features of a row; they must be 0 before.
+    /// Writes the features of a row in the category `number`; all of `features` must be 0 before.
     pub(super) fn write(&self, number: usize, features: &mut [f32]) {
         if self.embedded {
             features[0] = number as f32;

@@ -13,7 +13,7 @@ fn apply(preprocess: &Preprocess, csv: &str) -> Vec<f64> {
 
 #[test]
 fn categories_are_one_hot_and_rare_ones_are_unseen() {
-    // OneHotEncoder(min_frequency=2, handle_unknown="infrequent_if_exist")
+    // The same as scikit-learn's OneHotEncoder(min_frequency=2, handle_unknown="infrequent_if_exist").
     let train = data(TOWNS).unwrap();
     assert_eq!(train.feature_names(), ["city=Paris", "city=Rome", "city=?", "a"]);
     assert_eq!(train.x()[..12], [0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 2.0, 0.0, 1.0, 0.0, 3.0]);
@@ -23,7 +23,7 @@ fn categories_are_one_hot_and_rare_ones_are_unseen() {
 
 #[test]
 fn an_untrained_unseen_category_is_all_zeros() {
-    // OneHotEncoder(handle_unknown="ignore")
+    // The same as scikit-learn's OneHotEncoder(handle_unknown="ignore").
     let train = data("city,y\nRome,0\nParis,1\nRome,0\nParis,1\n").unwrap();
     assert_eq!(train.preprocess().categories()[0].unseen(), 0);
     assert_eq!(apply(train.preprocess(), "city\nBonn\nParis\n"), [0.0, 0.0, 0.0, 1.0, 0.0, 0.0]);

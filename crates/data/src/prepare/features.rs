@@ -1,4 +1,4 @@
-//! Checks of feature columns: present, of a usable type, finite.
+//! Checks that feature columns exist, have a usable type and are finite.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::cell::number::number;
 use crate::error::{CellError, TableError};
 use crate::table::{Cells, Column, ColumnKind, MISSING, Overflow, Table};
 
-/// Returns the named columns, all of which must exist.
+/// Returns the columns with the given names, all of which must exist.
 pub(crate) fn columns<'t>(table: &'t Table, names: &[String]) -> Result<Vec<&'t Column>> {
     let at: HashMap<&str, &Column> = table.names.iter().map(String::as_str).zip(&table.columns).collect();
     let absent: Vec<&String> = names.iter().filter(|name| !at.contains_key(name.as_str())).collect();
@@ -16,7 +16,7 @@ pub(crate) fn columns<'t>(table: &'t Table, names: &[String]) -> Result<Vec<&'t 
     Ok(names.iter().filter_map(|name| at.get(name.as_str()).copied()).collect())
 }
 
-/// Returns the named columns after checking that they hold numbers, booleans or categories.
+/// Returns the named columns after checking that they contain numbers, booleans or categories.
 pub(crate) fn learnable<'t>(table: &'t Table, names: &[String]) -> Result<Vec<&'t Column>> {
     let columns = columns(table, names)?;
     for (name, column) in names.iter().zip(&columns) {
@@ -27,7 +27,7 @@ pub(crate) fn learnable<'t>(table: &'t Table, names: &[String]) -> Result<Vec<&'
     Ok(columns)
 }
 
-/// Checks that a column holds finite numbers or booleans.
+/// Checks that a column contains only finite numbers or booleans.
 pub(crate) fn numeric(table: &Table, name: &str, column: &Column) -> Result<()> {
     no_strays(table, name, column)?;
     all_finite(table, name, column)?;
@@ -39,7 +39,7 @@ pub(crate) fn numeric(table: &Table, name: &str, column: &Column) -> Result<()> 
     Err(table.error(TableError::NotNumeric { column: name.to_string(), text, row: table.location(row) }))
 }
 
-/// Checks that no column is absent.
+/// Checks that no feature column is missing from the table.
 fn all_present(table: &Table, names: &[String], absent: &[&String]) -> Result<()> {
     if absent.is_empty() {
         return Ok(());
@@ -51,7 +51,8 @@ fn all_present(table: &Table, names: &[String], absent: &[&String]) -> Result<()
     }))
 }
 
-/// Checks that a column of text is not mostly numbers: a few texts among numbers are mistakes, not categories.
+/// Checks that a text column does not consist mostly of numbers: a few texts among numbers are mistakes, not
+/// categories.
 fn no_strays(table: &Table, name: &str, column: &Column) -> Result<()> {
     let Cells::Text { codes, levels } = &column.cells else { return Ok(()) };
     let numeric: Vec<bool> = levels.iter().map(|level| number(level).is_some()).collect();
@@ -68,7 +69,7 @@ fn no_strays(table: &Table, name: &str, column: &Column) -> Result<()> {
     Err(table.cell_error(row, name, CellError::NotANumber { text, others: all - numbers - 1 }))
 }
 
-/// Checks that no column holds dates.
+/// Checks that no column contains dates.
 fn no_dates(table: &Table, names: &[String], columns: &[&Column]) -> Result<()> {
     let dates: Vec<_> = names.iter().zip(columns).filter(|(_, column)| column.kind() == ColumnKind::Date).collect();
     let [(_, column), ..] = dates[..] else { return Ok(()) };
@@ -80,7 +81,7 @@ fn no_dates(table: &Table, names: &[String], columns: &[&Column]) -> Result<()> 
     }))
 }
 
-/// Checks that all numbers of a column fit an `f32`.
+/// Checks that all numbers in a column fit in an `f32`.
 fn all_finite(table: &Table, name: &str, column: &Column) -> Result<()> {
     let Some(Overflow { row, value }) = column.overflow else { return Ok(()) };
     let error = if value.is_infinite() { CellError::Infinite } else { CellError::TooLarge { value } };

@@ -1,4 +1,4 @@
-//! Classes of a label column.
+//! Classes in a label column.
 
 use std::collections::HashMap;
 
@@ -7,9 +7,10 @@ use wgrad_core::Result;
 use crate::error::{CellError, TableError};
 use crate::table::{Cells, Table};
 
-/// Maximum number of distinct fractional labels; more look like a quantity.
+/// Maximum number of distinct fractional labels; if there are more, they look like a quantity.
 const MAX_FRACTIONS: usize = 50;
-/// Maximum number of classes if they are more than half as many as the rows; more look like an identifier.
+/// Maximum number of classes if there are more than half as many classes as rows; beyond it, labels look like
+/// identifiers.
 const MAX_CLASSES: usize = 20;
 
 /// Names of the classes in order, and the class of each row.
@@ -19,7 +20,8 @@ pub(crate) struct Labels {
     pub(crate) y: Vec<u32>,
 }
 
-/// Finds the classes of the given rows, sorted as numbers if all labels are numbers, else as text.
+/// Finds the classes among the labels of the given rows, sorted as numbers if all labels are numbers, else as
+/// text.
 pub(crate) fn find(table: &Table, target: &str, rows: &[u32]) -> Result<Labels> {
     let at = table.require(target)?;
     let column = &table.columns[at];
@@ -58,7 +60,7 @@ pub(crate) fn find(table: &Table, target: &str, rows: &[u32]) -> Result<Labels> 
     Ok(Labels { classes, y })
 }
 
-/// Returns the class of each of the rows among known classes.
+/// Returns the class number of each given row, for known classes.
 pub(crate) fn number(table: &Table, target: &str, rows: &[u32], classes: &[String]) -> Result<Vec<u32>> {
     let numbers: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
     let class = |row: u32, label: &str| {
@@ -91,7 +93,7 @@ pub(crate) fn number(table: &Table, target: &str, rows: &[u32], classes: &[Strin
 }
 
 impl Labels {
-    /// Makes `positive` the second of two classes.
+    /// Reorders the two classes so that `positive` is the second one.
     pub(crate) fn with_positive(mut self, table: &Table, positive: &str) -> Result<Self> {
         if self.classes.len() != 2 {
             let (positive, classes) = (positive.to_string(), self.classes.len());

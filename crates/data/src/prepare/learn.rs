@@ -1,4 +1,4 @@
-//! Learning of a preprocessing from training rows.
+//! Learning of the preprocessing from training rows.
 
 use std::borrow::Cow;
 
@@ -10,14 +10,14 @@ use super::preprocess::{LearnedColumn, Preprocess};
 use crate::error::TableError;
 use crate::table::{Cells, Column, ColumnKind, Table};
 
-/// Options of the encoding of text columns; see [`Labelled`](crate::Labelled).
+/// Options for the encoding of text columns; see [`Labelled`](crate::Labelled).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EncodingOptions {
-    /// The maximum number of categories.
+    /// The maximum number of categories per column.
     pub limit: usize,
-    /// The minimum number of training rows of a category.
+    /// The minimum number of training rows per category.
     pub min_frequency: usize,
-    /// Columns that are encoded as category numbers.
+    /// The names of the columns that are encoded as category numbers.
     pub embed: Vec<String>,
 }
 
@@ -30,14 +30,14 @@ impl Default for EncodingOptions {
 /// Options of [`learn`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LearnOptions<'a> {
-    /// Fill missing cells with means.
+    /// Whether missing cells are filled with means.
     pub fill: bool,
-    /// Standardise columns of numbers.
+    /// Whether columns of numbers are standardised.
     pub standardize: bool,
     pub encoding: &'a EncodingOptions,
 }
 
-/// Learns a preprocessing from some rows of a table.
+/// Learns the preprocessing from the given rows of a table.
 pub(crate) fn learn(table: &Table, names: Vec<String>, rows: &[u32], how: LearnOptions<'_>) -> Result<Preprocess> {
     let cells = features::learnable(table, &names)?;
     let mut learned = Vec::with_capacity(names.len());
@@ -60,7 +60,7 @@ pub(crate) fn learn(table: &Table, names: Vec<String>, rows: &[u32], how: LearnO
     Ok(Preprocess::learned(learned, how.fill))
 }
 
-/// Learns the categories of a column from some rows.
+/// Learns the categories of a column from the given rows.
 fn categories(table: &Table, name: &str, column: &Column, rows: &[u32], how: &EncodingOptions) -> Result<Categories> {
     let Cells::Text { codes, levels } = &column.cells else {
         return Err(table.error(TableError::NoCategories { column: name.to_string() }));
@@ -91,7 +91,7 @@ fn categories(table: &Table, name: &str, column: &Column, rows: &[u32], how: &En
     Ok(Categories::new(column, levels, unseen, embedded))
 }
 
-/// Returns the numbers of a column of numbers or booleans.
+/// Returns the values of a column of numbers or booleans.
 fn as_numbers(column: &Column) -> Result<Cow<'_, [f64]>> {
     let values = match &column.cells {
         Cells::Text { codes, .. } => column.booleans().map(|value| (0..codes.len()).map(value).collect()),
@@ -109,18 +109,19 @@ struct Moments {
 }
 
 impl Moments {
-    /// Computes the moments in two passes.
+    /// Computes the mean and the variance in two passes.
     fn of(values: &[f64], rows: &[u32]) -> Self {
         let present = || rows.iter().map(|&row| values[row as usize]).filter(|value| !value.is_nan());
         let (least, most) = present().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
         let n = present().count();
         let mean = match n {
             0 => 0.0,
-            // The exact value, so that a constant column is standardised to exactly 0.
+            // If all values are equal, the mean is exactly this value, so that standardisation makes them exactly
+            // 0.
             _ if least >= most => least,
             _ => present().sum::<f64>() / n as f64,
         };
-        // The sum of the differences corrects for the rounding error of the mean.
+        // The squared sum of the differences corrects for the rounding error of the mean.
         let (squares, rest) = present().map(|x| x - mean).fold((0.0, 0.0), |(s, r), d| (s + d * d, r + d));
         let total = rows.len() as f64;
         let variance = if n == 0 { 0.0 } else { ((squares - rest * rest / n as f64) / total).max(0.0) };

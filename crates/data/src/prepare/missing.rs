@@ -13,14 +13,14 @@ use crate::table::Table;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Missing {
-    /// Missing cells are an error, which counts them by column.
+    /// Missing cells cause an error that states their number in each column.
     #[default]
     Refuse,
     /// Rows with a missing cell are left out.
     #[serde(rename = "drop")]
     DropRows,
-    /// A missing number is replaced by the mean of its column over the training rows, and a missing category by the
-    /// unseen category; rows without a label are left out.
+    /// A missing number is replaced with the mean of its column over the training rows, and a missing category
+    /// with the unseen category. Rows without a label are left out.
     #[serde(rename = "mean")]
     FillMean,
 }
@@ -49,7 +49,7 @@ impl fmt::Display for Missing {
 }
 
 impl Missing {
-    /// Returns the rows to use. With `filled`, missing features are filled later, so their rows are kept.
+    /// Returns the rows to use. If `filled` is true, missing features are filled later, so their rows are kept.
     pub(crate) fn rows(self, table: &Table, features: &[String], target: &str, filled: bool) -> Result<Vec<u32>> {
         let total = u32::try_from(table.rows()).map_err(|_| table.error(TableError::TooManyRows))?;
         let required: Vec<_> = features.iter().filter(|_| !filled).map(String::as_str).chain([target]).collect();

@@ -1,4 +1,5 @@
-//! Preprocessing: features and classes of a table's columns, learned from training rows and applied to others.
+//! Preprocessing: conversion of a table's columns to features and classes, learned from training rows and applied
+//! to others.
 
 mod apply;
 mod categories;

@@ -10,14 +10,15 @@ use wgrad_core::text::count;
 use super::categories::Categories;
 use crate::error::DataError;
 
-/// Preprocessing learned from training rows, which turns rows of a table into the input of a model: the feature
-/// columns in order, their fill values, means and standard deviations, and the categories of text.
+/// Preprocessing learned from training rows, which converts rows of a table to the input of a model. It contains
+/// the feature columns in order, their fill values, means and standard deviations, and the categories of text
+/// columns.
 ///
-/// A number becomes `(value - mean) / std`; booleans are 0 and 1. `mean` and `std` are those of the training rows.
-/// The standard deviation divides by the number of rows, as scikit-learn's `StandardScaler` does, and includes
-/// cells filled with the mean. A column that is constant on the training rows has `std` 1, so it becomes 0; it is
-/// constant if its variance is not above the rounding error of computing it (scikit-learn's bound). All of this is
-/// computed in `f64`.
+/// A number becomes `(value - mean) / std`, with the mean and standard deviation of the training rows; booleans
+/// count as 0 and 1. The standard deviation divides by the number of rows, as in scikit-learn's `StandardScaler`,
+/// and includes cells that were filled with the mean. A column that is constant in the training rows has `std` 1,
+/// so its values become 0. It counts as constant if its variance does not exceed the rounding error of the
+/// computation (scikit-learn's bound). All of this is computed in `f64`.
 ///
 /// ```
 /// use wgrad_data::{Preprocess, Table};
@@ -38,7 +39,7 @@ pub struct Preprocess {
     std: Vec<f64>,
     fill: Option<Vec<f64>>,
     constant: Vec<String>,
-    /// Categories of the columns of text, whose mean is 0 and std 1.
+    /// Categories of the text columns, which have mean 0 and standard deviation 1.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     categories: Vec<Categories>,
     /// Names of the features.
@@ -46,28 +47,28 @@ pub struct Preprocess {
     names: Vec<String>,
 }
 
-/// Features of one column of the file; see [`Preprocess::spans`].
+/// Features that one column of the file becomes; see [`Preprocess::spans`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span<'a> {
     /// The name of the column.
     pub column: &'a str,
-    /// The indices of its features.
+    /// The indices of the column's features.
     pub features: Range<usize>,
 }
 
-/// Values learned about one column.
+/// Values that were learned about one column.
 pub(super) struct LearnedColumn {
     pub name: String,
     pub mean: f64,
     pub std: f64,
-    /// The value for missing cells.
+    /// The value that replaces missing cells.
     pub fill: f64,
     pub constant: bool,
-    /// The categories of a column of text.
+    /// The categories if the column is text.
     pub categories: Option<Categories>,
 }
 
-/// Contents of a file before they are checked.
+/// Preprocessing read from a file, before it is checked.
 #[derive(Deserialize)]
 struct Unchecked {
     columns: Vec<String>,
@@ -75,7 +76,7 @@ struct Unchecked {
     std: Vec<f64>,
     fill: Option<Vec<f64>>,
     constant: Vec<String>,
-    /// Absent in files of versions without categories.
+    /// Absent in files from versions that did not support categories.
     #[serde(default)]
     categories: Vec<Categories>,
 }
@@ -110,14 +111,15 @@ impl TryFrom<Unchecked> for Preprocess {
 }
 
 impl Preprocess {
-    /// Returns a preprocessing that does not change values.
+    /// Creates a preprocessing that does not change values.
     pub(crate) fn identity(columns: Vec<String>) -> Self {
         let n = columns.len();
         let names = columns.clone();
         Self { columns, mean: vec![0.0; n], std: vec![1.0; n], fill: None, constant: vec![], categories: vec![], names }
     }
 
-    /// Makes a preprocessing of what was learned about each column; columns of text have mean 0 and std 1.
+    /// Creates a preprocessing from what was learned about each column; text columns have mean 0 and standard
+    /// deviation 1.
     pub(super) fn learned(columns: Vec<LearnedColumn>, fills: bool) -> Self {
         let of = |number: fn(&LearnedColumn) -> f64| columns.iter().map(number).collect();
         let mut preprocess = Self {
@@ -133,7 +135,7 @@ impl Preprocess {
         preprocess
     }
 
-    /// Sets the names of the features.
+    /// Sets the names of the features, which follow from the columns and categories.
     fn name_features(&mut self) {
         let names = self.columns.iter().map(|column| match self.categories_of(column) {
             Some(categories) => categories.names(),
@@ -142,13 +144,14 @@ impl Preprocess {
         self.names = names.flatten().collect();
     }
 
-    /// Returns the categories of a column of text.
+    /// Returns the categories of a column; `None` if it is not a text column.
     pub(super) fn categories_of(&self, column: &str) -> Option<&Categories> {
         self.categories.iter().find(|of| of.column() == column)
     }
 
-    /// Returns the names of the model's features in order: the column's name for numbers and embedded columns; for
-    /// one-hot columns `column=category` for each category, and `column=?` for the unseen one.
+    /// Returns the names of the model's features in order. A column of numbers or an embedded column is one
+    /// feature with the column's name. A one-hot column is a feature `column=category` per category, and
+    /// `column=?` for the unseen category.
     pub fn features(&self) -> &[String] {
         &self.names
     }
@@ -165,40 +168,40 @@ impl Preprocess {
         spans
     }
 
-    /// Returns the categories of the columns of text.
+    /// Returns the categories of the text columns.
     pub fn categories(&self) -> &[Categories] {
         &self.categories
     }
 
-    /// Returns the feature columns of the file in the model's order. A one-hot column of text makes several of
-    /// [`Self::features`].
+    /// Returns the feature columns of the file in the model's order. A one-hot text column corresponds to several
+    /// of [`Self::features`].
     pub fn columns(&self) -> &[String] {
         &self.columns
     }
 
-    /// Returns the mean that is subtracted from each column; 0 without standardisation.
+    /// Returns the mean that is subtracted from each column, which is 0 without standardisation.
     pub fn mean(&self) -> &[f64] {
         &self.mean
     }
 
-    /// Returns the standard deviation that each column is divided by; 1 without standardisation and for constant
-    /// columns.
+    /// Returns the standard deviation by which each column is divided, which is 1 without standardisation and for
+    /// constant columns.
     pub fn std(&self) -> &[f64] {
         &self.std
     }
 
-    /// Returns the fill value for missing cells of each column; none without
+    /// Returns the value that replaces missing cells of each column; `None` without
     /// [`Missing::FillMean`](crate::Missing::FillMean).
     pub fn fill(&self) -> Option<&[f64]> {
         self.fill.as_deref()
     }
 
-    /// Returns the columns that are constant on the training rows, from which a model learns nothing.
+    /// Returns the columns that are constant in the training rows, so that a model learns nothing from them.
     pub fn constant_columns(&self) -> &[String] {
         &self.constant
     }
 
-    /// Returns the preprocessing as JSON; [`Preprocess::from_json`] restores the same bits.
+    /// Converts the preprocessing to JSON, from which [`Preprocess::from_json`] restores it without any rounding.
     ///
     /// ```
     /// # use wgrad_data::Table;
@@ -211,10 +214,10 @@ impl Preprocess {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads the JSON of [`Preprocess::to_json`].
+    /// Reads JSON that [`Preprocess::to_json`] wrote.
     ///
     /// # Errors
-    /// When the text is no JSON of a preprocessing, or its values contradict each other.
+    /// When the text is not the JSON of a preprocessing, or its values contradict each other.
     pub fn from_json(json: &str) -> Result<Self> {
         serde_json::from_str(json).map_err(|error| DataError::Preprocess { reason: error.to_string() }.into())
     }

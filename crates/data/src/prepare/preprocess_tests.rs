@@ -19,6 +19,7 @@ fn learn(csv: &str, columns: &[&str], rows: &[u32], fill: bool) -> Result<Prepro
 
 #[test]
 fn mean_and_std_are_those_of_standard_scaler() {
+    // The expected values are from this code:
     // sklearn.preprocessing.StandardScaler().fit([[1.5, 1e6], [2.25, 1e6 + 1], [-4, 1e6 + 3], [0.1, 1e6 - 2]])
     let learned =
         learn("a,b\n1.5,1000000\n2.25,1000001\n-4,1000003\n0.1,999998\n", &["a", "b"], &[0, 1, 2, 3], false).unwrap();
@@ -60,7 +61,8 @@ fn missing_cells_are_filled_with_the_training_mean() {
     let csv = "a,b\n1,0\n,0\n3,0\n,0\n100,0\n";
     let learned = learn(csv, &["a"], &[0, 1, 2], true).unwrap();
     assert_eq!(learned.fill(), Some(&[2.0][..]));
-    // As SimpleImputer and StandardScaler in a pipeline: filled cells count.
+    // Filled cells count in the standard deviation, as in a pipeline of scikit-learn's SimpleImputer and
+    // StandardScaler.
     approx::assert_relative_eq!(learned.std()[0], (2.0_f64 / 3.0).sqrt(), max_relative = 1e-15);
     let x = learned.apply(&table(csv)).unwrap().to_f64();
     assert_eq!((x[1], x[3]), (0.0, 0.0));

@@ -1,4 +1,4 @@
-//! Reader of Parquet and Arrow files, whose columns have types.
+//! Reader for Parquet and Arrow files, whose columns are typed.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -23,10 +23,10 @@ use super::names::named;
 use crate::error::{ColumnarError, ColumnarFormat, DataError, TableError};
 use crate::table::{BLOCK, RowLocations, Table};
 
-/// Reads a file; `builder` makes the builder of a column from its index and the number of columns.
+/// Reads a file; `builder` creates the builder of a column from the column's index and the number of columns.
 ///
 /// # Errors
-/// When the file is damaged, or a column holds no numbers, texts or times.
+/// When the file is damaged, or a column has a type that cannot be read.
 pub(super) fn read(path: &Path, format: ColumnarFormat, builder: impl Fn(usize, usize) -> Builder) -> Result<Table> {
     let file = path.display().to_string();
     let damaged =
@@ -43,7 +43,8 @@ pub(super) fn read(path: &Path, format: ColumnarFormat, builder: impl Fn(usize, 
         };
         table(&file, batches, &builder, &damaged)
     };
-    // The libraries check their input, but a damaged file can still make them panic: that is an error of the file.
+    // The libraries check their input, but a damaged file can still make them panic. The panic is reported as a
+    // damaged file.
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(damaged(&"its parts contradict each other")))
 }
 
@@ -51,8 +52,8 @@ fn failure(file: &str, error: ColumnarError) -> Error {
     DataError::Columnar { file: file.to_string(), error }.into()
 }
 
-/// Opens the stream of record batches that both Arrow formats hold. The file format adds a magic string before it
-/// and a footer after it.
+/// Opens the stream of record batches that both Arrow formats contain. The file format adds a magic string before
+/// the stream and a footer after it.
 fn arrow(mut source: BufReader<File>) -> Result<Box<dyn RecordBatchReader>, ArrowError> {
     let mut mark = [0; 8];
     source.read_exact(&mut mark)?;
@@ -71,15 +72,16 @@ fn arrow(mut source: BufReader<File>) -> Result<Box<dyn RecordBatchReader>, Arro
     Ok(Box::new(StreamReader::try_new(source, None)?))
 }
 
-/// Maximum ratio of uncompressed to compressed bytes of Arrow's codecs: zstd stores up to 128 KiB of equal bytes in
-/// four.
+/// Maximum ratio of uncompressed to compressed bytes in Arrow's codecs: zstd compresses up to 128 KiB of equal
+/// bytes to four bytes.
 const MAX_RATIO: u64 = 1 << 15;
-/// Maximum size of an uncompressed buffer in bytes: no record batch of numbers and texts needs more.
+/// Maximum size of an uncompressed buffer in bytes; no record batch of numbers and texts needs a larger buffer.
 const MAX_BUFFER: u64 = 4 << 30;
 
-/// Checks that buffers are inside of their record batches, and that the sizes of compressed buffers are possible.
+/// Checks that buffers lie inside their record batches, and that the declared sizes of compressed buffers are
+/// possible.
 ///
-/// The reader trusts both, and would otherwise run out of memory on a damaged file.
+/// The Arrow reader checks neither, and would otherwise run out of memory on a damaged file.
 fn check_buffers(source: &mut BufReader<File>) -> Result<(), ArrowError> {
     let wrong = |why: &str| ArrowError::IpcError(why.into());
     let mut word = [0; 4];
@@ -110,7 +112,7 @@ fn check_buffers(source: &mut BufReader<File>) -> Result<(), ArrowError> {
                 let mut size = [0; 8];
                 source.seek(SeekFrom::Start(body.saturating_add(at)))?;
                 source.read_exact(&mut size)?;
-                // -1 marks a buffer that is not compressed.
+                // A size of -1 marks a buffer that is not compressed.
                 let size = i64::from_le_bytes(size);
                 if u64::try_from(size).is_ok_and(|size| size > MAX_BUFFER.min((length - 8).saturating_mul(MAX_RATIO))) {
                     return Err(wrong(&format!("{} bytes cannot hold {size} in packed form", length - 8)));
@@ -121,7 +123,7 @@ fn check_buffers(source: &mut BufReader<File>) -> Result<(), ArrowError> {
     }
 }
 
-/// Builds a table of record batches.
+/// Builds a table from record batches.
 fn table(
     file: &str,
     batches: Box<dyn RecordBatchReader>,
@@ -145,7 +147,8 @@ fn table(
         let batch: RecordBatch = batch.map_err(|why| damaged(&why))?;
         let mut at = 0;
         while at < batch.num_rows() {
-            // Slices end at the boundaries of blocks on disk, which differ from those of the file's record batches.
+            // Slices end at the boundaries of the blocks on disk, which differ from those of the file's record
+            // batches.
             let length = (BLOCK - rows % BLOCK).min(batch.num_rows() - at);
             for (builder, column) in builders.iter_mut().zip(batch.columns()) {
                 push(builder, rows, &column.slice(at, length)).map_err(|why| damaged(&why))?;
@@ -170,7 +173,7 @@ fn table(
     Ok(Table { file: file.to_string(), names, columns, locations: RowLocations::Count(rows), spilled })
 }
 
-/// Returns whether a type is read as numbers.
+/// Returns whether columns of this type are read as numbers.
 fn is_number(kind: &DataType) -> bool {
     match kind {
         DataType::Dictionary(_, values) => is_number(values),
@@ -178,7 +181,7 @@ fn is_number(kind: &DataType) -> bool {
     }
 }
 
-/// Returns whether a type is supported.
+/// Returns whether columns of this type are supported.
 fn is_known(kind: &DataType) -> bool {
     match kind {
         DataType::Dictionary(_, values) => is_known(values),
@@ -188,7 +191,7 @@ fn is_known(kind: &DataType) -> bool {
     }
 }
 
-/// Adds the cells of a column, the first of which belongs to `row`.
+/// Adds the cells of a column to its builder; the first cell belongs to `row`.
 fn push(builder: &mut Builder, row: usize, column: &Arc<dyn Array>) -> Result<(), ArrowError> {
     use DataType as Is;
     match column.data_type() {
@@ -252,13 +255,13 @@ fn push(builder: &mut Builder, row: usize, column: &Arc<dyn Array>) -> Result<()
                 text(as_datetime::<TimestampNanosecondType>(at))
             });
         }
-        // Unreachable: `is_known` rejects other types before the first row.
+        // This is unreachable: `is_known` rejects other types before the first row.
         _ => (row..row + column.len()).for_each(|row| builder.push_word(row, None)),
     }
     Ok(())
 }
 
-/// Adds numbers, NaN where they are null.
+/// Adds numbers to a builder; a null becomes NaN.
 fn numbers<T: ArrowPrimitiveType>(
     builder: &mut Builder,
     row: usize,
@@ -270,12 +273,12 @@ fn numbers<T: ArrowPrimitiveType>(
     }
 }
 
-/// Returns `digits · 10^-scale`, rounded as when parsed from text.
+/// Returns `digits · 10^-scale`, rounded as if it were parsed from text.
 fn scaled(digits: i128, scale: i8) -> f64 {
     format!("{digits}e{}", -i16::from(scale)).parse().unwrap_or(f64::NAN)
 }
 
-/// Adds times as the texts that a CSV file would hold, so that they are recognised as dates.
+/// Adds times in the text form that a CSV file would contain, so that they are recognised as dates.
 fn times<T: ArrowPrimitiveType>(
     builder: &mut Builder,
     row: usize,
@@ -287,12 +290,12 @@ fn times<T: ArrowPrimitiveType>(
     }
 }
 
-/// Formats a time.
+/// Converts a time to text.
 fn text(time: Option<impl std::fmt::Display>) -> Option<String> {
     time.map(|time| time.to_string())
 }
 
-/// Formats the day of a time without a time of day.
+/// Converts a time to text, without the time of day.
 fn date(time: Option<impl std::fmt::Display>) -> Option<String> {
     text(time).map(|text| text.split(' ').next().unwrap_or_default().to_string())
 }

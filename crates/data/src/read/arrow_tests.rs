@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::{ColumnKind, Seed};
 
-/// Returns the path of a file that pyarrow wrote with `make.py` in the same folder.
+/// Returns the path of a file in `tests/tables`, where `make.py` wrote it with pyarrow.
 fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/tables").join(name)
 }
@@ -15,7 +15,7 @@ fn message(name: &str) -> String {
 
 const NAN: f64 = f64::NAN;
 
-/// Columns of numbers of the files.
+/// Expected values of the number columns in the files.
 const NUMBERS: [(&str, [f64; 5]); 8] = [
     ("i8", [-1.0, NAN, 3.0, 4.0, 5.0]),
     ("i64", [1_099_511_627_776.0, 1.0, 2.0, 3.0, 4.0]),
@@ -126,7 +126,7 @@ fn a_damaged_file_is_an_error() {
             let at = 8 + random.below(bytes.len() as u64 - 8);
             bytes[usize::try_from(at).unwrap()] ^= 1 << random.below(8);
             std::fs::write(&path, &bytes).unwrap();
-            // Without checksums the change may go unnoticed, but there must be no panic and no hang.
+            // A file without checksums can hide the changed bit, but reading must neither panic nor hang.
             let _ = Table::read(&path);
         }
     }

@@ -1,4 +1,4 @@
-//! Building of columns on a second thread while the file is parsed.
+//! Building of columns on a second thread while the first thread parses the file.
 
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
@@ -12,21 +12,22 @@ use super::build::Builder;
 use crate::error::DataError;
 use crate::table::BLOCK;
 
-/// Records per chunk passed to the second thread. A block on disk is a whole number of chunks.
+/// Number of records in a chunk, the unit that is sent to the second thread. A block on disk consists of complete
+/// chunks.
 const CHUNK: usize = 256;
 const _: () = assert!(BLOCK.is_multiple_of(CHUNK));
 
 /// Maximum number of chunks that wait for the second thread.
 const QUEUE: usize = 4;
 
-/// All columns under construction.
+/// All columns while they are being built.
 struct Columns {
     builders: Vec<Builder>,
     rows: usize,
 }
 
 impl Columns {
-    /// Adds rows one by one, as the cells of a row are adjacent in memory.
+    /// Adds rows one after the other, because the cells of a row are adjacent in memory.
     fn push(&mut self, records: &[ByteRecord]) -> Result<()> {
         for (record, row) in records.iter().zip(self.rows..) {
             for (builder, cell) in self.builders.iter_mut().zip(record) {
@@ -37,12 +38,12 @@ impl Columns {
         if self.rows.is_multiple_of(BLOCK) { self.flush(self.rows / BLOCK - 1) } else { Ok(()) }
     }
 
-    /// Ends a block of rows.
+    /// Ends a block of rows in all columns.
     fn flush(&mut self, block: usize) -> Result<()> {
         self.builders.iter_mut().try_for_each(|builder| builder.flush(block))
     }
 
-    /// Ends the last block.
+    /// Ends the last block if it is not full, and returns the builders.
     fn finish(mut self) -> Result<Vec<Builder>> {
         if !self.rows.is_multiple_of(BLOCK) {
             self.flush(self.rows / BLOCK)?;
@@ -51,24 +52,24 @@ impl Columns {
     }
 }
 
-/// Receiver of parsed records, which passes them on in chunks.
+/// Collector of parsed records, which sends them to the columns in chunks.
 pub(super) struct RecordSender<'c> {
     records: Vec<ByteRecord>,
-    /// The number of records of the current chunk.
+    /// The number of records in the current chunk.
     filled: usize,
     sink: Sink<'c>,
 }
 
 /// Destination of chunks.
 enum Sink<'c> {
-    /// Columns are built on this thread, as no other could be started.
+    /// Columns are built on this thread, because no second thread could be started.
     SameThread(&'c Mutex<Columns>),
-    /// Columns are built on a second thread, which returns chunks to be reused.
+    /// Columns are built on a second thread, which returns used chunks for reuse.
     OtherThread(SyncSender<Vec<ByteRecord>>, Receiver<Vec<ByteRecord>>),
 }
 
 impl RecordSender<'_> {
-    /// Takes a record, which has one cell per column, and leaves another one to be overwritten.
+    /// Takes a record with one cell per column, and leaves a used record in its place, which can be overwritten.
     pub(super) fn push(&mut self, record: &mut ByteRecord) -> Result<()> {
         if self.filled == self.records.len() {
             self.records.push(ByteRecord::new());
@@ -78,7 +79,7 @@ impl RecordSender<'_> {
         if self.filled == CHUNK { self.send() } else { Ok(()) }
     }
 
-    /// Passes the current chunk on.
+    /// Sends the current chunk to its destination.
     fn send(&mut self) -> Result<()> {
         let filled = std::mem::take(&mut self.filled);
         if filled == 0 {
@@ -89,7 +90,7 @@ impl RecordSender<'_> {
             Sink::OtherThread(full, spare) => {
                 self.records.truncate(filled);
                 let next = spare.try_recv().unwrap_or_default();
-                // The thread ends early only with an error of its own, which `assemble` returns instead.
+                // Sending fails only if the second thread ended with an error, which `assemble` returns instead.
                 full.send(std::mem::replace(&mut self.records, next)).map_err(|_| DataError::BuilderEnded.into())
             }
         }
@@ -100,10 +101,10 @@ fn lock(columns: &Mutex<Columns>) -> MutexGuard<'_, Columns> {
     columns.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Builds columns from the records that `parse` pushes.
+/// Builds columns from the records that `parse` passes to its `RecordSender`.
 ///
 /// # Errors
-/// Those of `parse`, and when a temporary file cannot be written.
+/// When `parse` returns an error, or a temporary file cannot be written.
 pub(super) fn assemble(
     builders: Vec<Builder>,
     parse: impl FnOnce(&mut RecordSender<'_>) -> Result<()>,
@@ -117,7 +118,7 @@ pub(super) fn assemble(
             let mut columns = lock(&columns);
             chunks.into_iter().try_for_each(|chunk| {
                 columns.push(&chunk)?;
-                // Fails if the parser has finished, which does not matter.
+                // This fails if the parser has finished, which does not matter.
                 let _ = give_back.send(chunk);
                 Ok(())
             })
@@ -126,7 +127,7 @@ pub(super) fn assemble(
         let sink = if thread.is_some() { Sink::OtherThread(full, spare) } else { Sink::SameThread(&columns) };
         let mut rows = RecordSender { records: vec![], filled: 0, sink };
         let parsed = parse(&mut rows).and_then(|()| rows.send());
-        // Closes the channel, which ends the thread.
+        // Dropping the sender closes the channel, which ends the second thread.
         drop(rows);
         let outcome = thread.map_or(Ok(()), |thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
         outcome.and(parsed)

@@ -1,4 +1,4 @@
-//! Builders of columns, which find the type while cells are added.
+//! Builders of columns, which determine the type of a column while its cells are added.
 
 use wgrad_core::Result;
 
@@ -11,25 +11,25 @@ pub(super) struct Builder {
     state: State,
     gaps: Gaps,
     overflow: Option<Overflow>,
-    /// Blocks on disk for the numbers; none if they stay in memory.
+    /// The blocks on disk to which the numbers are written; `None` if they stay in memory.
     place: Option<Blocks>,
 }
 
 /// Type of the column so far.
 enum State {
-    /// Numbers and missing cells only: all of them, or those of the current block if the column is on disk.
+    /// Only numbers and missing cells: all of them, or those of the current block if the column is on disk.
     Numbers {
         values: Vec<f64>,
-        /// True if any of them is not missing.
+        /// True if any cell is not missing.
         any: bool,
     },
     /// Text.
     Text(Words),
-    /// Text after numbers, which needs a second pass.
+    /// Text after numbers, so the file must be read a second time.
     Reread,
 }
 
-/// Texts of a column, each distinct one kept once.
+/// Texts of a column; each distinct text is stored once.
 struct Words {
     interner: Interner,
     codes: Vec<u32>,
@@ -55,20 +55,20 @@ impl Words {
 }
 
 impl Builder {
-    /// Makes an empty column; its numbers go to `place` if there is one.
+    /// Creates a builder for an empty column; its numbers are written to `place` if there is one.
     pub(super) fn new(place: Option<Blocks>) -> Self {
         let capacity = if place.is_some() { BLOCK } else { 0 };
         let state = State::Numbers { values: Vec::with_capacity(capacity), any: false };
         Self { state, gaps: Gaps::default(), overflow: None, place }
     }
 
-    /// Makes an empty column that is known to be text.
+    /// Creates a builder for an empty column that is known to be text.
     #[cfg(feature = "arrow")]
     pub(super) fn of_text() -> Self {
         Self { state: State::Text(Words::new(0)), gaps: Gaps::default(), overflow: None, place: None }
     }
 
-    /// Adds a cell of a text file.
+    /// Adds a cell of a CSV file.
     #[inline]
     pub(super) fn push(&mut self, row: usize, cell: &[u8]) {
         if let State::Numbers { values, any } = &mut self.state
@@ -81,7 +81,7 @@ impl Builder {
         self.push_other(row, text(cell));
     }
 
-    /// Adds a cell that is no plain decimal, or any cell of a column of text.
+    /// Adds a cell that is not a plain decimal, or any cell if the column is not numbers.
     fn push_other(&mut self, row: usize, cell: &str) {
         match &mut self.state {
             State::Numbers { any, .. } => match number(cell) {
@@ -98,7 +98,7 @@ impl Builder {
         }
     }
 
-    /// Adds a number to a column of numbers; NaN if it is missing.
+    /// Adds a number to a column of numbers; NaN stands for a missing cell.
     pub(super) fn push_number(&mut self, row: usize, value: f64) {
         let State::Numbers { values, any } = &mut self.state else { return };
         if value.is_nan() {
@@ -112,7 +112,7 @@ impl Builder {
         values.push(value);
     }
 
-    /// Adds a text without surrounding blanks to a column of text; an empty one is missing.
+    /// Adds a text to a text column, after removing surrounding blanks; an empty text is a missing cell.
     #[cfg(feature = "arrow")]
     pub(super) fn push_word(&mut self, row: usize, word: Option<&str>) {
         if let State::Text(words) = &mut self.state {
@@ -120,13 +120,13 @@ impl Builder {
         }
     }
 
-    /// Returns whether numbers go to disk.
+    /// Returns whether the numbers are stored on disk.
     #[cfg(feature = "arrow")]
     pub(super) fn is_on_disk(&self) -> bool {
         self.place.is_some()
     }
 
-    /// Ends a block of rows, and writes its numbers to disk if they belong there.
+    /// Ends a block of rows; its numbers are written to disk if the column is stored there.
     pub(super) fn flush(&mut self, block: usize) -> Result<()> {
         if let (State::Numbers { values, .. }, Some(place)) = (&mut self.state, &self.place) {
             place.scratch.write(place.offset(block), values)?;
@@ -140,7 +140,7 @@ impl Builder {
         matches!(self.state, State::Reread).then(|| TextBuilder { words: Words::new(0), gaps: Gaps::default() })
     }
 
-    /// Makes the column.
+    /// Converts the builder to a finished column.
     pub(super) fn finish(self, rows: usize) -> Column {
         let cells = match (self.state, self.place) {
             (State::Numbers { .. }, Some(place)) => Cells::Blocks(place),
@@ -155,12 +155,12 @@ impl Builder {
     }
 }
 
-/// Returns the cell of a text file unless it marks a missing value.
+/// Returns the cell of a CSV file; `None` if it marks a missing value.
 fn present(cell: &str) -> Option<&str> {
     (!is_missing(cell)).then_some(cell)
 }
 
-/// Builder of a column of text in the second pass.
+/// Builder of a text column in the second pass over the file.
 pub(super) struct TextBuilder {
     words: Words,
     gaps: Gaps,

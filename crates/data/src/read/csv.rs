@@ -1,4 +1,4 @@
-//! Reader of CSV text.
+//! Reader for CSV text.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::error::{CsvError, DataError};
 use crate::scratch::Scratch;
 use crate::table::{Blocks, LineNumbers, RowLocations, Table};
 
-/// Reads a table. The text is read a second time if a column begins with numbers and turns out to be text, since
-/// `007` must not become `7`.
+/// Reads a table. The file is read a second time if a column starts with numbers and turns out to be text, since
+/// the text `007` must not become `7`.
 pub(super) fn read<R: Read>(file: &str, open: impl Fn() -> Result<R>, spill: Option<&Arc<Scratch>>) -> Result<Table> {
     let mut records = Records::new(file, open()?)?;
     if !records.next()? {
@@ -59,7 +59,7 @@ pub(super) fn read<R: Read>(file: &str, open: impl Fn() -> Result<R>, spill: Opt
     })
 }
 
-/// Reads the columns of text that began with numbers in a second pass.
+/// Reads the text columns that started with numbers, in a second pass over the file.
 fn collect_text<R: Read>(file: &str, bytes: R, rows: usize, columns: &mut [Option<TextBuilder>]) -> Result<()> {
     let mut records = Records::new(file, bytes)?;
     records.next()?;
@@ -93,7 +93,7 @@ impl<'f, R: Read> Records<'f, R> {
             return Err(failure(file, CsvError::Utf16));
         }
         let mut builder = ReaderBuilder::new();
-        // Larger than a record needs, so that there are few read calls.
+        // The buffer is larger than a record needs, so that few read calls are necessary.
         let reader = builder.has_headers(false).flexible(true).buffer_capacity(1 << 18).from_reader(source);
         Ok(Self { file, reader, record: ByteRecord::new(), line: 1 })
     }
@@ -115,7 +115,7 @@ impl<'f, R: Read> Records<'f, R> {
         Ok(more)
     }
 
-    /// Checks at the end of the file that every quote is closed: an open one turns the rest of the file into one
+    /// Checks at the end of the file that every quote is closed: an open quote turns the rest of the file into one
     /// cell.
     fn check_quotes(&self) -> Result<()> {
         let source = self.reader.get_ref();
@@ -130,7 +130,7 @@ fn failure(file: &str, error: CsvError) -> Error {
     DataError::Csv { file: file.to_string(), error }.into()
 }
 
-/// Returns the names of the columns after checking them and the separator.
+/// Checks the separator and the column names; returns the names.
 fn header(file: &str, record: &ByteRecord) -> Result<Vec<String>> {
     if let (1, Some(name)) = (record.len(), record.get(0).map(text))
         && let Some(separator) = [';', '\t'].into_iter().find(|separator| name.contains(*separator))

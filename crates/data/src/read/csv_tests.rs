@@ -146,7 +146,7 @@ fn a_file_on_disk_reads_as_the_same_bytes_in_memory() {
     assert_eq!(table.file(), path.display().to_string());
 }
 
-/// Reader that returns few bytes at a time, so that every offset is the end of a read.
+/// Reader that returns only a few bytes per call, so that reads end in the middle of cells and line ends.
 struct ShortReads<'b>(&'b [u8], usize);
 
 impl Read for ShortReads<'_> {

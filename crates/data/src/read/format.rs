@@ -1,10 +1,10 @@
-//! Detection of file formats whose columns have types.
+//! Detection of file formats with typed columns.
 
 use crate::error::ColumnarFormat;
 
-/// Returns the format that the first bytes of a file show; none for CSV.
+/// Returns the format that the first bytes of a file identify; `None` for CSV.
 ///
-/// Arrow has a format for files, and one for streams, which begins with a continuation marker and a length.
+/// Arrow has a file format and a stream format, which starts with a continuation marker and a length.
 pub(super) fn detect(head: &[u8]) -> Option<ColumnarFormat> {
     match head {
         [b'P', b'A', b'R', b'1' | b'E', ..] => Some(ColumnarFormat::Parquet),

@@ -1,4 +1,4 @@
-//! Readers of tables: CSV, Parquet and Arrow.
+//! Readers of tables from CSV, Parquet and Arrow files.
 
 #[cfg(feature = "arrow")]
 mod arrow;
@@ -22,19 +22,21 @@ use crate::scratch::Scratch;
 use crate::table::Table;
 
 impl Table {
-    /// Reads a table: CSV, and with the feature `arrow` Parquet and Arrow. The first bytes decide the format.
+    /// Reads a table from a CSV file or, with the feature `arrow`, a Parquet or Arrow file. The first bytes
+    /// determine the format.
     ///
     /// # Errors
-    /// As [`Table::read_csv`]; when the file is damaged, has a column that holds no numbers, texts or times, or
+    /// The same as for [`Table::read_csv`]; also when the file is damaged, has a column of an unsupported type, or
     /// needs the feature `arrow`.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         open(path.as_ref(), false, false)
     }
 
-    /// Reads a table as [`Table::read`], and keeps numbers and datasets in temporary files; see [`Table::scan_csv`].
+    /// Reads a table as [`Table::read`] does, but keeps numbers and datasets in temporary files; see
+    /// [`Table::scan_csv`].
     ///
     /// # Errors
-    /// As [`Table::read`], and when a temporary file cannot be written.
+    /// The same as for [`Table::read`], and when a temporary file cannot be written.
     pub fn scan(path: impl AsRef<Path>) -> Result<Self> {
         open(path.as_ref(), true, false)
     }
@@ -42,20 +44,20 @@ impl Table {
     /// Reads a CSV file.
     ///
     /// # Errors
-    /// When the file cannot be read, is not UTF-8, is empty or has only a header; when a column has no name, or two
-    /// have the same; when a row has more or fewer fields than the header.
+    /// When the file cannot be read, is not UTF-8, is empty or has only a header; when a column has no name, or
+    /// two columns have the same name; when a row has more or fewer fields than the header.
     pub fn read_csv(path: impl AsRef<Path>) -> Result<Self> {
         open(path.as_ref(), false, true)
     }
 
-    /// Reads a CSV file that is too large for memory. Numbers are kept in a temporary file, and so are the features
-    /// of every [`Dataset`](crate::Dataset) made of the table; a trainer reads them batch by batch. The results
-    /// have the same bits as with [`Table::read_csv`].
+    /// Reads a CSV file that is too large for memory. Numbers are kept in a temporary file, and so are the
+    /// features of every [`Dataset`](crate::Dataset) created from the table; a trainer reads them one batch at a
+    /// time. The results are bit-identical to those with [`Table::read_csv`].
     ///
-    /// About 20 bytes per row for labels and orders stay in memory, and 4 bytes per cell of text. The temporary
-    /// files take 8 bytes per number of the table and 4 bytes per feature of a dataset's row. They are in the
-    /// folder that `TMPDIR` names, which should be on disk, and are deleted when the table and its datasets are
-    /// dropped or the process ends.
+    /// About 20 bytes per row (for labels and row orders) and 4 bytes per text cell stay in memory. The temporary
+    /// files take 8 bytes per number in the table and 4 bytes per feature in a row of a dataset. They are in the
+    /// folder that the environment variable `TMPDIR` names, which should be on disk, and are deleted when the
+    /// table and its datasets are dropped or the process ends.
     ///
     /// ```
     /// use wgrad_data::{Seed, Table};
@@ -69,26 +71,26 @@ impl Table {
     /// ```
     ///
     /// # Errors
-    /// As [`Table::read_csv`], and when the temporary file cannot be written.
+    /// The same as for [`Table::read_csv`], and when the temporary file cannot be written.
     pub fn scan_csv(path: impl AsRef<Path>) -> Result<Self> {
         open(path.as_ref(), true, true)
     }
 
-    /// Reads CSV text from memory, as in a browser; messages call it `file`.
+    /// Reads CSV text from memory, for instance in a browser; `file` is the file name shown in messages.
     ///
     /// # Errors
-    /// As [`Table::read_csv`].
+    /// The same as for [`Table::read_csv`].
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self> {
         csv::read(file, || Ok(bytes), None)
     }
 }
 
-/// Reads a file, which must be CSV if `csv` is set; with `spill`, its numbers are kept in a temporary file.
+/// Reads a file, which must be CSV if `csv` is true. If `spill` is true, its numbers are kept in a temporary file.
 fn open(path: &Path, spill: bool, csv: bool) -> Result<Table> {
     let name = path.display().to_string();
     let failed = |error| Error::io(path)(explain(path, error));
     let spill = spill.then(Scratch::new).transpose()?.map(Arc::new);
-    // A pipe or another special file can be read only once, so it is not opened to look at its first bytes.
+    // A pipe or another special file can be read only once, so its first bytes are not examined.
     if std::fs::metadata(path).map_err(failed)?.is_file() {
         let mut head = vec![];
         File::open(path).and_then(|file| file.take(8).read_to_end(&mut head)).map_err(failed)?;
@@ -105,7 +107,7 @@ fn open(path: &Path, spill: bool, csv: bool) -> Result<Table> {
     csv::read(&name, || Ok(&bytes[..]), spill.as_ref())
 }
 
-/// Reads a file whose columns have types.
+/// Reads a file with typed columns.
 #[cfg(feature = "arrow")]
 fn typed(path: &Path, format: ColumnarFormat, spill: Option<&Arc<Scratch>>) -> Result<Table> {
     arrow::read(path, format, |column, columns| build::Builder::new(crate::table::Blocks::on(spill, column, columns)))

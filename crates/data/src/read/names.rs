@@ -6,7 +6,7 @@ use wgrad_core::Result;
 
 use crate::error::{DataError, TableError};
 
-/// Checks that every column has a name and no two have the same; returns the names.
+/// Checks that every column has a name and no two columns have the same name; returns the names.
 pub(super) fn named<'n>(file: &str, names: impl IntoIterator<Item = &'n str>) -> Result<Vec<String>> {
     let failure = |error| Err(DataError::Table { file: file.to_string(), error }.into());
     let mut known: Vec<String> = vec![];

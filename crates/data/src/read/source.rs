@@ -5,18 +5,18 @@ use std::io::{self, Read};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Reader that skips a byte order mark and counts lines as an editor does, including those inside quoted fields and
-/// blank ones, which the CSV parser does not report.
+/// Reader that skips a byte order mark and counts lines as an editor does. It also counts blank lines and lines
+/// inside quoted fields, which the CSV parser does not report.
 ///
-/// It keeps the offsets of the line ends and quotes of the bytes that the parser has buffered.
+/// It stores the offsets of line ends and quotes in the bytes that the parser has buffered.
 pub(super) struct Source<R> {
     inner: R,
-    /// First bytes, until they are passed on.
+    /// First bytes of the file, until they are passed to the parser.
     head: Option<Vec<u8>>,
     utf16: bool,
-    /// The number of bytes passed on.
+    /// The number of bytes passed to the parser.
     passed: u64,
-    /// Offsets of line ends and quotes from the current record on.
+    /// Offsets of line ends and quotes, starting at the current record.
     events: VecDeque<(u64, u8)>,
     /// Line of the current record.
     line: u64,
@@ -39,10 +39,10 @@ impl<R: Read> Source<R> {
         self.utf16
     }
 
-    /// Returns the line of the record that starts at this offset. Offsets must increase from call to call.
+    /// Returns the line of the record that starts at this offset. Offsets must increase with each call.
     pub(super) fn line(&mut self, mut start: u64) -> u64 {
         while let Some(&(at, byte)) = self.events.front() {
-            // The parser reports a record with the blank lines before it.
+            // The parser counts blank lines before a record as part of it, so the start is moved past them.
             if at == start && byte != b'"' {
                 start += 1;
             }

@@ -1,4 +1,4 @@
-//! Splits of rows in two: by class, by group, by time.
+//! Splits of rows into two sides: by class, by group or by time.
 
 use std::collections::HashMap;
 
@@ -33,7 +33,7 @@ pub(super) fn by_group(
     let target = rows.len() as f64 * (1.0 - fraction);
     let (mut chosen, mut count) = (std::collections::HashSet::new(), 0);
     for &(group, size) in &order {
-        // A group moves if that brings the count closer to the target.
+        // A group is moved if this brings the count closer to the target.
         let closer = count as f64 + size as f64 / 2.0 <= target;
         if closer && chosen.len() + 1 < order.len() {
             chosen.insert(group);
@@ -47,14 +47,14 @@ pub(super) fn by_group(
     Ok(Sides { left, right })
 }
 
-/// Splits the rows into the oldest ones on the left and the newest ones on the right.
+/// Splits the rows by time: the oldest rows are on the left, the newest on the right.
 pub(super) fn by_time(mut rows: Vec<u32>, times: &[f64], fraction: f64) -> Sides {
     rows.sort_by(|&a, &b| times[a as usize].total_cmp(&times[b as usize]));
     let newest = rows.split_off(left_count(rows.len(), fraction));
     Sides { left: rows, right: newest }
 }
 
-/// Splits each class separately, at random.
+/// Splits the rows of each class separately, at random.
 pub(super) fn by_class(rows: &[u32], y: &[u32], fraction: f64, random: &mut SplitMix64) -> Sides {
     let classes = y.iter().max().map_or(0, |&last| last as usize + 1);
     let mut by_class = vec![vec![]; classes];
@@ -73,9 +73,9 @@ pub(super) fn by_class(rows: &[u32], y: &[u32], fraction: f64, random: &mut Spli
 
 /// Splits rows into training and test rows so that both have each class in the same proportion.
 ///
-/// Of the `n` rows of a class, `n * fraction`, rounded to the nearest integer, are training rows, but each side has
-/// at least one row if there are two; a single row is a training row. The rows are shuffled class by class with one
-/// generator; both sides are returned in the order of the data.
+/// Of the `n` rows of a class, `n * fraction`, rounded to the nearest integer, are training rows, but if the class
+/// has two rows or more, both sides get at least one; a single row is a training row. The rows of each class are
+/// shuffled in turn with the same generator; both sides are returned in the order of the data.
 pub(crate) fn stratified(y: &[u32], fraction: f64, seed: Seed) -> Result<(Vec<u32>, Vec<u32>)> {
     if !(fraction > 0.0 && fraction < 1.0) {
         return Err(SplitError::Fraction { part: SplitPart::Train, fraction }.into());
@@ -90,7 +90,7 @@ pub(crate) fn stratified(y: &[u32], fraction: f64, seed: Seed) -> Result<(Vec<u3
     Ok((train, test))
 }
 
-/// Returns the number of `n` rows on the left side.
+/// Returns how many of `n` rows belong to the left side.
 pub(super) fn left_count(n: usize, fraction: f64) -> usize {
     if n < 2 { n } else { ((n as f64 * fraction).round() as usize).clamp(1, n - 1) }
 }

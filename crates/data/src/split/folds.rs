@@ -8,7 +8,8 @@ use super::rule::SplitRule;
 use crate::error::{FoldUnit, SplitError};
 use crate::streams::FOLDS;
 
-/// Division of rows into folds, each of which is held out once, as by scikit-learn's classes of these names.
+/// Division of rows into folds, each of which is held out once, as in scikit-learn's `KFold`, `StratifiedKFold`
+/// and `GroupKFold`.
 ///
 /// ```
 /// use wgrad_data::KFold;
@@ -26,23 +27,25 @@ pub struct KFold {
 }
 
 impl KFold {
-    /// Puts consecutive rows into each fold: `KFold`. The first folds have one row more if the sizes cannot be equal.
+    /// Divides consecutive rows into folds, as `KFold` does. The first folds have one row more if the rows cannot
+    /// be divided evenly.
     pub fn new(folds: u32) -> Self {
         Self { rule: SplitRule::Random, folds, seed: None }
     }
 
-    /// Puts each class into every fold in the same proportion, to within a row: `StratifiedKFold`.
+    /// Divides each class evenly over the folds, up to one row, as `StratifiedKFold` does.
     pub fn stratified(folds: u32) -> Self {
         Self { rule: SplitRule::Stratified, folds, seed: None }
     }
 
-    /// Puts rows with the same value in a column into the same fold: `GroupKFold`. The largest group goes first to
-    /// the smallest fold. The column is not a feature.
+    /// Keeps rows with the same value in `column` in the same fold, as `GroupKFold` does. Groups are assigned in
+    /// order of decreasing size, each to the fold with the fewest rows. The column is not a feature.
     pub fn by_group(column: impl Into<String>, folds: u32) -> Self {
         Self { rule: SplitRule::Group(column.into()), folds, seed: None }
     }
 
-    /// Assigns rows (or groups of equal size) to folds at random. Default: in the order of the data.
+    /// Assigns rows (or groups of equal size) to folds at random. Without this, they are assigned in the order of
+    /// the data.
     pub fn shuffle(self, seed: Seed) -> Self {
         Self { seed: Some(seed), ..self }
     }
@@ -52,7 +55,7 @@ impl KFold {
         self.folds
     }
 
-    /// Returns the column of the groups, if there is one.
+    /// Returns the column with the groups, if there is one.
     pub fn column(&self) -> Option<&str> {
         match &self.rule {
             SplitRule::Group(column) => Some(column),
@@ -60,12 +63,13 @@ impl KFold {
         }
     }
 
-    /// Returns the training rows and the held-out rows of each fold, in the order of the data. `y` holds the class
-    /// of each row, and `groups` its group, which only [`Self::by_group`] needs.
+    /// Returns the training rows and the held-out rows of each fold, both in the order of the data. `y` contains
+    /// the class of each row, and `groups` the group of each row, which only [`Self::by_group`] needs.
     ///
     /// # Errors
-    /// When there are fewer than two folds; when there are fewer rows or groups than folds, or each class has fewer
-    /// rows than folds; when groups are needed and not one is given per row.
+    /// When there are fewer than two folds, or fewer rows or groups than folds; with [`Self::stratified`], when
+    /// every class has fewer rows than there are folds; with [`Self::by_group`], when there is not exactly one
+    /// group per row.
     pub fn split(&self, y: &[u32], groups: Option<&[u32]>) -> Result<Vec<(Vec<u32>, Vec<u32>)>> {
         let of = self.folds(y, groups)?;
         let rows = |fold: u32| (0..u32::MAX).take(y.len()).partition(|&row: &u32| of[row as usize] != fold);
@@ -127,10 +131,10 @@ fn class_counts(y: &[u32]) -> Vec<usize> {
     counts
 }
 
-/// Assigns rows as scikit-learn does: sorted by class, every `k`-th row counts for the same fold. So the sizes of
-/// folds differ by at most one row, in total and per class.
+/// Assigns rows as scikit-learn does: with the rows sorted by class, every `k`-th row counts towards the same
+/// fold. The sizes of folds therefore differ by at most one row, both in total and per class.
 fn stratified(y: &[u32], k: usize, mut random: Option<SplitMix64>) -> Vec<u32> {
-    // Classes are numbered by their first occurrence, so that their order does not matter.
+    // Classes are numbered in the order of their first occurrence, so that their original numbers do not matter.
     let mut number = HashMap::new();
     let y: Vec<usize> = y
         .iter()
@@ -156,7 +160,7 @@ fn stratified(y: &[u32], k: usize, mut random: Option<SplitMix64>) -> Vec<u32> {
     y.into_iter().map(|class| folds_of_class[class].pop().unwrap_or_default()).collect()
 }
 
-/// Assigns groups, from the largest to the smallest, to the fold with the fewest rows.
+/// Assigns groups in order of decreasing size, each to the fold with the fewest rows.
 fn grouped(groups: &[u32], sizes: HashMap<u32, usize>, k: usize, random: Option<SplitMix64>) -> Vec<u32> {
     let mut order: Vec<(u32, usize)> = sizes.into_iter().collect();
     order.sort_unstable();

@@ -1,4 +1,4 @@
-//! Columns by which rows are split: groups and times.
+//! Keys by which rows are split: groups or times.
 
 use std::collections::HashMap;
 
@@ -17,12 +17,12 @@ pub(crate) enum Keys {
     Times(Vec<f64>),
 }
 
-/// Returns the error of a missing key.
+/// Returns the error for a missing group or time.
 fn missing(table: &Table, row: u32, column: &str) -> Error {
     table.cell_error(row as usize, column, CellError::MissingKey)
 }
 
-/// Returns the group number of each of the rows.
+/// Returns the group number of each given row.
 pub(crate) fn groups(table: &Table, column: &str, rows: &[u32]) -> Result<Vec<u32>> {
     let cells = &table.columns[table.require(column)?];
     if let Cells::Text { codes, .. } = &cells.cells {
@@ -42,7 +42,7 @@ pub(crate) fn groups(table: &Table, column: &str, rows: &[u32]) -> Result<Vec<u3
     rows.iter().map(&mut number).collect()
 }
 
-/// Returns the time of each of the rows: numbers as they are, dates as Unix time.
+/// Returns the time of each given row: numbers are used as they are, dates are converted to Unix time.
 pub(crate) fn times(table: &Table, column: &str, rows: &[u32]) -> Result<Vec<f64>> {
     let cells = &table.columns[table.require(column)?];
     let Cells::Text { codes, levels } = &cells.cells else {

@@ -20,8 +20,8 @@ use keys::{Keys, times};
 
 /// Split into training, validation and test rows, for [`Labelled::split_by`](crate::Labelled::split_by).
 ///
-/// Fractions are of all rows. The selection depends only on the seed, and the test rows are the same with and without
-/// validation rows.
+/// Fractions refer to the number of all rows. The selection depends only on the seed, and the test rows are the
+/// same with and without validation rows.
 ///
 /// ```
 /// use wgrad_data::{Seed, Split, Table};
@@ -42,7 +42,7 @@ pub struct Split {
     seed: Seed,
 }
 
-/// Rows of the parts, each in the order of the data.
+/// Rows in each part of a split, in the order of the data.
 #[derive(Debug, PartialEq)]
 pub(crate) struct SplitRows {
     pub train: Vec<u32>,
@@ -55,8 +55,8 @@ impl Split {
         Self { rule, test, validation: 0.0, seed: Seed::default() }
     }
 
-    /// Splits each class in the same proportion: of its `n` rows, `n * test`, rounded to the nearest integer, are
-    /// test rows, but each side has at least one row of a class with two.
+    /// Splits each class in the same proportion: of the `n` rows of a class, `n * test`, rounded to the nearest
+    /// integer, are test rows, but both sides get at least one row if the class has two or more.
     pub fn stratified(test: f64) -> Self {
         Self::new(SplitRule::Stratified, test)
     }
@@ -66,15 +66,15 @@ impl Split {
         Self::new(SplitRule::Random, test)
     }
 
-    /// Keeps rows with the same value in a column together. Groups are assigned in random order until the parts
-    /// have about their fractions of the rows; each part has at least one group. The column is not a feature.
+    /// Splits by group: rows with the same value in `column` stay together. Groups are assigned in random order
+    /// until each part has about its fraction of the rows, and at least one group. The column is not a feature.
     pub fn by_group(column: impl Into<String>, test: f64) -> Self {
         Self::new(SplitRule::Group(column.into()), test)
     }
 
-    /// Splits by a column of numbers, or of dates with the year first: the oldest rows are training rows, the next
-    /// ones validation rows, the newest ones test rows. Rows of the same time keep their order. The column is not a
-    /// feature; the seed has no effect.
+    /// Splits by time, from a column of numbers, or of dates with the year first: the oldest rows are training
+    /// rows, the next ones validation rows, and the newest ones test rows. Rows with equal times keep their order.
+    /// The column is not a feature; the seed has no effect.
     pub fn by_time(column: impl Into<String>, test: f64) -> Self {
         Self::new(SplitRule::Time(column.into()), test)
     }
@@ -97,7 +97,7 @@ impl Split {
         }
     }
 
-    /// Reads the groups or times of some rows.
+    /// Returns the groups or times of the given rows.
     pub(crate) fn keys(&self, table: &Table, rows: &[u32]) -> Result<Keys> {
         match &self.rule {
             SplitRule::Random | SplitRule::Stratified => Ok(Keys::None),
@@ -106,7 +106,7 @@ impl Split {
         }
     }
 
-    /// Splits the rows numbered from 0 with these classes and these keys.
+    /// Splits the rows from 0 to `y.len() - 1`, which have the classes `y` and the given groups or times.
     pub(crate) fn rows(&self, y: &[u32], keys: &Keys) -> Result<SplitRows> {
         let Self { test, validation, seed, .. } = *self;
         let fractions = [(SplitPart::Test, test, f64::MIN_POSITIVE), (SplitPart::Validation, validation, 0.0)];
@@ -118,7 +118,7 @@ impl Split {
         if test + validation >= 1.0 {
             return Err(SplitError::NoTrainingRows { test, validation }.into());
         }
-        // The fraction of training rows among those that are no test rows.
+        // Fraction of training rows among the rows that are not test rows.
         let keep = 1.0 - validation / (1.0 - test);
         let all = (0..u32::MAX).take(y.len()).collect();
         let Sides { left, right: test } = self.two(all, y, keys, 1.0 - test, SplitMix64::new(seed, 0))?;
@@ -130,7 +130,7 @@ impl Split {
         Ok(SplitRows { train, validation, test })
     }
 
-    /// Splits rows in two.
+    /// Splits rows into two sides.
     fn two(&self, rows: Vec<u32>, y: &[u32], keys: &Keys, fraction: f64, mut random: SplitMix64) -> Result<Sides> {
         let mut sides = match (&self.rule, keys) {
             (SplitRule::Group(column), Keys::Groups(groups)) => by_group(rows, groups, column, fraction, &mut random)?,

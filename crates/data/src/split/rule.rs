@@ -7,8 +7,8 @@ pub(crate) enum SplitRule {
     Random,
     /// Each class in the same proportion.
     Stratified,
-    /// By the groups in a column.
+    /// By the groups in this column.
     Group(String),
-    /// By the times in a column.
+    /// By the times in this column.
     Time(String),
 }

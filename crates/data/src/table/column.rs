@@ -10,32 +10,33 @@ use super::levels::Levels;
 use crate::cell::{boolean, date};
 use crate::scratch::Scratch;
 
-/// Type that all cells of a column have in common.
+/// Type that all cells of a column share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnKind {
     /// Every cell that is not missing is a number.
     Number,
-    /// Every cell that is not missing is `true` or `false`, in any case of the letters.
+    /// Every cell that is not missing is `true` or `false`, in upper or lower case.
     Boolean,
     /// Every cell that is not missing is a date, with or without a time of day.
     Date,
-    /// Any other text, which names a category.
+    /// The cells contain any other text; each distinct text is a category.
     Text,
 }
 
 /// Column of a [`Table`](crate::Table).
 ///
-/// A number takes 8 bytes. Each distinct text is stored once, and a cell of text takes 4 bytes for its number.
+/// Each number takes 8 bytes. Each distinct text is stored once, and each text cell takes 4 bytes, for the number
+/// of its text.
 #[derive(Clone, Debug)]
 pub struct Column {
     pub(crate) cells: Cells,
     rows: usize,
     gaps: Gaps,
-    /// First number that no 32-bit float can hold.
+    /// First number that is too large for a 32-bit float.
     pub(crate) overflow: Option<Overflow>,
 }
 
-/// Number that no 32-bit float can hold, and its row.
+/// Number that is too large for a 32-bit float, and its row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Overflow {
     pub row: usize,
@@ -45,32 +46,32 @@ pub(crate) struct Overflow {
 /// Cells of a column.
 #[derive(Clone, Debug)]
 pub(crate) enum Cells {
-    /// NaN where the cell is missing.
+    /// Numbers in memory, with NaN for a missing cell.
     Numbers(Vec<f64>),
     /// Numbers in blocks on disk.
     Blocks(Blocks),
-    /// The number of each cell's text, [`MISSING`] where the cell is missing.
+    /// The number of each cell's text, with [`MISSING`] for a missing cell, and the distinct texts.
     Text { codes: Vec<u32>, levels: Levels },
 }
 
-/// Code of a missing text.
+/// Text number that stands for a missing cell.
 pub(crate) const MISSING: u32 = u32::MAX;
 
-/// Number of rows of a block on disk.
+/// Number of rows in a block on disk.
 pub(crate) const BLOCK: usize = 8192;
 
-/// Position of a column's numbers in a temporary file, which holds block after block, and in a block column after
-/// column.
+/// Position of a column's numbers in a temporary file. The file consists of blocks of rows, and a block contains
+/// one column after the other.
 #[derive(Clone, Debug)]
 pub(crate) struct Blocks {
     pub scratch: Arc<Scratch>,
     pub column: usize,
-    /// The number of columns of a block.
+    /// The number of columns in a block.
     pub columns: usize,
 }
 
 impl Blocks {
-    /// Returns the blocks of a column in a temporary file, if there is one.
+    /// Returns the position of a column in a temporary file; `None` if there is no file.
     pub(crate) fn on(scratch: Option<&Arc<Scratch>>, column: usize, columns: usize) -> Option<Self> {
         Some(Self { scratch: scratch.cloned()?, column, columns })
     }
@@ -82,12 +83,12 @@ impl Blocks {
 }
 
 impl Column {
-    /// Makes a column.
+    /// Creates a column.
     pub(crate) fn new(cells: Cells, rows: usize, gaps: Gaps, overflow: Option<Overflow>) -> Self {
         Self { cells, rows, gaps, overflow }
     }
 
-    /// Returns the type of the column. A column without any value holds numbers.
+    /// Returns the type of the column. A column in which every cell is missing counts as numbers.
     pub fn kind(&self) -> ColumnKind {
         let Cells::Text { levels, .. } = &self.cells else { return ColumnKind::Number };
         if levels.iter().all(|level| boolean(level).is_some()) {
@@ -104,12 +105,12 @@ impl Column {
         self.gaps.count
     }
 
-    /// Returns whether the cell of a row is missing; true past the end.
+    /// Returns whether the cell of a row is missing; also true for rows past the end.
     pub fn is_missing(&self, row: usize) -> bool {
         row >= self.rows || self.gaps.has(row)
     }
 
-    /// Returns the numbers of a column of numbers, NaN for missing cells; none for a column of text.
+    /// Returns the numbers in the column, with NaN for missing cells; `None` for a text column.
     ///
     /// # Errors
     /// When the column is on disk ([`Table::scan_csv`](crate::Table::scan_csv)) and cannot be read.
@@ -127,15 +128,15 @@ impl Column {
         })
     }
 
-    /// Returns the text of a row, without surrounding blanks; none if the cell is missing or the column holds
+    /// Returns the text of a row, without surrounding blanks; `None` if the cell is missing or the column contains
     /// numbers.
     pub fn text(&self, row: usize) -> Option<&str> {
         let Cells::Text { codes, levels } = &self.cells else { return None };
         codes.get(row).filter(|code| **code != MISSING).map(|&code| levels.get(code as usize))
     }
 
-    /// Returns a function from a row of a boolean column to 1, 0, or NaN for a missing cell; none for a column of
-    /// numbers.
+    /// Returns a function from a row of a boolean column to 1 or 0, or NaN for a missing cell; `None` for a column
+    /// of numbers.
     pub(crate) fn booleans(&self) -> Option<impl Fn(usize) -> f64 + '_> {
         let Cells::Text { codes, levels } = &self.cells else { return None };
         let numbers: Vec<f64> =
@@ -146,8 +147,8 @@ impl Column {
         })
     }
 
-    /// Returns the numbers of a block of rows; `buffer` holds them if they are read from disk. Empty for a column
-    /// of text.
+    /// Returns the numbers in a block of rows, which are read into `buffer` if they are on disk. Returns an empty
+    /// slice for a text column.
     pub(crate) fn block<'b>(&'b self, block: usize, buffer: &'b mut Vec<f64>) -> Result<&'b [f64]> {
         let start = (block * BLOCK).min(self.rows);
         let end = (start + BLOCK).min(self.rows);

@@ -1,6 +1,6 @@
 //! Missing cells of a column.
 
-/// Set of the rows whose cell is missing: one bit per row up to the last of them.
+/// Set of the rows whose cell is missing, with one bit per row up to the last missing cell.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gaps {
     bits: Vec<u64>,
@@ -9,7 +9,7 @@ pub(crate) struct Gaps {
 }
 
 impl Gaps {
-    /// Adds a row, which must be new.
+    /// Adds a row, which must not be in the set.
     pub(crate) fn add(&mut self, row: usize) {
         if self.bits.len() <= row / 64 {
             self.bits.resize(row / 64 + 1, 0);

@@ -1,13 +1,13 @@
-//! Distinct texts of a column, each of them kept once.
+//! Distinct texts of a column, each stored once.
 
 use std::hash::{BuildHasher, RandomState};
 
 /// Distinct texts, numbered in the order of their first occurrence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Levels {
-    /// All texts, one after the other.
+    /// All texts, joined without separators.
     text: String,
-    /// End of each text.
+    /// End of each text in the joined text.
     ends: Vec<usize>,
 }
 
@@ -17,7 +17,7 @@ impl Levels {
         self.ends.len()
     }
 
-    /// Returns the text of a number.
+    /// Returns the text with this number.
     pub(crate) fn get(&self, number: usize) -> &str {
         let start = if number == 0 { 0 } else { self.ends[number - 1] };
         &self.text[start..self.ends[number]]
@@ -29,15 +29,16 @@ impl Levels {
     }
 }
 
-/// Marker of a free slot.
+/// Content of a free slot in the hash table.
 const FREE: u32 = u32::MAX;
 
-/// Hash table that assigns a number to each distinct text. It stores only numbers besides the texts, so a column of a
-/// million names takes little more memory than the names.
+/// Hash table that assigns a number to each distinct text. Besides the texts it stores only numbers, so a column
+/// of a million names takes little more memory than the names.
 #[derive(Debug)]
 pub(crate) struct Interner {
     levels: Levels,
-    /// Open addressing with linear probing; a power of two, at most half full.
+    /// Slots of the hash table, which uses open addressing with linear probing. Their number is a power of two,
+    /// and at most half of them are used.
     slots: Vec<u32>,
     state: RandomState,
 }
@@ -47,8 +48,8 @@ impl Interner {
         Self { levels: Levels::default(), slots: vec![FREE; 16], state: RandomState::new() }
     }
 
-    /// Returns the number of a text, a new one if the text is new. There are at most as many as rows, so 32 bits
-    /// suffice.
+    /// Returns the number of a text; a new text gets the next number. There are no more texts than rows, so 32
+    /// bits suffice.
     pub(crate) fn number(&mut self, text: &str) -> u32 {
         let mut slot = self.slot(text);
         let (levels, mask) = (&self.levels, self.slots.len() - 1);
@@ -68,7 +69,7 @@ impl Interner {
         number
     }
 
-    /// Returns the first slot to probe for a text.
+    /// Returns the slot at which the search for a text starts.
     fn slot(&self, text: &str) -> usize {
         self.state.hash_one(text) as usize & (self.slots.len() - 1)
     }

@@ -9,7 +9,7 @@ use crate::error::{DataError, TableError};
 pub(crate) enum RowLocations {
     /// Lines of a text file.
     Lines(LineNumbers),
-    /// The number of rows of a file without lines.
+    /// The number of rows, for a file without lines.
     #[cfg_attr(not(feature = "arrow"), expect(dead_code, reason = "only typed files have no lines"))]
     Count(usize),
 }
@@ -24,11 +24,12 @@ impl RowLocations {
     }
 }
 
-/// Line on which each row starts. Most rows start on the line after the row before, so only the others are stored.
+/// Line on which each row starts. Most rows start one line after the previous row, so only the other rows are
+/// stored.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LineNumbers {
     rows: usize,
-    /// Rows that start on another line, and these lines.
+    /// Rows that do not start one line after the previous row, with their lines.
     breaks: Vec<(usize, u64)>,
 }
 

@@ -1,4 +1,4 @@
-//! Tables of columns: numbers or text.
+//! Tables, whose columns contain numbers or text.
 
 mod column;
 mod gaps;
@@ -15,15 +15,15 @@ pub(crate) use gaps::Gaps;
 pub(crate) use levels::Interner;
 pub(crate) use lines::{LineNumbers, RowLocations};
 
-/// Columns of a CSV file or, with the feature `arrow`, of a Parquet or Arrow (Feather) file.
+/// Table read from a CSV file or, with the feature `arrow`, from a Parquet or Arrow (Feather) file.
 ///
-/// The first line of a CSV file names the columns. A column holds numbers if every cell that is not missing is a
-/// number, else text: booleans, dates, or categories ([`ColumnKind`]). Blanks around a cell are ignored. Files are
-/// UTF-8 with or without a byte order mark; line ends are `\n` or `\r\n`; fields may be quoted.
+/// The first line of a CSV file names the columns. A column contains numbers if every cell that is not missing is
+/// a number. Otherwise it contains text: booleans, dates or categories ([`ColumnKind`]). Blanks around a cell are
+/// ignored. Files are UTF-8 with or without a byte order mark; line ends are `\n` or `\r\n`; fields may be quoted.
 ///
-/// Columns of the other formats have types: integers, decimals and floats become numbers; texts, booleans, dates
-/// and times become text, also in dictionaries. Null, NaN and the empty text are missing cells. Columns of other
-/// types (lists, structs, bytes) are errors.
+/// The columns of Parquet and Arrow files are typed. Integers, decimals and floats become numbers; texts,
+/// booleans, dates and times become text, also if they are dictionary-encoded. Null, NaN and the empty text are
+/// missing cells. Columns of other types (lists, structs, bytes) cause an error.
 ///
 /// ```
 /// use wgrad_data::{Column, Table};
@@ -38,17 +38,17 @@ pub struct Table {
     pub(crate) names: Vec<String>,
     pub(crate) columns: Vec<Column>,
     pub(crate) locations: RowLocations,
-    /// True if numbers are on disk.
+    /// True if numbers are stored on disk.
     pub(crate) spilled: bool,
 }
 
 impl Table {
-    /// Returns the name of the file in messages.
+    /// Returns the file name shown in messages.
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// Returns the number of rows, without the header.
+    /// Returns the number of rows, not counting the header.
     pub fn rows(&self) -> usize {
         self.locations.len()
     }
@@ -58,7 +58,7 @@ impl Table {
         &self.names
     }
 
-    /// Returns the column of that name.
+    /// Returns the column with this name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.position(name).map(|at| &self.columns[at])
     }
@@ -72,12 +72,12 @@ impl Table {
         }
     }
 
-    /// Returns the index of the column of that name.
+    /// Returns the index of the column with this name.
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|other| other == name)
     }
 
-    /// Returns the index of a column that must exist.
+    /// Returns the index of the column with this name, or an error if there is none.
     pub(crate) fn require(&self, name: &str) -> Result<usize> {
         self.position(name)
             .ok_or_else(|| self.error(TableError::NoColumn { name: name.to_string(), columns: self.names.clone() }))
@@ -88,13 +88,13 @@ impl Table {
         DataError::Table { file: self.file.clone(), error }.into()
     }
 
-    /// Returns an error about one of the cells.
+    /// Returns an error about one cell.
     pub(crate) fn cell_error(&self, row: usize, column: &str, error: CellError) -> Error {
         let (file, row, column) = (self.file.clone(), self.location(row), column.to_string());
         DataError::Cell { file, row, column, error }.into()
     }
 
-    /// Returns the line of a row, or its number in a file without lines.
+    /// Returns the line of a row, or the row number in a file format without lines.
     pub(crate) fn location(&self, row: usize) -> RowLocation {
         self.line(row).map_or(RowLocation::Row(row), RowLocation::Line)
     }

@@ -171,7 +171,7 @@ impl Adapter {
 
     /// Opens a device on this adapter.
     ///
-    /// The first time, the driver is tested for known faults ([`Self::self_test`]).
+    /// When a device is first opened, the driver is tested for known faults; see [`Self::self_test`].
     ///
     /// If the API exports compiled kernels (Vulkan), they are stored in [`cache_folder`](crate::cache_folder) and
     /// reused by the next process.

@@ -15,7 +15,7 @@ pub(super) struct Allocation {
     pub buffer: wgpu::Buffer,
     /// Number of the device buffer; device buffers are numbered in the order of creation.
     pub number: usize,
-    /// Offset of the first byte.
+    /// Offset in the device buffer of the first byte.
     pub offset: u64,
     /// Number of bytes that a kernel binds. For a per-step buffer, this is the size of one slot.
     pub size: u64,
@@ -240,7 +240,7 @@ impl Buffers {
         }
     }
 
-    /// Releases buffers; their ids may be reused.
+    /// Releases buffers. Later allocations may use their ids again.
     pub fn release(&mut self, ids: &[BufferId]) {
         // Bind groups keep their buffers alive. wgpu drops buffers and bind groups only when the device no longer
         // uses them.

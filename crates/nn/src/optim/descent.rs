@@ -176,9 +176,9 @@ impl<R: UpdateRule> Descent<R> {
     /// Sets the scope of the optimizer's state. Default: `optim`. Two optimizers of the same
     /// [`Params`](wgrad_core::Params) need different scopes.
     ///
-    /// An optimizer keeps its scope as long as it, or a graph in which it was traced, exists. Until then, tracing
-    /// another optimizer with the same scope records an error in the graph, because both would advance the same
-    /// step counter. The same optimizer may be traced in many graphs.
+    /// While an optimizer, or a graph in which it was traced, exists, tracing another optimizer with the same
+    /// scope records an error in the graph, because both would advance the same step counter. The same optimizer
+    /// may be traced in many graphs.
     pub fn scope(self, scope: impl Into<String>) -> Self {
         Self { scope: scope.into(), ..self }
     }

@@ -1,4 +1,4 @@
-//! Tests of [`Ema`], the averages of a model's weights.
+//! Tests of `Ema`, the averages of a model's weights.
 
 #![allow(clippy::float_cmp, reason = "exact results of short formulas")]
 

@@ -106,7 +106,7 @@ fn lion_follows_its_paper() {
     assert_follows(&run(&optimizer, |_| ()), move |_, w, g| {
         let c: f64 = b1 * m + (1.0 - b1) * g;
         m = b2 * m + (1.0 - b2) * g;
-        // The sign of 0 is 0.
+        // Unlike `f64::signum`, the sign in the update is 0 for 0.
         let sign = if c == 0.0 { 0.0 } else { c.signum() };
         w - lr * (sign + decay * w)
     });

@@ -14,7 +14,7 @@ use crate::family::{ANY, Family, POSITIVE};
 const SIGNS: Fill = Of(&[-1.0, 1.0]);
 const PROBABILITY: Fill = Uniform(0.02, 0.98);
 
-/// Returns 0.5, 1.5, 2.5 and so on.
+/// Returns one weight per class: 0.5, 1.5, 2.5 and so on.
 fn weights_of(classes: usize) -> Vec<f64> {
     (0..classes).scan(0.5, |w, _| Some(std::mem::replace(w, *w + 1.0))).collect()
 }

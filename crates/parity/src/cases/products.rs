@@ -1,4 +1,4 @@
-//! Matrix products, by the op and by each variant of its kernel, and contractions.
+//! Cases of matrix products, with the default kernel and with each variant, and of contractions.
 
 #[allow(clippy::wildcard_imports, reason = "every product is called here")]
 use wgrad_core::ops::*;
@@ -28,7 +28,8 @@ fn products() -> Vec<Case> {
         (1030, 9, 520),
     ] {
         for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
-            // The large sizes test tiles, so they need not be combined with all transposes.
+            // Large sizes are meant to test tiles, so only transposes of both or of neither operand are tested
+            // with them.
             if m * n > 100_000 && ta != tb {
                 continue;
             }
@@ -141,9 +142,10 @@ fn linears(draw: &mut Draw) -> Case {
     Case::new(name, inputs, |x| x[0].linear(&x[1], Some(&x[2])).tanh())
 }
 
-/// Returns products by every variant of their kernel, with the variant's name: sizes that are and are not multiples
-/// of tiles, every transpose, operands read by one, two and four elements, batches, a bias, a sum in parts. Gradients
-/// are not compared: they are products with other transposes.
+/// Returns matrix products for every variant of the kernel, each with the variant's name. They cover sizes that
+/// are and are not multiples of tiles, every transpose, operands loaded one, two and four elements at once,
+/// batches, a bias, and a sum that is split into parts. Gradients are not compared, because they are also
+/// products, with other transposes.
 pub fn variants() -> Vec<(&'static str, Case)> {
     let (mut named_cases, mut cases) = (vec![], vec![]);
     for variant in matmul_variants() {

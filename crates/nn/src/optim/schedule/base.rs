@@ -1,4 +1,4 @@
-//! The [`Schedule`] trait, a running schedule, and functions that schedules share.
+//! The [`Schedule`] trait, the state of a running schedule, and functions that several schedules use.
 
 use std::fmt;
 
@@ -6,21 +6,23 @@ use wgrad_core::{Error, Result, SettingError};
 
 use super::ScheduleError;
 
-/// Learning rate and momentum of one parameter group, as a schedule sets them.
+/// Learning rate and momentum of one parameter group, which a schedule reads and sets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
     /// The learning rate.
     pub lr: f64,
-    /// The initial learning rate: the one before the first schedule changed it.
+    /// The initial learning rate, before the first schedule changed it.
     pub initial: f64,
-    /// The momentum or the first beta, if the optimizer has one.
+    /// The momentum or the first beta, or `None` if the optimizer has neither.
     pub momentum: Option<f64>,
 }
 
-/// A rule for learning rates from epoch to epoch, or from step to step: PyTorch's `LRScheduler` without the optimizer.
+/// A rule that computes learning rates from epoch to epoch, or from step to step. It corresponds to PyTorch's
+/// `LRScheduler`, but does not refer to an optimizer.
 ///
-/// As there, most schedules compute the next rate from the one before, so schedules can be combined with each other
-/// and with manual changes. Only [`Self::next`] is required; epochs are whole numbers from 0.
+/// As in PyTorch, most schedules compute the next rate from the current rate, so schedules can be combined with
+/// each other and with manual changes. Only [`Self::next`] must be implemented. Epochs are whole numbers that
+/// count from 0.
 ///
 /// ```
 /// use wgrad_nn::optim::{Optimizer, Sgd};
@@ -43,29 +45,33 @@ pub struct Rate {
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 pub trait Schedule: fmt::Debug + Send {
-    /// Computes the rates of the next epoch; `base` contains the initial rate of each group.
+    /// Changes `rates`, one per parameter group, to the rates of `epoch`, which follows the current epoch. `base`
+    /// contains the initial rate of each group.
     fn next(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]);
 
-    /// Checks the options against the groups, and may set the initial rates. It is called before all other methods.
+    /// Checks whether the options fit the parameter groups, and may set the initial rates. Called before all other
+    /// methods.
     ///
     /// # Errors
-    /// What is wrong with the options.
+    /// Returns an error if an option is invalid or does not fit the groups.
     fn prepare(&mut self, rates: &mut [Rate]) -> std::result::Result<(), ScheduleError> {
         let _ = rates;
         Ok(())
     }
 
-    /// Computes the rates of epoch 0. Default: no change.
+    /// Changes `rates` to the rates of epoch 0. Default: no change.
     fn first(&mut self, rates: &mut [Rate], base: &[f64]) {
         let _ = (rates, base);
     }
 
-    /// Computes the rates of any epoch, in closed form if there is one. Default: [`Self::next`].
+    /// Changes `rates` to the rates of any epoch, using a closed form if there is one. Default: calls
+    /// [`Self::next`].
     fn jump(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]) {
         self.next(epoch, rates, base);
     }
 
-    /// Returns the last epoch that has a rate; `None` (the default) if the schedule has no end.
+    /// Returns the last epoch for which the schedule has a rate, or `None` (the default) if the schedule has no
+    /// end.
     fn end(&self) -> Option<f64> {
         None
     }
@@ -75,19 +81,20 @@ pub trait Schedule: fmt::Debug + Send {
         false
     }
 
-    /// Updates the schedule and the rates by a new value of a metric. Returns `false` (the default) if the schedule
-    /// follows the epochs instead.
+    /// Updates the schedule and the rates for a new value of a metric. Returns `false` (the default) if the
+    /// schedule depends on epochs instead of a metric.
     fn measure(&mut self, metric: f64, rates: &mut [Rate]) -> bool {
         let _ = (metric, rates);
         false
     }
 
-    /// Returns whether the schedule follows a metric. Default: `false`.
+    /// Returns whether the schedule depends on a metric. Default: `false`.
     fn measures(&self) -> bool {
         false
     }
 
-    /// Calls `visit` with each number of the schedule's state, which `visit` reads to save or writes to restore.
+    /// Calls `visit` with each number of the schedule's state. To save the state, `visit` reads the number; to
+    /// restore the state, it writes the number.
     fn state(&mut self, visit: &mut dyn FnMut(&mut f64)) {
         let _ = visit;
     }
@@ -144,14 +151,14 @@ impl RunningSchedule {
         Self { schedule: Box::new(schedule), epoch: 0.0, base: vec![] }
     }
 
-    /// Sets the rates of epoch 0.
+    /// Checks the options and sets the rates of epoch 0.
     pub fn begin(&mut self, rates: &mut [Rate]) -> std::result::Result<(), ScheduleError> {
         self.prepare(rates)?;
         self.first(rates);
         Ok(())
     }
 
-    /// Checks the options and notes the initial rates.
+    /// Checks the options and stores the initial rates in `base`.
     pub fn prepare(&mut self, rates: &mut [Rate]) -> std::result::Result<(), ScheduleError> {
         self.schedule.prepare(rates)?;
         self.base = rates.iter().map(|rate| rate.initial).collect();
@@ -179,12 +186,12 @@ impl RunningSchedule {
         self.schedule.state(visit);
     }
 
-    /// Returns an error about this schedule.
+    /// Wraps `error` in an error that names this schedule.
     pub fn error(&self, error: ScheduleError) -> Error {
         ScheduleError::In { error: Box::new(error), schedule: format!("{:?}", self.schedule) }.into()
     }
 
-    /// Checks that `epochs` more steps can be made.
+    /// Returns an error if the schedule ends before `epochs` more epochs have passed.
     pub fn check(&self, epochs: f64) -> Result<()> {
         match self.schedule.end() {
             Some(end) if self.epoch + epochs > end => {
@@ -195,8 +202,8 @@ impl RunningSchedule {
     }
 }
 
-/// An option per parameter group: one number for all groups, or a list with one for each. The first number of a list
-/// is for the parameters in no group.
+/// An option that can differ between parameter groups: one number for all groups, or a list with one number per
+/// group. The first number of a list applies to the parameters in no group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PerGroup(Vec<f64>);
 
@@ -205,7 +212,7 @@ impl PerGroup {
         self.0.get(group).copied().unwrap_or_else(|| self.0[0])
     }
 
-    /// Checks that a list has one number, or one per group.
+    /// Returns an error unless the list has one number, or one number per group.
     pub(super) fn check(&self, setting: &'static str, rates: &[Rate]) -> std::result::Result<(), ScheduleError> {
         let (numbers, groups) = (self.0.len(), rates.len());
         if numbers == 1 || numbers == groups {
@@ -238,17 +245,17 @@ impl<const N: usize> From<[f64; N]> for PerGroup {
     }
 }
 
-/// Sets each group's rate from its current rate and its initial rate.
+/// Sets each group's rate to the result of `lr`, which is called with the group's current rate and initial rate.
 pub(super) fn each(rates: &mut [Rate], base: &[f64], mut lr: impl FnMut(f64, f64) -> f64) {
     rates.iter_mut().zip(base).for_each(|(rate, &base)| rate.lr = lr(rate.lr, base));
 }
 
-/// A number of epochs or steps.
+/// Converts a number of epochs or steps to `f64`.
 pub(super) fn count(n: usize) -> f64 {
     n as f64
 }
 
-/// Checks the range of an option.
+/// Returns an error unless `fits`, which states whether the option is in the permitted range.
 pub(super) fn check(
     fits: bool,
     setting: &str,
@@ -258,7 +265,7 @@ pub(super) fn check(
     if fits { Ok(()) } else { Err(SettingError::out_of_range(setting, value, allowed).into()) }
 }
 
-/// Checks that a number of epochs, steps or repetitions is not 0.
+/// Returns an error if an option that counts epochs, steps or repetitions is 0.
 pub(super) fn check_positive(setting: &str, value: usize) -> std::result::Result<(), ScheduleError> {
     check(value > 0, setting, value, "at least 1")
 }

@@ -21,8 +21,8 @@ fn state(parts: &mut [RunningSchedule], visit: &mut dyn FnMut(&mut f64)) {
 
 /// Runs schedules one after the other, such as a warm-up followed by a decay; PyTorch's `SequentialLR`.
 ///
-/// At each milestone the next schedule begins with its epoch 0, from the initial rates. A schedule that has an end
-/// must be the last one, or last until its milestone.
+/// At each milestone, the next schedule begins with its own epoch 0, from the initial rates. A schedule that has
+/// an end must not end before the milestone at which the next one begins.
 ///
 /// ```
 /// use wgrad_nn::optim::{Sgd, schedule::{CosineAnnealingLr, LinearLr, Scheduler, SequentialLr}};
@@ -48,7 +48,7 @@ impl SequentialLr {
         Self { parts: vec![RunningSchedule::new(first)], milestones: vec![] }
     }
 
-    /// Appends a schedule, which begins in epoch `milestone`.
+    /// Appends the schedule `next`, which begins in epoch `milestone`.
     pub fn then(mut self, milestone: usize, next: impl Schedule + 'static) -> Self {
         self.parts.push(RunningSchedule::new(next));
         self.milestones.push(milestone);
@@ -67,7 +67,8 @@ impl Schedule for SequentialLr {
         let milestones = format!("{:?}", self.milestones);
         check(self.milestones.is_sorted(), "the milestones", milestones, "in rising order")?;
         self.parts.iter_mut().try_for_each(|part| part.begin(rates))?;
-        // `begin` has set the first rate of each part; only the first part's is used, and `first` sets it.
+        // `begin` has changed the rates to the first rates of each part in turn. They are reset here, because only
+        // those of the first part apply, which `first` sets later.
         for rate in rates {
             rate.lr = rate.initial;
         }
@@ -99,7 +100,7 @@ impl Schedule for SequentialLr {
         for (i, part) in self.parts.iter().enumerate() {
             let end = part.schedule.end().map(|end| begin + end);
             let next = self.milestones.get(i).map(|&milestone| count(milestone));
-            // A schedule whose end is after the start of the next one never reaches it.
+            // A schedule that would end after the next one begins never reaches its end.
             if let Some(end) = end.filter(|&end| next.is_none_or(|next| end < next - 1.0)) {
                 return Some(end);
             }
@@ -117,8 +118,8 @@ impl Schedule for SequentialLr {
     }
 }
 
-/// Runs several schedules at the same time, each of which changes the rates that the one before has set; PyTorch's
-/// `ChainedScheduler`.
+/// Runs several schedules at the same time. In each epoch, each schedule changes the rates that the previous one
+/// has set; PyTorch's `ChainedScheduler`.
 ///
 /// ```
 /// use wgrad_nn::optim::{Sgd, schedule::{ChainedScheduler, ConstantLr, ExponentialLr, Scheduler}};
@@ -140,7 +141,7 @@ impl ChainedScheduler {
         Self { parts: vec![RunningSchedule::new(first)] }
     }
 
-    /// Appends a schedule.
+    /// Appends the schedule `next`.
     pub fn and(mut self, next: impl Schedule + 'static) -> Self {
         self.parts.push(RunningSchedule::new(next));
         self
@@ -162,7 +163,8 @@ impl Schedule for ChainedScheduler {
     }
 
     fn jump(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]) {
-        // Closed forms start from the initial rate: each would undo what the one before did. So the steps are made again.
+        // Closed forms compute from the initial rate, so each part would overwrite the result of the previous
+        // part. Instead, all steps are repeated from epoch 0.
         each(rates, base, |_, base| base);
         self.first(rates, base);
         let mut reached = 1.0;

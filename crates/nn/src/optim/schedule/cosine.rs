@@ -5,10 +5,11 @@ use std::f64::consts::PI;
 use super::ScheduleError;
 use super::base::{Rate, Schedule, check, check_positive, count, each};
 
-/// Decays the rate along half a cosine to `eta_min` in `t_max` epochs, and back up in the next `t_max`; PyTorch's
-/// `CosineAnnealingLR`.
+/// Lowers the rate along half a cosine to `eta_min` in `t_max` epochs, and raises it again in the next `t_max`
+/// epochs; PyTorch's `CosineAnnealingLR`.
 ///
-/// As there, each rate is computed from the one before, so changes made in between are kept.
+/// As in PyTorch, each rate is computed from the current rate, so changes made by other code between epochs are
+/// kept.
 ///
 /// ```
 /// use wgrad_nn::optim::{Sgd, schedule::{CosineAnnealingLr, Scheduler}};
@@ -27,7 +28,7 @@ pub struct CosineAnnealingLr {
 }
 
 impl CosineAnnealingLr {
-    /// Creates a decay to 0.
+    /// Creates a schedule that lowers the rate to 0 in `t_max` epochs.
     pub fn new(t_max: usize) -> Self {
         Self { t_max, eta_min: 0.0 }
     }
@@ -46,7 +47,7 @@ impl Schedule for CosineAnnealingLr {
 
     fn next(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]) {
         let (t_max, low) = (count(self.t_max), self.eta_min);
-        // At its minimum the rate may be 0, so no factor could raise it again.
+        // At the minimum, the rate may be 0, which no factor can raise, so a difference is added instead.
         if (epoch - 1.0 - t_max) % (2.0 * t_max) == 0.0 {
             each(rates, base, |lr, base| lr + (base - low) * (1.0 - (PI / t_max).cos()) / 2.0);
         } else {
@@ -61,10 +62,12 @@ impl Schedule for CosineAnnealingLr {
     }
 }
 
-/// Decays the rate along half a cosine to `eta_min` in `t_0` epochs, then restarts from the initial rate with a cycle
-/// `t_mult` times as long, and so on; PyTorch's `CosineAnnealingWarmRestarts`.
+/// Lowers the rate along half a cosine to `eta_min` in cycles that restart from the initial rate. The first cycle
+/// lasts `t_0` epochs, and each further cycle `t_mult` times as long as the one before; PyTorch's
+/// `CosineAnnealingWarmRestarts`.
 ///
-/// [`Scheduler::step_to`](super::Scheduler::step_to) accepts fractions of epochs: `epoch + batch / batches`.
+/// To change the rate within an epoch, call [`Scheduler::step_to`](super::Scheduler::step_to) with a fractional
+/// epoch, such as `epoch + batch / batches`.
 ///
 /// Loshchilov, Hutter: "SGDR: stochastic gradient descent with warm restarts", 2017.
 ///
@@ -83,12 +86,12 @@ pub struct CosineAnnealingWarmRestarts {
     t_0: usize,
     t_mult: usize,
     eta_min: f64,
-    /// Position in the current cycle, and the cycle's length, in epochs.
+    /// Position in the current cycle, and length of the current cycle, both in epochs.
     cycle: (f64, f64),
 }
 
 impl CosineAnnealingWarmRestarts {
-    /// Creates cycles of `t_0` epochs each, with a decay to 0.
+    /// Creates a schedule with cycles of `t_0` epochs, each of which lowers the rate to 0.
     pub fn new(t_0: usize) -> Self {
         Self { t_0, t_mult: 1, eta_min: 0.0, cycle: (0.0, count(t_0)) }
     }

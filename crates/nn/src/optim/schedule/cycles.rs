@@ -7,10 +7,11 @@ use std::sync::Arc;
 use super::ScheduleError;
 use super::base::{PerGroup, Rate, Schedule, check, check_positive};
 
-/// Interpolation between the start and the end of a phase of [`OneCycleLr`]; PyTorch's `anneal_strategy`.
+/// Curve along which [`OneCycleLr`] moves from the start value to the end value of a phase; PyTorch's
+/// `anneal_strategy`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Anneal {
-    /// Half a cosine.
+    /// Half a period of a cosine.
     #[default]
     Cosine,
     /// A straight line.
@@ -31,15 +32,16 @@ fn require_momentum(rates: &[Rate]) -> Result<(), ScheduleError> {
     if rates.iter().all(|rate| rate.momentum.is_some()) { Ok(()) } else { Err(ScheduleError::NoMomentum) }
 }
 
-/// Raises the rate to `max_lr` and lowers it to almost 0 in one cycle, with the momentum in the opposite direction;
-/// PyTorch's `OneCycleLR`.
+/// Raises the rate to `max_lr` and lowers it to almost 0 in one cycle, and changes the momentum in the opposite
+/// direction; PyTorch's `OneCycleLR`.
 ///
-/// The rate begins at `max_lr / div_factor`, reaches `max_lr` after the fraction `pct_start` of the steps and ends at
-/// `max_lr / div_factor / final_div_factor`. With three phases it returns to the first rate before it falls further.
-/// The momentum, or the first beta, goes from `max_momentum` to `base_momentum` and back. The optimizer's own rate
-/// has no effect.
+/// The rate begins at `max_lr / div_factor`, reaches `max_lr` after the fraction `pct_start` of the steps and ends
+/// at `max_lr / div_factor / final_div_factor`. With `three_phase`, the rate returns to the first rate before it
+/// falls further. The momentum, or the first beta, goes from `max_momentum` to `base_momentum` and back. The
+/// learning rate that was passed to the optimizer has no effect.
 ///
-/// Step it after every training step; stepping past its end is an error.
+/// Call [`Scheduler::step`](super::Scheduler::step) after every training step. Calls after `total_steps` return an
+/// error.
 ///
 /// Smith, Topin: "Super-convergence: very fast training of neural networks using large learning rates", 2019.
 ///
@@ -67,7 +69,8 @@ pub struct OneCycleLr {
 }
 
 impl OneCycleLr {
-    /// Creates a cycle with PyTorch's defaults. `max_lr` is one rate, or one for each group.
+    /// Creates a cycle over `total_steps` steps, with PyTorch's defaults. `max_lr` is one rate for all parameter
+    /// groups, or a list with one rate per group.
     pub fn new(max_lr: impl Into<PerGroup>, total_steps: usize) -> Self {
         Self {
             max_lr: max_lr.into(),
@@ -87,7 +90,7 @@ impl OneCycleLr {
         Self { pct_start, ..self }
     }
 
-    /// Sets the interpolation. Default: [`Anneal::Cosine`].
+    /// Sets the curve of each phase. Default: [`Anneal::Cosine`].
     pub fn anneal(self, anneal: Anneal) -> Self {
         Self { anneal, ..self }
     }
@@ -117,8 +120,8 @@ impl OneCycleLr {
         Self { final_div_factor, ..self }
     }
 
-    /// If `true`, the rate first falls to the first rate, mirroring the rise, and then to the last rate. Default:
-    /// `false`.
+    /// If `true`, the rate falls to the first rate in as many steps as it rose, and then to the last rate.
+    /// Default: `false`.
     pub fn three_phase(self, three_phase: bool) -> Self {
         Self { three_phase, ..self }
     }
@@ -127,7 +130,8 @@ impl OneCycleLr {
         self.total_steps as f64
     }
 
-    /// Returns the number of the phase that a step is in, and the fraction of the phase before the step.
+    /// Returns the number of the phase to which `step` belongs, and the fraction of the phase that has passed
+    /// before `step`.
     fn phase(&self, step: f64) -> (usize, f64) {
         let (total, rise) = (self.total(), self.pct_start * self.total() - 1.0);
         let ends = if self.three_phase {
@@ -198,18 +202,18 @@ impl Schedule for OneCycleLr {
     }
 }
 
-/// Change of the amplitude from cycle to cycle of a [`CyclicLr`].
+/// How the amplitude of a [`CyclicLr`] (the difference between highest and lowest rate) changes over time.
 #[derive(Clone)]
 pub enum Scale {
-    /// Constant amplitude: `triangular`.
+    /// The amplitude is constant; PyTorch's mode `triangular`.
     Constant,
-    /// Half the amplitude in each next cycle: `triangular2`.
+    /// Each cycle has half the amplitude of the one before; PyTorch's mode `triangular2`.
     Halving,
-    /// A factor of `gamma` per step: `exp_range`.
+    /// In each step, the amplitude is multiplied by this number; PyTorch's mode `exp_range`.
     Exponential(f64),
-    /// A factor that is a function of the number of the cycle, from 1.
+    /// The amplitude is multiplied by a function of the number of the cycle, counted from 1.
     OfCycle(Arc<dyn Fn(f64) -> f64 + Send + Sync>),
-    /// A factor that is a function of the step.
+    /// The amplitude is multiplied by a function of the number of the step.
     OfStep(Arc<dyn Fn(f64) -> f64 + Send + Sync>),
 }
 
@@ -227,8 +231,8 @@ impl fmt::Debug for Scale {
 
 /// Moves the rate linearly from `base_lr` to `max_lr` and back in repeated cycles; PyTorch's `CyclicLR`.
 ///
-/// Step it after every training step. The momentum moves in the opposite direction. The optimizer's own rate has no
-/// effect.
+/// Call [`Scheduler::step`](super::Scheduler::step) after every training step. The momentum moves in the opposite
+/// direction. The learning rate that was passed to the optimizer has no effect.
 ///
 /// Smith: "Cyclical learning rates for training neural networks", 2017.
 ///
@@ -251,7 +255,7 @@ pub struct CyclicLr {
 }
 
 impl CyclicLr {
-    /// Creates cycles with PyTorch's defaults.
+    /// Creates cycles between `base_lr` and `max_lr`, with PyTorch's defaults.
     pub fn new(base_lr: impl Into<PerGroup>, max_lr: impl Into<PerGroup>) -> Self {
         Self {
             lr: (base_lr.into(), max_lr.into()),
@@ -268,12 +272,12 @@ impl CyclicLr {
         Self { up, ..self }
     }
 
-    /// Sets the number of steps in which the rate falls. Default: as many as it rises.
+    /// Sets the number of steps in which the rate falls. Default: the number of steps in which it rises.
     pub fn step_size_down(self, down: usize) -> Self {
         Self { down: Some(down), ..self }
     }
 
-    /// Sets the change of the amplitude. Default: [`Scale::Constant`].
+    /// Sets how the amplitude changes over time. Default: [`Scale::Constant`].
     pub fn scale(self, scale: Scale) -> Self {
         Self { scale, ..self }
     }

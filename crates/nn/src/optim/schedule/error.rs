@@ -1,61 +1,61 @@
-//! Errors of schedules.
+//! Errors about learning rate schedules.
 
 use wgrad_core::{Error, SettingError};
 
-/// Schedule that cannot be bound to an optimizer, or that is stepped in a way that does not fit it.
+/// Error: a schedule cannot be used with an optimizer, or was stepped in an invalid way.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScheduleError {
     /// An option is outside its range.
     #[error(transparent)]
     Setting(#[from] SettingError),
-    /// A list of numbers is not as long as there are groups.
+    /// The length of a list of numbers differs from the number of parameter groups.
     #[error("{setting} has {numbers} numbers, but there are {groups} groups, with that of the parameters in no group")]
     Numbers {
-        /// The option.
+        /// Name of the option.
         setting: &'static str,
-        /// The length of its list.
+        /// Length of the option's list.
         numbers: usize,
-        /// The number of groups of the optimizer.
+        /// Number of the optimizer's parameter groups, including the parameters in no group.
         groups: usize,
     },
-    /// There are not as many functions as groups.
+    /// The number of functions differs from the number of parameter groups.
     #[error("there are {functions} functions for {groups} groups")]
     Functions {
-        /// The number of functions.
+        /// Number of functions.
         functions: usize,
-        /// The number of groups of the optimizer.
+        /// Number of the optimizer's parameter groups, including the parameters in no group.
         groups: usize,
     },
     /// The optimizer has no learning rate.
     #[error("this optimizer has no learning rate that a schedule could set\n  fix: implement `handles` for it")]
     NoLearningRate,
-    /// The optimizer has no momentum.
+    /// The schedule changes the momentum, but the optimizer has none.
     #[error("the optimizer has no momentum to cycle\n  fix: add `.cycle_momentum(false)`")]
     NoMomentum,
-    /// A combination of schedules has none.
+    /// A combination of schedules is empty.
     #[error("{combination} needs at least one schedule")]
     NoSchedules {
-        /// The combination.
+        /// Name of the combination's type.
         combination: &'static str,
     },
-    /// A combination of schedules has one that follows a metric.
+    /// A combination of schedules contains a schedule that depends on a metric.
     #[error(
         "{combination} cannot hold a schedule that follows a metric: {schedule}\n  fix: step that with a scheduler of its own"
     )]
     CombinedMetric {
-        /// The combination.
+        /// Name of the combination's type.
         combination: &'static str,
-        /// The schedule, as text.
+        /// Debug text of the schedule.
         schedule: String,
     },
-    /// The schedule follows a metric, and was stepped without one.
+    /// The schedule depends on a metric, but was stepped without one.
     #[error("this schedule follows a metric\n  fix: call `measure` with it")]
     FollowsMetric,
-    /// The schedule follows no metric, and was given one.
+    /// The schedule does not depend on a metric, but was stepped with one.
     #[error("this schedule follows no metric\n  fix: call `step`")]
     FollowsNoMetric,
-    /// The schedule follows a metric, which is not known within an epoch.
+    /// A schedule that depends on a metric was to be stepped within an epoch, before the metric is known.
     #[error("a metric is measured after an epoch, not in a step\n  fix: step this schedule once per epoch")]
     MetricPerStep,
     /// The schedule is stepped past its end.
@@ -64,34 +64,34 @@ pub enum ScheduleError {
          there are: epochs times the steps of an epoch"
     )]
     Ended {
-        /// The last step.
+        /// Number of the last step.
         end: f64,
-        /// The steps made so far.
+        /// Number of steps made so far.
         made: f64,
-        /// The steps that were asked for.
+        /// Number of further steps that were requested.
         more: f64,
     },
-    /// A saved state is of another schedule.
+    /// A saved state belongs to another schedule, or to an optimizer with another number of groups.
     #[error(
         "the state of a schedule with {groups} groups and {numbers} numbers does not fit one with {expected_groups} and \
          {expected_numbers}"
     )]
     State {
-        /// The number of groups of the state.
+        /// Number of parameter groups in the saved state.
         groups: usize,
-        /// The numbers of the state.
+        /// Number of values in the saved state.
         numbers: usize,
-        /// The number of groups of the optimizer.
+        /// Number of the optimizer's parameter groups, including the parameters in no group.
         expected_groups: usize,
-        /// The numbers of the schedule's state.
+        /// Number of values in the schedule's state.
         expected_numbers: usize,
     },
-    /// An error with the schedule that it is about.
+    /// Another error, together with the schedule that caused it.
     #[error("{error}\n  in: {schedule}")]
     In {
         /// The error.
         error: Box<Self>,
-        /// The schedule, as text.
+        /// Debug text of the schedule.
         schedule: String,
     },
 }

@@ -1,8 +1,8 @@
-//! Learning rate schedules; PyTorch's `torch.optim.lr_scheduler`, with equal values.
+//! Learning rate schedules, with the same rates as in PyTorch's `torch.optim.lr_scheduler`.
 //!
-//! A [`Schedule`] computes learning rates; a [`Scheduler`] applies one to an optimizer's handles and steps it. Rates
-//! are computed on the host in `f64`, and changing them compiles nothing again. `Trainer::schedule` of `wgrad-train`
-//! does all of this for a training.
+//! A [`Schedule`] computes learning rates. A [`Scheduler`] connects a schedule to an optimizer and sets the
+//! optimizer's rates. Rates are computed on the host in `f64`, and nothing is compiled again when they change.
+//! With `Trainer::schedule` of the crate `wgrad-train`, the trainer creates and steps the scheduler.
 //!
 //! ```
 //! use wgrad_nn::optim::{AdamW, schedule::{CosineAnnealingLr, LinearLr, Scheduler, SequentialLr}};
@@ -13,9 +13,9 @@
 //! # Ok::<(), wgrad_core::Error>(())
 //! ```
 //!
-//! In your own training loop, call [`Scheduler::step`] after each epoch. For a schedule over steps,
-//! [`Scheduler::per_step`] makes it follow the optimizer's step counter, also within
-//! [`Session::run_many`](wgrad_core::Session::run_many).
+//! In your own training loop, call [`Scheduler::step`] after each epoch. If a schedule counts training steps
+//! instead of epochs, call [`Scheduler::per_step`] once: the schedule then follows the optimizer's step counter,
+//! even within [`Session::run_many`](wgrad_core::Session::run_many).
 
 mod base;
 mod combined;

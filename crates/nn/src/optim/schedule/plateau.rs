@@ -1,12 +1,12 @@
-//! A schedule that follows a metric.
+//! A schedule that lowers the learning rate when a metric stops improving.
 
 use super::ScheduleError;
 use super::base::{PerGroup, Rate, Schedule, check};
 
-/// Comparison of a metric with the best one so far.
+/// How much better than the best value so far a metric must be to count as an improvement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Threshold {
-    /// The metric must improve by a fraction of the best one.
+    /// The metric must improve by a fraction of the best value.
     #[default]
     Relative,
     /// The metric must improve by an absolute amount.
@@ -16,9 +16,10 @@ pub enum Threshold {
 /// Multiplies the rate by `factor` when a metric has not improved for `patience` epochs; PyTorch's
 /// `ReduceLROnPlateau`.
 ///
-/// The metric has improved if it is below `best · (1 − threshold)`, or, if larger is better, above `best · (1 +
-/// threshold)`; with an absolute threshold, `best ∓ threshold`. NaN is never an improvement. After a reduction,
-/// `cooldown` epochs are not counted. Changes of at most `eps` are not made.
+/// The metric has improved if it is below `best · (1 − threshold)`, or with [`Self::largest`], above `best · (1 +
+/// threshold)`. With an absolute threshold, the limits are `best − threshold` and `best + threshold`. NaN is never
+/// an improvement. In the first `cooldown` epochs after a reduction, epochs without improvement are not counted. A
+/// reduction of at most `eps` is skipped.
 ///
 /// ```
 /// use wgrad_nn::optim::{Sgd, schedule::{ReduceLrOnPlateau, Scheduler}};
@@ -39,7 +40,8 @@ pub struct ReduceLrOnPlateau {
     cooldown: usize,
     min_lr: PerGroup,
     eps: f64,
-    /// The best metric, the number of epochs since then, and the remaining epochs of the cooldown.
+    /// The best metric, the number of epochs without improvement since then, and the number of remaining cooldown
+    /// epochs.
     progress: [f64; 3],
 }
 
@@ -64,37 +66,38 @@ impl ReduceLrOnPlateau {
         }
     }
 
-    /// Treats larger metrics as better, such as accuracy. Default: smaller is better.
+    /// Treats larger values of the metric as better, for metrics such as accuracy. Default: smaller is better.
     pub fn largest(self) -> Self {
         Self { largest: true, progress: [f64::NEG_INFINITY, 0.0, 0.0], ..self }
     }
 
-    /// Sets the factor of a reduction. Default: 0.1.
+    /// Sets the factor by which the rate is multiplied in a reduction. Default: 0.1.
     pub fn factor(self, factor: f64) -> Self {
         Self { factor, ..self }
     }
 
-    /// Sets the number of epochs without an improvement before a reduction. Default: 10.
+    /// Sets the number of epochs without improvement that are tolerated before a reduction. Default: 10.
     pub fn patience(self, patience: usize) -> Self {
         Self { patience, ..self }
     }
 
-    /// Sets the smallest improvement that counts. Default: 1e-4, relative.
+    /// Sets how much better than the best value a metric must be to count as an improvement. Default: 1e-4,
+    /// relative.
     pub fn threshold(self, threshold: f64, mode: Threshold) -> Self {
         Self { threshold: (threshold, mode), ..self }
     }
 
-    /// Sets the number of epochs after a reduction that are not counted. Default: 0.
+    /// Sets the number of epochs after a reduction in which a lack of improvement is not counted. Default: 0.
     pub fn cooldown(self, cooldown: usize) -> Self {
         Self { cooldown, ..self }
     }
 
-    /// Sets the lowest rate: one number for all groups, or one for each. Default: 0.
+    /// Sets the lowest rate: one number for all parameter groups, or a list with one number per group. Default: 0.
     pub fn min_lr(self, min_lr: impl Into<PerGroup>) -> Self {
         Self { min_lr: min_lr.into(), ..self }
     }
 
-    /// Sets the largest change of the rate that is ignored. Default: 1e-8.
+    /// Sets the largest change of the rate that is skipped. Default: 1e-8.
     pub fn eps(self, eps: f64) -> Self {
         Self { eps, ..self }
     }

@@ -1,4 +1,4 @@
-//! A schedule applied to the handles of an optimizer.
+//! The scheduler, which applies a schedule to an optimizer.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,9 +11,11 @@ use super::base::{Rate, RunningSchedule, Schedule};
 use crate::optim::setting::HyperparameterDriver;
 use crate::optim::{Handles, Hyperparameter, Optimizer};
 
-/// Applies a schedule to the learning rates of an optimizer, and to its momentum if the schedule changes that.
+/// Applies a schedule to the learning rates of an optimizer, and to the momentum if the schedule changes the
+/// momentum.
 ///
-/// The rates of epoch 0 are set at once; call [`Self::step`] after each epoch, as in PyTorch. See [the module](super).
+/// [`Self::new`] sets the rates of epoch 0. Call [`Self::step`] after each epoch, as in PyTorch. See [the
+/// module](super).
 #[derive(Debug)]
 #[must_use]
 pub struct Scheduler {
@@ -21,25 +23,28 @@ pub struct Scheduler {
     part: RunningSchedule,
 }
 
-/// State of a scheduler, from which it can resume; serializable with `serde`.
+/// State from which a scheduler can resume; serializable with `serde`.
 ///
-/// Numbers are stored as bits, which keeps infinities and NaN.
+/// Numbers are stored as bits, so that infinities and NaN are preserved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheduleState {
     rates: Vec<[u64; 3]>,
     numbers: Vec<u64>,
-    /// The optimizer's step counter when a schedule over steps began, and the number of steps since then.
+    /// For a [`StepScheduler`]: the value of the optimizer's step counter when the schedule began, and the number
+    /// of steps since then.
     steps: Option<[u64; 2]>,
 }
 
 impl Scheduler {
     /// Creates a scheduler and sets the rates of epoch 0.
     ///
-    /// Bind a schedule of the momentum before the step is traced: otherwise the momentum is a constant of the step.
+    /// If the schedule changes the momentum, create the scheduler before the training step is traced. Otherwise
+    /// the momentum is a constant of that step.
     ///
     /// # Errors
-    /// [`ScheduleError`] when an option makes no sense, or has another number of values than the optimizer has groups; when
-    /// the optimizer has nothing to turn.
+    /// Returns a [`ScheduleError`] if an option is invalid, if an option's list has another length than the
+    /// optimizer has parameter groups, or if the optimizer has no learning rate or momentum that the schedule can
+    /// change.
     pub fn new(optimizer: &(impl Optimizer + ?Sized), schedule: impl Schedule + 'static) -> Result<Self> {
         let handles = optimizer.handles();
         if handles.is_empty() {
@@ -84,10 +89,10 @@ impl Scheduler {
         result
     }
 
-    /// Advances to the next epoch and sets its rates.
+    /// Advances to the next epoch and sets the rates of that epoch.
     ///
     /// # Errors
-    /// [`ScheduleError`] past the end of a schedule that has one, and for a schedule that follows a metric.
+    /// Returns a [`ScheduleError`] if the schedule has ended, or if it depends on a metric.
     pub fn step(&mut self) -> Result<()> {
         self.part.check(1.0)?;
         if self.follows_metric() {
@@ -97,9 +102,10 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Sets the rates of the given epoch, in closed form if the schedule has one.
+    /// Advances to the given epoch and sets the rates of that epoch, computed with a closed form if the schedule
+    /// has one.
     ///
-    /// Fractions of epochs are for [`CosineAnnealingWarmRestarts`](super::CosineAnnealingWarmRestarts).
+    /// Fractional epochs are meant for [`CosineAnnealingWarmRestarts`](super::CosineAnnealingWarmRestarts).
     ///
     /// # Errors
     /// Returns an error in the same cases as [`Self::step`], and if `epoch` is negative or not finite.
@@ -112,10 +118,11 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Advances to the next epoch of a schedule that follows a metric, such as the validation loss.
+    /// Advances a schedule that depends on a metric, such as the validation loss, to the next epoch; `metric` is
+    /// the new value.
     ///
     /// # Errors
-    /// [`ScheduleError`] for a schedule that follows no metric.
+    /// Returns a [`ScheduleError`] if the schedule does not depend on a metric.
     pub fn measure(&mut self, metric: f64) -> Result<()> {
         if self.change(|part, rates| part.schedule.measure(metric, rates)) {
             return Ok(());
@@ -123,17 +130,18 @@ impl Scheduler {
         Err(self.part.error(ScheduleError::FollowsNoMetric))
     }
 
-    /// Returns whether the schedule follows a metric: it is advanced by [`Self::measure`] instead of [`Self::step`].
+    /// Returns whether the schedule depends on a metric, so that [`Self::measure`] must be called instead of
+    /// [`Self::step`].
     pub fn follows_metric(&self) -> bool {
         self.part.schedule.measures()
     }
 
-    /// Returns the learning rate of each group; the first is for the parameters in no group.
+    /// Returns the learning rate of each parameter group. The first rate is that of the parameters in no group.
     pub fn lr(&self) -> Vec<f64> {
         self.rates().iter().map(|rate| rate.lr).collect()
     }
 
-    /// Returns the momentum or first beta of each group.
+    /// Returns the momentum or first beta of each parameter group.
     pub fn momentum(&self) -> Vec<Option<f64>> {
         self.rates().iter().map(|rate| rate.momentum).collect()
     }
@@ -146,10 +154,11 @@ impl Scheduler {
         ScheduleState { rates: self.rates().into_iter().map(bits).collect(), numbers, steps: None }
     }
 
-    /// Restores a state of a scheduler with the same schedule and groups, and sets its rates.
+    /// Restores a state that was saved from a scheduler with the same schedule and parameter groups, and sets the
+    /// rates.
     ///
     /// # Errors
-    /// [`ScheduleError`] when the state is of another schedule, or of another number of groups.
+    /// Returns a [`ScheduleError`] if the state belongs to another schedule or has another number of groups.
     pub fn restore(&mut self, state: &ScheduleState) -> Result<()> {
         let mut count = 0;
         self.part.state(&mut |_| count += 1);
@@ -172,13 +181,13 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Makes the schedule follow the optimizer's step counter: step `i` of the optimizer runs with the rates of epoch
-    /// `i` of the schedule, also within [`Session::run_many`](wgrad_core::Session::run_many).
+    /// Connects the schedule to the optimizer's step counter: step `i` of the optimizer runs with the rates of the
+    /// schedule's epoch `i`, even within [`Session::run_many`](wgrad_core::Session::run_many).
     ///
-    /// The returned scheduler must be kept: the rates stop changing when it is dropped.
+    /// Keep the returned scheduler: when it is dropped, the rates stop changing.
     ///
     /// # Errors
-    /// [`ScheduleError`] for a schedule that follows a metric.
+    /// Returns a [`ScheduleError`] if the schedule depends on a metric.
     pub fn per_step(mut self) -> Result<StepScheduler> {
         if self.follows_metric() {
             return Err(self.part.error(ScheduleError::MetricPerStep));
@@ -196,7 +205,7 @@ impl Scheduler {
     }
 }
 
-/// A schedule that follows the steps of an optimizer; returned by [`Scheduler::per_step`].
+/// A scheduler that follows the step counter of an optimizer; returned by [`Scheduler::per_step`].
 pub struct StepScheduler(Arc<StepDriver>);
 
 struct StepDriver(Mutex<DriverState>);
@@ -204,7 +213,7 @@ struct StepDriver(Mutex<DriverState>);
 struct DriverState {
     scheduler: Scheduler,
     begin: ScheduleState,
-    /// The optimizer's step counter when the schedule first read it.
+    /// Value of the optimizer's step counter when the schedule first read it.
     origin: Option<u64>,
     made: u64,
 }
@@ -220,13 +229,15 @@ impl HyperparameterDriver for StepDriver {
         let mut driven = self.lock();
         let to = steps.saturating_sub(*driven.origin.get_or_insert(steps));
         if to < driven.made {
-            // The counter went back because a run failed; its steps do not count.
+            // The counter is lower than before, because a run failed and its steps do not count. So the schedule
+            // starts again from its first state.
             let begin = driven.begin.clone();
             driven.scheduler.restore(&begin).expect("the state is of this schedule");
             driven.made = 0;
         }
         while driven.made < to {
-            // After its end a schedule keeps its last rates. Whoever runs the steps calls `check` before.
+            // After the end of a schedule, the last rates stay. Code that runs steps calls `check` first to report
+            // the end.
             let _ = driven.scheduler.step();
             driven.made += 1;
         }
@@ -241,23 +252,24 @@ impl fmt::Debug for StepScheduler {
 }
 
 impl StepScheduler {
-    /// Checks that the schedule has rates for `steps` more steps. After its end, a schedule keeps its last rates.
+    /// Checks that the schedule does not end within the next `steps` steps. Without this check, steps after the
+    /// end use the last rates.
     ///
     /// # Errors
-    /// [`ScheduleError`] if they have not.
+    /// Returns a [`ScheduleError`] if the schedule ends earlier.
     pub fn check(&self, steps: usize) -> Result<()> {
         let driven = self.0.lock();
-        // The first step runs with the rates that are set already.
+        // The first step runs with the rates that are already set, so it does not advance the schedule.
         let steps = if driven.origin.is_none() { steps.saturating_sub(1) } else { steps };
         driven.scheduler.part.check(steps as f64)
     }
 
-    /// Returns the learning rate of each group in the last step.
+    /// Returns the learning rate of each parameter group in the last step.
     pub fn lr(&self) -> Vec<f64> {
         self.0.lock().scheduler.lr()
     }
 
-    /// Returns the momentum or first beta of each group in the last step.
+    /// Returns the momentum or first beta of each parameter group in the last step.
     pub fn momentum(&self) -> Vec<Option<f64>> {
         self.0.lock().scheduler.momentum()
     }
@@ -269,8 +281,8 @@ impl StepScheduler {
         ScheduleState { steps, ..driven.scheduler.state() }
     }
 
-    /// Restores a state of a scheduler with the same schedule and groups. The optimizer's step counter is restored
-    /// separately.
+    /// Restores a state that was saved from a scheduler with the same schedule and parameter groups. The
+    /// optimizer's step counter must be restored separately.
     ///
     /// # Errors
     /// Returns an error in the same cases as [`Scheduler::restore`].

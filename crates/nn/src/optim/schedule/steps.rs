@@ -1,4 +1,4 @@
-//! Schedules that multiply the rate by a factor, interpolate it linearly, or compute it by a function.
+//! Schedules that multiply the rate by a factor, change it linearly, or compute it with a function.
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,12 +29,12 @@ pub struct StepLr {
 }
 
 impl StepLr {
-    /// Creates a schedule with `gamma` 0.1.
+    /// Creates a schedule that multiplies the rate by 0.1 every `step_size` epochs.
     pub fn new(step_size: usize) -> Self {
         Self { step_size, gamma: 0.1 }
     }
 
-    /// Sets the factor. Default: 0.1.
+    /// Sets the factor by which the rate is multiplied. Default: 0.1.
     pub fn gamma(self, gamma: f64) -> Self {
         Self { gamma, ..self }
     }
@@ -67,12 +67,13 @@ pub struct MultiStepLr {
 }
 
 impl MultiStepLr {
-    /// Creates a schedule with `gamma` 0.1. A repeated milestone multiplies repeatedly.
+    /// Creates a schedule that multiplies the rate by 0.1 every `step_size` epochs. A repeated milestone
+    /// multiplies repeatedly.
     pub fn new(milestones: impl Into<Vec<usize>>) -> Self {
         Self { milestones: milestones.into(), gamma: 0.1 }
     }
 
-    /// Sets the factor. Default: 0.1.
+    /// Sets the factor by which the rate is multiplied. Default: 0.1.
     pub fn gamma(self, gamma: f64) -> Self {
         Self { gamma, ..self }
     }
@@ -108,7 +109,7 @@ pub struct ExponentialLr {
 }
 
 impl ExponentialLr {
-    /// Creates a schedule with the factor `gamma`.
+    /// Creates a schedule that multiplies the rate by `gamma` every epoch.
     pub fn new(gamma: f64) -> Self {
         Self { gamma }
     }
@@ -128,7 +129,8 @@ impl Schedule for ExponentialLr {
     }
 }
 
-/// Multiplies the rate by `factor` before epoch `total_iters`, for a warm-up in one step; PyTorch's `ConstantLR`.
+/// Multiplies the rate by `factor` in all epochs before `total_iters`, as a warm-up with a constant rate;
+/// PyTorch's `ConstantLR`.
 #[derive(Clone, Debug)]
 pub struct ConstantLr {
     factor: f64,
@@ -136,7 +138,7 @@ pub struct ConstantLr {
 }
 
 impl ConstantLr {
-    /// Creates a schedule. PyTorch's defaults are a factor of 1/3 and 5 epochs.
+    /// Creates a schedule. PyTorch's defaults are `factor` 1/3 and `total_iters` 5.
     pub fn new(factor: f64, total_iters: usize) -> Self {
         Self { factor, total_iters }
     }
@@ -166,7 +168,7 @@ impl Schedule for ConstantLr {
 }
 
 /// Multiplies the rate by a factor that changes linearly from `start_factor` to `end_factor` over `total_iters`
-/// epochs; PyTorch's `LinearLR`, the usual warm-up.
+/// epochs, which is the usual warm-up; PyTorch's `LinearLR`.
 ///
 /// ```
 /// use wgrad_nn::optim::{Sgd, schedule::{LinearLr, Scheduler}};
@@ -185,7 +187,8 @@ pub struct LinearLr {
 }
 
 impl LinearLr {
-    /// Creates a schedule from 1/3 of the rate to the full rate. PyTorch's default of `total_iters` is 5.
+    /// Creates a schedule whose rate rises from 1/3 of the initial rate to the initial rate. PyTorch's default of
+    /// `total_iters` is 5.
     pub fn new(total_iters: usize) -> Self {
         Self { start_factor: 1.0 / 3.0, end_factor: 1.0, total_iters }
     }
@@ -227,7 +230,8 @@ impl Schedule for LinearLr {
     }
 }
 
-/// Multiplies the initial rate by `(1 − epoch / total_iters)^power`, and by 0 afterwards; PyTorch's `PolynomialLR`.
+/// Multiplies the initial rate by `(1 − epoch / total_iters)^power`, and by 0 after epoch `total_iters`; PyTorch's
+/// `PolynomialLR`.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct PolynomialLr {
@@ -241,7 +245,7 @@ impl PolynomialLr {
         Self { total_iters, power: 1.0 }
     }
 
-    /// Sets the power. Default: 1.
+    /// Sets the exponent. Default: 1.
     pub fn power(self, power: f64) -> Self {
         Self { power, ..self }
     }
@@ -277,12 +281,13 @@ macro_rules! by_function {
         pub struct $Name(Vec<Factor>);
 
         impl $Name {
-            /// Creates a schedule with one function for all groups.
+            /// Creates a schedule with the function `factor` for all parameter groups.
             pub fn new(factor: impl Fn(f64) -> f64 + Send + Sync + 'static) -> Self {
                 Self(vec![Arc::new(factor)])
             }
 
-            /// Adds a function for the next group; the first function is for the parameters in no group.
+            /// Adds the function for the next parameter group. The function passed to `new` then applies only to
+            /// the parameters in no group.
             pub fn and(mut self, factor: impl Fn(f64) -> f64 + Send + Sync + 'static) -> Self {
                 self.0.push(Arc::new(factor));
                 self
@@ -332,6 +337,6 @@ by_function! {
 }
 
 by_function! {
-    /// Multiplies the rate by a function of the epoch every epoch; PyTorch's `MultiplicativeLR`.
+    /// Multiplies the current rate, in every epoch, by a function of the epoch; PyTorch's `MultiplicativeLR`.
     MultiplicativeLr, |lr, _base, factor| lr * factor, false
 }

@@ -1,4 +1,4 @@
-//! Tests of the schedules: comparison with torch's values, and runs of many steps.
+//! Tests that compare the schedules with PyTorch's rates, and run many steps with a schedule.
 
 #![allow(clippy::float_cmp, reason = "these rates are assigned, not computed")]
 
@@ -23,7 +23,7 @@ fn per_group(value: &Value) -> Option<PerGroup> {
     }
 }
 
-/// Sets each option that the fixture contains.
+/// Sets each option that the fixture (a test case with PyTorch's rates) contains.
 macro_rules! with {
     ($schedule:expr, $($option:expr => $method:ident),* $(,)?) => {{
         let mut schedule = $schedule;
@@ -38,7 +38,7 @@ fn counts(value: &Value) -> Vec<usize> {
     value.as_array().unwrap().iter().map(count).collect()
 }
 
-/// Builds the schedule with torch's name and options.
+/// Creates the schedule that has PyTorch's name and options in `spec`.
 fn build(spec: &Value) -> Box<dyn Schedule> {
     let (name, given) = (spec[0].as_str().unwrap(), &spec[1]);
     let get = options(given);
@@ -117,8 +117,8 @@ fn plateau(given: &Value) -> Box<dyn Schedule> {
         given.get("cooldown").map(count) => cooldown, per_group(&given["min_lr"]) => min_lr, get("eps") => eps)
 }
 
-/// Returns an optimizer whose groups have the case's rates; the fixture's first group is our group of ungrouped
-/// parameters.
+/// Returns an optimizer whose groups have the learning rates of the test case. The first rate is for the
+/// parameters in no group.
 fn optimizer(case: &Value) -> Box<dyn Optimizer> {
     let lr: Vec<f64> = case["groups"].as_array().unwrap().iter().map(|lr| lr.as_f64().unwrap()).collect();
     match case["optimizer"].as_str().unwrap() {
@@ -181,7 +181,7 @@ fn a_schedule_resumes_from_its_state() {
         one.step().unwrap();
         other.step().unwrap();
     }
-    // The infinities of a plateau schedule without a metric are restored, too.
+    // Before the first metric, a plateau schedule's state contains infinities, which must be restored as well.
     let mut one = Scheduler::new(&Sgd::new(1.0), ReduceLrOnPlateau::new().patience(0)).unwrap();
     let state: ScheduleState = serde_json::from_str(&serde_json::to_string(&one.state()).unwrap()).unwrap();
     one.measure(1.0).unwrap();
@@ -192,7 +192,8 @@ fn a_schedule_resumes_from_its_state() {
     assert!(wrong.to_string().contains("does not fit"), "{wrong}");
 }
 
-/// Returns the values of a parameter whose gradient is 1 after each of 12 steps, which `run` executes.
+/// Traces a training step for a parameter whose gradient is 1; `run` executes it 12 times and returns the
+/// parameter's value after each step.
 fn trace(optimizer: &dyn Optimizer, run: impl FnOnce(&mut Session, &wgrad_core::Step, usize) -> Vec<f64>) -> Vec<f64> {
     let params = Params::seeded(0);
     let w = params.variable("w", [], Kind::Parameter, Init::Constant(0.0));
@@ -207,7 +208,7 @@ fn trace(optimizer: &dyn Optimizer, run: impl FnOnce(&mut Session, &wgrad_core::
 #[test]
 fn a_schedule_over_steps_changes_rates_within_a_run() {
     let make = || Sgd::new(0.5).momentum(0.5);
-    // Expected values: one run per step, with a step of the schedule after each.
+    // The expected values come from separate runs of one step each, after which the schedule is stepped.
     let sgd = make();
     let mut by_hand = Scheduler::new(&sgd, OneCycleLr::new(1.0, 12)).unwrap();
     let expected = trace(&sgd, |session, step, steps| {
@@ -327,7 +328,8 @@ fn a_second_schedule_counts_from_the_first_rate() {
     assert_eq!(lr.get(), 0.5);
 }
 
-/// A chain with a rate of its own in epoch 0: a tenth for five epochs, times 0.9 each.
+/// Returns a chain that changes the rate already in epoch 0: the rate is a tenth in the first five epochs, and is
+/// multiplied by 0.9 in every epoch.
 fn chain() -> ChainedScheduler {
     ChainedScheduler::new(ConstantLr::new(0.1, 5)).and(ExponentialLr::new(0.9))
 }
