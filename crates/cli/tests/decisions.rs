@@ -128,7 +128,7 @@ fn an_impossible_decision_is_a_warning() {
     place.write("noise.csv", csv("a,sick", 200, |i| format!("3,{}", u8::from((i * 31) % 97 < 12))));
     let run =
         place.wgrad("train noise.csv --target sick --epochs 2 --device cpu --threshold precision=0.99 --out m").good();
-    assert!(run.err.contains("warning: the threshold is 0.5, as precision=0.99 cannot be had on"), "{}", run.err);
+    assert!(run.err.contains("warning: the threshold is 0.5, as precision=0.99 is not possible on"), "{}", run.err);
     assert_eq!(model(&place, "m")["decision"]["rule"], "0.5");
     assert!(place.text("m/report.html").contains("cannot be had"));
 }

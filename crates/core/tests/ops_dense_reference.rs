@@ -1,5 +1,5 @@
-//! The dense ops on the CPU in f64: values against formulas, and gradient rules against central differences with a
-//! random cotangent.
+//! Tests of matrix products, batch norm, softmax and the cross-entropies on the CPU in f64: values against
+//! formulas, and gradient rules against central differences with a random cotangent.
 
 #![allow(clippy::many_single_char_names, reason = "formulas as they are written")]
 
@@ -20,7 +20,7 @@ fn labels(values: &[u32]) -> Array {
     Array::vector(values.to_vec())
 }
 
-/// Runs a graph of these inputs in f64 and returns everything that `build` returns.
+/// Runs a graph with these inputs in f64 and returns the values of all tensors that `build` returns.
 fn run(inputs: &[Array], build: impl Fn(&[Tensor]) -> Vec<Tensor>) -> Vec<Array> {
     let graph = Graph::new(Mode::Train);
     let tensors: Vec<_> = inputs
@@ -37,7 +37,8 @@ fn run(inputs: &[Array], build: impl Fn(&[Tensor]) -> Vec<Tensor>) -> Vec<Array>
     session.run(&step, &tensors.iter().zip(inputs).collect::<Vec<_>>()).unwrap()
 }
 
-/// Compares the gradients of `build` by every float input with central differences, under a random cotangent.
+/// Compares the gradients of `build` with respect to every float input with central differences, for a random
+/// cotangent.
 fn gradients_agree(case: &str, inputs: &[Array], build: impl Fn(&[Tensor]) -> Tensor) {
     let shape = run(inputs, |x| vec![build(x)])[0].shape().clone();
     let cotangent = noise(shape.dims(), 99);
@@ -47,7 +48,7 @@ fn gradients_agree(case: &str, inputs: &[Array], build: impl Fn(&[Tensor]) -> Te
     let gradients = run(&fed, |x| {
         let wrt: Vec<_> = floats.iter().map(|&i| x[i].clone()).collect();
         let y = build(&x[..inputs.len()]);
-        // Mid-graph: the op's output is used once more, so its cotangent is not what was fed.
+        // Further ops read the op's output, so its cotangent differs from the fed cotangent.
         let y = &y * 2.0 + &y;
         vjp(&[(&y, x.last().unwrap())], &wrt)
             .into_iter()
@@ -181,7 +182,7 @@ fn softmax_and_its_logarithm_along_any_axis() {
     assert!(out[0].to_f64()[0] < 0.0);
 }
 
-/// The formula of `PyTorch`, straight.
+/// Loss of one row, computed directly with `PyTorch`'s formula.
 fn cross_entropy(x: &[f64], t: &[f64], w: &[f64], smoothing: f64) -> f64 {
     let max = x.iter().copied().fold(f64::MIN, f64::max);
     let log_sum = x.iter().map(|x| (x - max).exp()).sum::<f64>().ln() + max;
@@ -279,7 +280,7 @@ fn binary_cross_entropy_is_accurate_on_both_sides() {
     });
 }
 
-/// The text of the error that `build` leaves.
+/// Text of the error that `build` records in the graph.
 fn error(specs: &[Spec], build: impl Fn(&[Tensor])) -> String {
     let graph = Graph::new(Mode::Train);
     let tensors: Vec<_> =

@@ -1,14 +1,15 @@
-//! Gradient rules against central differences in f64, with a random cotangent.
+//! Tests of the gradient rules against central differences in f64, with a random cotangent.
 
 use wgrad_core::ops::*;
 use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session, Shape, Stream, Tensor, vjp};
 
 type Build = fn(&[Tensor]) -> Tensor;
 
-/// One way of calling an op: its name, the shapes of its inputs, the range of their values.
+/// Test case: the op's name, the shapes of the inputs, the range of the inputs' values, and a function that
+/// applies the op.
 type Case = (&'static str, &'static [&'static [usize]], (f64, f64), Build);
 
-/// Values where a rule is smooth; kinks have tests of their own.
+/// Test cases at values where the ops are smooth; kinks are tested separately.
 const CASES: &[Case] = &[
     ("exp", &[&[7]], (-3.0, 3.0), |x| x[0].exp()),
     ("log", &[&[7]], (0.1, 3.0), |x| x[0].log()),
@@ -57,19 +58,19 @@ const CASES: &[Case] = &[
     ("concat", &[&[2, 3], &[2, 1], &[2, 2]], (-3.0, 3.0), |x| cat(&[&x[0], &x[1], &x[0], &x[2]], -1).square()),
 ];
 
-/// A constant of integers.
+/// Constant tensor of integers.
 fn integers(x: &[Tensor], shape: impl Into<Shape>, values: &[u32]) -> Tensor {
     x[0].graph().array(Array::new(shape, values.to_vec()).unwrap())
 }
 
-/// Outputs of `fetches` of a graph with these inputs, in f64.
+/// Values of `fetches`, computed in f64 with these feeds.
 fn run(graph: &Graph, fetches: &[&Tensor], feeds: &[(&Tensor, &Array)]) -> Vec<Vec<f64>> {
     let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0)).unwrap();
     let step = session.compile(graph, fetches).unwrap_or_else(|error| panic!("{error}"));
     session.run(&step, feeds).unwrap().iter().map(Array::to_f64).collect()
 }
 
-/// `Σ y·cotangent` and its gradients, for given inputs.
+/// Value of `Σ y·cotangent` and its gradients for the given inputs.
 fn evaluate(build: Build, inputs: &[Array], second: bool) -> (f64, Vec<Vec<f64>>) {
     let graph = Graph::new(Mode::Train);
     let x: Vec<_> =
@@ -137,13 +138,13 @@ fn gradients_are_those_of_central_differences() {
 
 #[test]
 fn gradients_of_gradients_are_those_of_central_differences() {
-    // `pow` has no second order in its exponent, and an op that is linear has none at all.
+    // `pow` has no second derivative with respect to its exponent.
     for &case in CASES.iter().filter(|case| case.0 != "pow") {
         check(case, true);
     }
 }
 
-/// The gradient of `Σ y` at points of one input.
+/// Gradient of `Σ y` for an op with one input, at the values `x`.
 fn slopes(x: &[f64], build: Build) -> Vec<f64> {
     let graph = Graph::new(Mode::Train);
     let array = Array::vector(x.to_vec());
@@ -167,7 +168,7 @@ fn kinks_have_the_gradients_of_pytorch() {
     assert_eq!(slopes(&[0.0, 2.0], |x| x[0].pow(0.0)), [0.0, 0.0]);
     assert_eq!(slopes(&[0.0, -2.0], |x| x[0].pow(x[0].number(0.0))), [0.0, 0.0]);
     assert_eq!(slopes(&[0.0, 2.0], |x| x[0].number(0.0).pow(&x[0])), [0.0, 0.0]);
-    // Ties over axes that are apart are shared by all of them.
+    // For a maximum over axes that are not adjacent, the gradient is divided among the ties over all these axes.
     let ties = |x: &[Tensor]| x[0].reshape([2, 1, 2]).amax([0, 2]);
     assert_eq!(slopes(&[5.0, 5.0, 5.0, 1.0], ties), [1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0, 0.0]);
 }

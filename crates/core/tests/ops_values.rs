@@ -28,7 +28,7 @@ fn error(build: impl Fn(&Tensor) -> Tensor) -> String {
     let graph = Graph::new(Mode::Evaluate);
     let y = build(&graph.input("x", [2, 3], DType::F32));
     assert!(!y.is_valid());
-    // Nothing panics on what an error left behind.
+    // Ops applied to the invalid tensor of a failed op do not panic.
     let _ = (y.t().amax_keepdim([1]).argmax_keepdim(0).slice(0, 1..2).pad(0, 1, 1), y.var_keepdim([0], 1));
     let _ = (cat(&[&y, &y], 0).flatten(0), y.embedding(&y).unsqueeze(0).squeeze(0).permute(&[1, 0]).mean_all());
     graph.check().unwrap_err().to_string().lines().next().unwrap().into()

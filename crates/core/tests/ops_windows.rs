@@ -1,9 +1,10 @@
-//! Convolutions and pooling on the CPU reference in f64: what holds between the ops, and values at the edges.
+//! Tests of convolutions and pooling on the CPU reference in f64: relations between the ops, and values at the
+//! edges.
 
 use wgrad_core::ops::*;
 use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session, Stream, Tensor, vjp};
 
-/// The values of `build` at normal inputs of these shapes, the same for the same `name`.
+/// Values of `build` for normally distributed inputs of these shapes, which depend only on `name`.
 fn at(name: &str, shapes: &[&[usize]], build: impl Fn(&[Tensor]) -> Vec<Tensor>) -> Vec<Vec<f64>> {
     let mut stream = Stream::named(3, name);
     let graph = Graph::new(Mode::Train);
@@ -37,7 +38,7 @@ fn the_transposed_convolution_is_the_adjoint() {
         let Padding::Sizes(padding) = options.padding else { unreachable!("numbers above") };
         let span = |axis: usize| image[axis] + 2 * padding[axis] - options.dilation[axis] * (kernel[axis] - 1) - 1;
         let result = [0, 1].map(|axis| span(axis) / options.stride[axis] + 1);
-        // What the stride leaves over is the output padding of the way back.
+        // The remainder of the division by the stride is the output padding of the transposed convolution.
         let rest = [0, 1].map(|axis| span(axis) % options.stride[axis]);
         let back = ConvTransposeOptions {
             stride: options.stride,
@@ -106,7 +107,7 @@ fn an_overhanging_window_starts_inside_input_or_left_padding() {
         graph.input("x", [1, n], DType::F32).max_pool1d(pool.ceil_mode(true)).shape().dims()[1]
     };
     assert_eq!(length(5, MaxPool::new(2)), 3);
-    // A third window would begin at 6 − 1, beyond the 4 elements and in the padding after them.
+    // A third window would begin at position 6 − 1 = 5: beyond the 4 elements, in the padding after them.
     assert_eq!(length(4, MaxPool::new(2).stride(3).padding(1)), 2);
     assert_eq!(length(6, MaxPool::new(2).stride(3).padding(1)), 3);
 }

@@ -1,4 +1,4 @@
-//! The core alone: arithmetic graphs planned, run and differentiated on the CPU backend.
+//! Tests of the core crate alone: arithmetic graphs are planned, run and differentiated on the CPU backend.
 
 use wgrad_core::{Array, CpuBackend, DType, Graph, Init, Kind, Mode, Params, Session, gradients, vjp};
 
@@ -36,7 +36,7 @@ fn updates_run_in_place_after_every_reader_of_the_old_value() {
     let b = params.variable("b", [4], Kind::Parameter, Init::Constant(2.0));
     let graph = Graph::new(Mode::Train);
     let (ta, tb) = (graph.variable(&a), graph.variable(&b));
-    // A swap with a twist: both read both old values.
+    // The two variables are exchanged, one of them times 3: both updates read the old values.
     graph.update(&a, &(&tb + 0.0));
     graph.update(&b, &(&ta * 3.0));
     let sum = &ta + &tb;
@@ -151,7 +151,7 @@ fn declaring_a_name_twice_is_an_error_with_a_fix() {
 
 #[test]
 fn clusters_that_another_cluster_ties_together_stay_apart() {
-    // The gradient of a product of two variances, over different axes.
+    // Gradient of a product of two variances over different axes.
     let graph = Graph::new(Mode::Train);
     let x = graph.input("x", [2, 3, 4], DType::F32);
     let variance = |axes: &[isize], n: f64| {
@@ -181,14 +181,15 @@ fn a_dropped_step_gives_its_buffers_back() {
     for _ in 0..100 {
         let _ = compile(&mut session);
     }
-    // One hundred steps later no more buffers exist than for the two that lived at once.
+    // After one hundred dropped steps, there are buffers only for the two steps that existed at the same time.
     assert!(format!("{session:?}").contains("2 steps"), "{session:?}");
     let ones = Array::full([64], 1.0f64);
     assert_eq!(session.run(&kept, &[(&x, &ones)]).unwrap()[0].to_f64(), [128.0]);
 }
 
 wgrad_core::pointwise! {
-    /// Scaled index of each element, which differs if a view or a cluster reads the wrong elements.
+    /// Scaled index of each element, which is wrong if a view or a cluster (a fused group of pointwise ops) reads
+    /// the wrong elements.
     PLACE = place(i: uint)[scale] -> float {
         wgsl: "scale * f32(i % 1000u)",
         reference<F>: F::lit(f64::from(i % 1000)) * scale,
@@ -196,8 +197,8 @@ wgrad_core::pointwise! {
     }
 }
 
-/// A cluster of many blocks that reads every kind of view, a number, the index, and a variable that it updates, on
-/// pools of several sizes.
+/// Runs a cluster on thread pools of several sizes. The cluster consists of many blocks and reads every kind of
+/// view, a number, the index, and a variable that it also updates.
 #[test]
 fn large_clusters_give_the_same_bits_on_any_number_of_threads() {
     let (rows, columns) = (701, 999);
@@ -213,7 +214,7 @@ fn large_clusters_give_the_same_bits_on_any_number_of_threads() {
         let rate = graph.scheduled("rate", DType::F32, || 0.25);
         let old = graph.variable(&state);
         let place = graph.pointwise(&PLACE, &[&graph.iota([rows, columns])], &[0.125]);
-        // The old value is read before and after the new one is known.
+        // The variable's old value is read before and after its new value is computed.
         let new = &old * &rate + &x * &row;
         let y = (&new - &old) / (&column * &column + 3.0) + &place;
         graph.update(&state, &new);
@@ -256,7 +257,7 @@ fn a_graph_that_is_read_stays_usable() {
     let x = graph.input("x", [2, 3], DType::F32);
     let y = &x * graph.scheduled("rate", DType::F32, || 0.5);
     let (nodes, updates, schedule) = (graph.nodes(), graph.updates(), graph.schedule());
-    // All are held while tensors are asked and ops are traced.
+    // The three lists are still held while tensors are read and an op is added.
     assert_eq!(y.shape(), nodes[y.id().node].outputs[0].shape);
     assert_eq!(y.node().name(), "mul");
     let z = &y + 1.0;

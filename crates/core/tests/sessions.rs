@@ -10,7 +10,7 @@ use wgrad_core::{
     Tensor, Variable, memory_of_host,
 };
 
-/// Buffers of a device, and the number of allocations after which it has no memory left.
+/// Record of a device's buffers, and the number of allocations after which the device has no memory left.
 #[derive(Default)]
 struct Ledger {
     held: BTreeSet<usize>,
@@ -31,7 +31,7 @@ impl Ledger {
     }
 }
 
-/// A ledger that the test reads while the backend has it.
+/// Ledger that the test and the backend share.
 #[derive(Clone, Default)]
 struct Shared(Arc<Mutex<Ledger>>);
 
@@ -41,7 +41,7 @@ impl Shared {
     }
 }
 
-/// The CPU with a ledger.
+/// CPU backend that records its buffers in a ledger.
 struct Audited(CpuBackend<f32>, Shared);
 
 impl From<Audited> for Box<dyn Backend> {
@@ -103,7 +103,7 @@ fn session() -> (Params, Session, Shared) {
     (params, session, ledger)
 }
 
-/// `scale · table + x`, and an update of the scale, which is fetched, too: buffers of every kind.
+/// Graph of `scale · table + x·lr` with an update of `scale`, which uses every kind of buffer.
 fn graph(params: &Params, name: &str, table: &Arc<Array>) -> (Graph, [Tensor; 3]) {
     let variable = params.variable(name, [2], Kind::State, Init::Constant(1.0));
     let graph = Graph::new(Mode::Train);
@@ -129,7 +129,7 @@ fn a_compile_that_fails_gives_everything_back() {
         ledger.lock().made
     };
     assert!(needed >= 5, "a table, an input, a schedule, a variable and a fetch");
-    // Another session, so that nothing is there yet.
+    // A new session, which has no buffers yet.
     let (other, mut session, ledger) = self::session();
     let (graph, [x, y, scale]) = self::graph(&other, "a", &table);
     for room in 0..needed {
@@ -144,7 +144,7 @@ fn a_compile_that_fails_gives_everything_back() {
     *ledger.lock() = Ledger { refuse_programs: true, ..Ledger::default() };
     assert_eq!(session.compile(&graph, &[&y, &scale]).unwrap_err().to_string(), DeviceError::LostBefore.to_string());
     assert_eq!(held(&ledger), (0, 0));
-    // And it works once there is room.
+    // With enough memory, compiling and running succeed.
     ledger.lock().refuse_programs = false;
     let step = session.compile(&graph, &[&y, &scale]).unwrap();
     let results = session.run(&step, &[(&x, &Array::vector(vec![2f32, 4.0]))]).unwrap();
@@ -163,10 +163,10 @@ fn steps_share_an_array_and_the_last_gives_it_back() {
             session.compile(&graph, &[&y]).unwrap()
         })
         .collect();
-    // Each has an input, a schedule, a fetch and a variable of its own.
+    // Each step has an input, a schedule, a fetch and a variable; both share the table.
     assert_eq!(ledger.lock().held.len(), 2 * 4 + 1);
     let release = |session: &mut Session| {
-        // A session gives back at the next compile; this one needs nothing.
+        // A session frees the buffers of dropped steps at the next compile; the step compiled here needs none.
         drop(session.compile(&Graph::new(Mode::Evaluate), &[]).unwrap());
     };
     let [first, second] = <[_; 2]>::try_from(steps).unwrap();
@@ -180,7 +180,7 @@ fn steps_share_an_array_and_the_last_gives_it_back() {
 
 #[test]
 fn variables_without_room_are_given_back() {
-    // Of a kind that lies apart, and of one that lies together.
+    // Variables of kind `Buffer` lie apart in memory, those of kind `Parameter` next to each other.
     for kind in [Kind::Buffer, Kind::Parameter] {
         let (params, mut session, ledger) = session();
         let graph = Graph::new(Mode::Evaluate);
@@ -234,7 +234,7 @@ fn what_a_server_holds_crosses_threads() {
     let y = graph.constant(1.0) + 1.0;
     let mut session = Session::new(CpuBackend::<f32>::new(), &Params::seeded(0)).unwrap();
     let step = session.compile(&graph, &[&y]).unwrap();
-    // Tasks of an async runtime are `Send`, too.
+    // The futures are `Send`, too, as the tasks of an async runtime must be.
     sends(&session.run_async(&step, &[]));
     sends(&session.fetch_async(&step));
     sends(&session.sync_async());

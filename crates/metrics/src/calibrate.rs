@@ -4,18 +4,21 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Kind of calibration to fit; see [`Calibration`](crate::Calibration).
+/// Kind of calibration to fit, see [`Calibration`](crate::Calibration).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Calibrate {
     /// No calibration.
     #[default]
     None,
-    /// [`Calibration::temperature`](crate::Calibration::temperature): one parameter, also for more than two classes.
+    /// [`Calibration::temperature`](crate::Calibration::temperature): one parameter; also works for more than two
+    /// classes.
     Temperature,
-    /// [`Calibration::platt`](crate::Calibration::platt): two parameters, also for models trained on weighted or resampled classes.
+    /// [`Calibration::platt`](crate::Calibration::platt): two parameters; also works for models trained on
+    /// weighted or resampled classes.
     Platt,
-    /// [`Calibration::isotonic`](crate::Calibration::isotonic): a non-decreasing function, for some hundreds of rows or more.
+    /// [`Calibration::isotonic`](crate::Calibration::isotonic): a non-decreasing function; needs several hundred
+    /// rows.
     Isotonic,
 }
 

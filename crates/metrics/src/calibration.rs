@@ -31,7 +31,7 @@ pub enum Calibration {
     Platt {
         /// The factor of the logit.
         slope: f64,
-        /// The offset.
+        /// The number added to the product.
         intercept: f64,
     },
     /// Linear interpolation between points (knots), with constant values outside them.

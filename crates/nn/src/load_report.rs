@@ -1,4 +1,4 @@
-//! Report on a load: the outcome for each entry.
+//! Report about a load, with the outcome for each entry.
 
 use std::fmt;
 
@@ -14,7 +14,8 @@ pub struct LoadReport {
     /// Entries whose shape or type differs between model and file, each with the reason; the model's entries keep
     /// their values.
     pub mismatched: Vec<(String, String)>,
-    /// Entries of the model or the file that [`Load::skip`](crate::Load::skip) excluded; the model's entries keep their values.
+    /// Entries of the model or the file that [`Load::skip`](crate::Load::skip) excluded; the model's entries keep
+    /// their values.
     pub skipped: Vec<String>,
 }
 
@@ -24,7 +25,7 @@ impl LoadReport {
         self.differences().is_empty()
     }
 
-    /// Returns a line for each kind of difference.
+    /// Returns the differences between model and file as text, one line per kind of difference.
     pub(crate) fn differences(&self) -> Vec<String> {
         let lists = [("missing from the file", &self.missing), ("not in the model", &self.unexpected)];
         let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
@@ -32,7 +33,7 @@ impl LoadReport {
         lists.chain(self.mismatches()).collect()
     }
 
-    /// Returns a line for each entry whose shape or type differs.
+    /// Returns one line of text for each entry whose shape or type differs.
     pub(crate) fn mismatches(&self) -> impl Iterator<Item = String> {
         self.mismatched.iter().map(|(name, why)| format!("{name}: {why}"))
     }

@@ -73,7 +73,7 @@ pub struct Case {
     /// Indices of the outputs that are differentiated; `None` if all of them are.
     pub(crate) gradients: Option<Vec<usize>>,
     pub(crate) constants: Vec<usize>,
-    /// If `true`, results must equal the reference.
+    /// True if results must equal the reference exactly.
     pub(crate) exact: bool,
 }
 

@@ -23,8 +23,8 @@ pub struct Check {
     pub case: Case,
     /// Variant of the matrix product to run; `None` if the device chooses the variant.
     pub variant: Option<&'static str>,
-    /// If set, the case runs, then this case in the same session, then the first case again. This case is the same
-    /// call with another size.
+    /// Second case, with the same call at another size. If it is set, the first case runs, then the second in the
+    /// same session, then the first again.
     pub between: Option<Case>,
 }
 

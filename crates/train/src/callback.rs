@@ -1,4 +1,4 @@
-//! Callbacks of the trainer.
+//! Callbacks: user code that the trainer calls during a fit.
 
 use std::ops::ControlFlow;
 
@@ -10,8 +10,8 @@ use crate::trainer::Trainer;
 
 /// User code that is called during a fit. Every method has a default that does nothing.
 ///
-/// Code that needs only losses is simpler with [`Trainer::on_epoch`] and [`Trainer::on_step`]; code that displays
-/// something is a [`Progress`](crate::Progress). An error ends the fit with that error.
+/// If the code needs only losses, use [`Trainer::on_epoch`] or [`Trainer::on_step`]; to display something,
+/// implement [`Progress`](crate::Progress). If a method returns an error, the fit ends and returns that error.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -31,7 +31,7 @@ use crate::trainer::Trainer;
 /// let trainer = Trainer::new(CpuBackend::<f32>::new(), &Params::seeded(7)).callback(Until(0.1));
 /// ```
 pub trait Callback<'a> {
-    /// Called at the beginning of a fit, also of a resumed one.
+    /// Called at the beginning of a fit, including a fit that resumes from a checkpoint.
     ///
     /// # Errors
     /// Any error ends the fit.
@@ -40,13 +40,15 @@ pub trait Callback<'a> {
         Ok(())
     }
 
-    /// Called after step number `step` of the epoch, from 1, with its loss. Steps are submitted in chunks, so the calls
-    /// of a chunk come together, after it has run.
+    /// Called after each training step with the number of the step in its epoch, from 1, and its loss. Steps run
+    /// on the device in chunks of several steps; after a chunk has run, this method is called once for each of its
+    /// steps.
     fn step(&mut self, step: usize, loss: f64) {
         let _ = (step, loss);
     }
 
-    /// Called after an epoch and its validation. The trainer may [evaluate](Trainer::evaluate); `Break` ends the fit.
+    /// Called after each epoch and its validation. The method may call [`Trainer::evaluate`]. If it returns
+    /// `Break`, the fit ends.
     ///
     /// # Errors
     /// Any error ends the fit.
@@ -55,10 +57,10 @@ pub trait Callback<'a> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Called at the end of a fit without an error.
+    /// Called at the end of a fit that succeeded.
     ///
     /// # Errors
-    /// The fit returns the error.
+    /// The fit returns the error of this method.
     fn end(&mut self, trainer: &mut Trainer<'a>, history: &History) -> Result<()> {
         let _ = (trainer, history);
         Ok(())

@@ -1,6 +1,6 @@
-//! Data set as input of training steps: features and targets of rows, gathered into arrays.
+//! Conversion of a data set's rows to the inputs of training steps: arrays of features and targets.
 //!
-//! This is the only place where training reads a data set. Another kind of data needs another source and nothing else.
+//! Training reads data sets only in this module. To support another kind of data, nothing else has to change.
 
 use std::sync::Arc;
 
@@ -9,20 +9,21 @@ use wgrad_core::{Array, DType, Graph, Limits, Result, Tensor};
 use crate::error::TrainSettingError;
 use wgrad_data::Dataset;
 
-/// Form in which the loss receives the classes of a batch of `N` rows.
+/// Form of the targets (the class of each row) that the loss function receives for a batch of `N` rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Targets {
     /// [`Self::Binary`] for two classes, [`Self::Classes`] for more.
     #[default]
     Automatic,
-    /// `f32[N, 1]`, 1 for the positive class: for `BceWithLogitsLoss` with a model of one output.
+    /// `f32[N, 1]` with 1 for the positive class and 0 for the other; for `BceWithLogitsLoss` and a model with one
+    /// output.
     Binary,
-    /// `u32[N]`: for `CrossEntropyLoss` with a model of one output per class.
+    /// `u32[N]` with the class numbers; for `CrossEntropyLoss` and a model with one output per class.
     Classes,
 }
 
 impl Targets {
-    /// Resolves [`Self::Automatic`] for a data set.
+    /// Replaces [`Self::Automatic`] by the form that fits the data set's classes. Returns other forms unchanged.
     ///
     /// # Errors
     /// When the targets are binary and the data set does not have two classes.
@@ -43,7 +44,7 @@ impl Targets {
         }
     }
 
-    /// Returns the targets of rows with these labels, in a shape that begins with `dims`.
+    /// Returns the targets for these labels. The shape is `dims`, followed by 1 if the targets are binary.
     fn array(self, dims: &[usize], labels: Vec<u32>) -> Result<Array> {
         match self {
             Self::Classes => Array::new(dims, labels),
@@ -52,7 +53,8 @@ impl Targets {
     }
 }
 
-/// Largest features, in bytes, that are kept on a device. A quarter of its largest buffer binding is a limit as well.
+/// Largest total size, in bytes, of features that are kept on the device. A quarter of the device's largest buffer
+/// binding is a second limit.
 const RESIDENT: u64 = 1 << 30;
 
 /// Data set with the form of its targets.
@@ -62,7 +64,7 @@ pub(crate) struct DataSource<'a> {
     targets: Targets,
 }
 
-/// Features and targets of all rows, kept on a device.
+/// Features and targets of all rows, which are uploaded to the device once.
 pub(crate) struct Resident {
     x: Arc<Array>,
     y: Arc<Array>,
@@ -80,12 +82,13 @@ impl<'a> DataSource<'a> {
         Ok(Self { data, targets: targets.of(data)? })
     }
 
-    /// Returns a source over another data set, with targets of the same form.
+    /// Returns a source for another data set, with the same form of targets.
     pub fn like(self, data: &'a Dataset) -> Self {
         Self { data, ..self }
     }
 
-    /// Returns whether a data set's features are kept on a device with these limits.
+    /// Returns whether a data set is in memory and its features are small enough to be kept on a device with these
+    /// limits.
     pub fn fits(data: &Dataset, limits: &Limits) -> bool {
         !data.is_on_disk() && data.feature_bytes() <= RESIDENT.min(limits.binding_bytes / 4)
     }
@@ -98,25 +101,25 @@ impl<'a> DataSource<'a> {
         self.data.rows()
     }
 
-    /// Returns the bytes of a row's features.
+    /// Returns the size of one row's features, in bytes.
     pub fn row_bytes(self) -> usize {
         self.data.features() * size_of::<f32>()
     }
 
-    /// Returns the arrays of all rows.
+    /// Returns the features and targets of all rows.
     pub fn resident(self) -> Result<Resident> {
         let y = self.targets.array(&[self.data.rows()], self.data.y().to_vec())?;
         Ok(Resident { x: self.data.x_shared(), y: Arc::new(y) })
     }
 
-    /// Declares a batch whose features and targets are fed from the host.
+    /// Declares a batch whose features and targets are graph inputs, which the host uploads in each step.
     pub fn fed(self, graph: &Graph, rows: usize) -> BatchTensors {
         let x = graph.input("x", [rows, self.data.features()], DType::F32);
         let y = self.targets.input(graph, rows);
         BatchTensors { inputs: vec![x.clone(), y.clone()], x, y }
     }
 
-    /// Gathers features and targets of some rows, in shapes that begin with `dims`.
+    /// Copies the features and targets of the given rows into arrays whose shapes begin with `dims`.
     pub fn gather(self, rows: &[u32], dims: &[usize]) -> Result<Vec<Array>> {
         let x = Array::new([dims, &[self.data.features()]].concat(), self.data.gather(rows)?)?;
         let y = self.targets.array(dims, rows.iter().map(|&row| self.data.y()[row as usize]).collect())?;
@@ -125,7 +128,7 @@ impl<'a> DataSource<'a> {
 }
 
 impl Resident {
-    /// Declares a batch whose rows are gathered on the device by their numbers.
+    /// Declares a batch whose rows the device gathers. The only graph input is the row numbers.
     pub fn picked(&self, graph: &Graph, rows: usize) -> BatchTensors {
         let index = graph.input("rows", [rows], DType::U32);
         let [x, y] = [&self.x, &self.y].map(|array| graph.array(array.clone()).embedding(&index));
@@ -133,11 +136,12 @@ impl Resident {
     }
 }
 
-/// Describes a data set: rows, features, classes and a checksum of all values.
+/// Describes a data set in one line of text: the numbers of rows, features and classes, and a checksum of all
+/// values.
 pub(crate) fn describe(data: &Dataset) -> Result<String> {
     let mut hasher = crc32fast::Hasher::new();
     let mut bytes = vec![];
-    // A few rows at a time, since the features may be on disk.
+    // Reads a few rows at a time, because the features may be on disk.
     let rows: Vec<u32> = (0..u32::MAX).take(data.rows()).collect();
     for rows in rows.chunks(((1 << 14) / data.features().max(1)).max(1)) {
         let values = data.gather(rows)?;

@@ -1,4 +1,4 @@
-//! Early stopping: the end of a fit that no longer improves.
+//! Early stopping: ends a fit that no longer improves.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use crate::trainer::Trainer;
 
 pub(crate) type Metric<'a> = Box<dyn FnMut(&mut Trainer<'a>, &EpochStats) -> Result<f64> + 'a>;
 
-/// Ends a fit when its validation loss, or another metric, has not improved for some epochs, and restores the weights
-/// of the best epoch.
+/// Early stopping: ends a fit when its validation loss, or another metric, has not improved for some epochs, and
+/// restores the weights of the best epoch.
 ///
-/// An epoch is better than the best so far if the difference is larger than `min_delta`. Without validation rows the
-/// training loss is used. A measure that is NaN is never better.
+/// An epoch is an improvement if its loss or metric is better than the best so far by more than `min_delta`.
+/// Without validation rows, the training loss is used. NaN is never an improvement.
 ///
 /// ```
 /// use wgrad_core::{CpuBackend, Params};
@@ -53,34 +53,34 @@ impl fmt::Debug for EarlyStopping<'_> {
 }
 
 impl<'a> EarlyStopping<'a> {
-    /// Ends the fit after `patience` epochs in a row that were not better than the best; 0 ends it after the first such
-    /// epoch.
+    /// Creates a rule that ends the fit after `patience` epochs in a row without an improvement. Both 0 and 1 end
+    /// it after the first such epoch.
     pub fn new(patience: usize) -> Self {
         Self { rule: Patience::new(patience), metric: None }
     }
 
-    /// Sets the difference by which an epoch must be better than the best so far. Default: 0.
+    /// Sets the amount by which an epoch must be better than the best so far to be an improvement. Default: 0.
     pub fn min_delta(mut self, min_delta: f64) -> Self {
         self.rule.min_delta = min_delta;
         self
     }
 
-    /// Restores the weights of the best epoch at the end of the fit; with false those of the last epoch stay. Default:
-    /// true.
+    /// Sets whether the weights of the best epoch are restored at the end of the fit. If not, the weights of the
+    /// last epoch stay. Default: true.
     pub fn restore_best(mut self, restore: bool) -> Self {
         self.rule.restore = restore;
         self
     }
 
-    /// Minimises a metric instead of the loss. The function is called after each epoch and may evaluate with the
-    /// trainer.
+    /// Ends the fit when `metric` no longer decreases, instead of the loss. `metric` is called after each epoch
+    /// and may call [`Trainer::evaluate`].
     pub fn minimize(mut self, metric: impl FnMut(&mut Trainer<'a>, &EpochStats) -> Result<f64> + 'a) -> Self {
         self.metric = Some(Box::new(metric));
         self.rule.maximize = false;
         self
     }
 
-    /// Maximises a metric instead of minimising the loss; see [`Self::minimize`].
+    /// Ends the fit when `metric` no longer increases. `metric` is called as for [`Self::minimize`].
     pub fn maximize(mut self, metric: impl FnMut(&mut Trainer<'a>, &EpochStats) -> Result<f64> + 'a) -> Self {
         self = self.minimize(metric);
         self.rule.maximize = true;

@@ -1,4 +1,4 @@
-//! Learning-rate search: a short training with a growing rate, which is undone afterwards.
+//! Learning-rate search: trains for a short time with a growing learning rate, then undoes this training.
 
 use std::fmt;
 use std::panic::Location;
@@ -16,8 +16,9 @@ use wgrad_nn::optim::Handles;
 
 /// Settings of the learning-rate search of [`Trainer::find_lr`].
 ///
-/// Update `i` of `n` uses the rate `from · (to / from)^(i / (n − 1))`. Its loss is smoothed as `avg = β · avg + (1 −
-/// β) · loss`, divided by `1 − β^(i + 1)`. Source: Smith, Cyclical Learning Rates for Training Neural Networks, 2017.
+/// Update `i` of `n`, counted from 0, uses the learning rate `from · (to / from)^(i / (n − 1))`. The losses are
+/// smoothed with the moving average `avg = β · avg + (1 − β) · loss`, which begins at 0; the smoothed loss is
+/// `avg / (1 − β^(i + 1))`. Source: Smith, Cyclical Learning Rates for Training Neural Networks, 2017.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use]
 pub struct LrFinder {
@@ -29,20 +30,20 @@ pub struct LrFinder {
 }
 
 impl Default for LrFinder {
-    /// Returns the defaults: 100 updates from 1e-7 to 10, smoothing 0.9, ended when the smoothed loss is 4 times the
-    /// best.
+    /// Returns the default settings: 100 updates with learning rates from 1e-7 to 10, and smoothing 0.9. The
+    /// search ends early if the smoothed loss exceeds 4 times its lowest value so far.
     fn default() -> Self {
         Self { from: 1e-7, to: 10.0, updates: 100, smoothing: 0.9, diverges: 4.0 }
     }
 }
 
 impl LrFinder {
-    /// Sets the first and the last rate, both positive.
+    /// Sets the first and the last learning rate. Both are positive, and the last is larger.
     pub fn range(self, from: f64, to: f64) -> Self {
         Self { from, to, ..self }
     }
 
-    /// Sets the largest number of updates; at least 2.
+    /// Sets the largest number of updates, at least 2.
     pub fn updates(self, updates: usize) -> Self {
         Self { updates, ..self }
     }
@@ -52,7 +53,8 @@ impl LrFinder {
         Self { smoothing, ..self }
     }
 
-    /// Sets the multiple of the best smoothed loss at which the search ends; above 1.
+    /// Sets the factor, above 1, at which the search ends early: it ends if the smoothed loss exceeds its lowest
+    /// value so far times this factor.
     pub fn diverges(self, diverges: f64) -> Self {
         Self { diverges, ..self }
     }
@@ -74,7 +76,7 @@ impl LrFinder {
     }
 }
 
-/// Update of a learning-rate search.
+/// One update of a learning-rate search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LrPoint {
     /// Learning rate.
@@ -85,14 +87,15 @@ pub struct LrPoint {
     pub smoothed: f64,
 }
 
-/// Result of [`Trainer::find_lr`]; prints as a table.
+/// Result of [`Trainer::find_lr`]. `Display` writes it as a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LrCurve {
     /// Updates, in order.
     pub points: Vec<LrPoint>,
-    /// Rate at which the smoothed loss falls fastest with respect to the logarithm of the rate; none if it never falls.
+    /// Learning rate at which the smoothed loss falls fastest as a function of the logarithm of the rate. `None`
+    /// if the loss never falls.
     pub suggestion: Option<f64>,
-    /// True if the loss diverged before the last rate.
+    /// True if the search ended before the last learning rate because the loss diverged.
     pub diverged: bool,
 }
 
@@ -115,7 +118,7 @@ impl LrCurve {
 impl fmt::Display for LrCurve {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:>10}  {:>12}  {:>12}", "lr", "loss", "smoothed")?;
-        // At most about 25 lines.
+        // Skips updates, so that the table has at most 25 rows.
         for point in self.points.iter().step_by(self.points.len().div_ceil(25).max(1)) {
             writeln!(f, "{:>10}  {:>12.5}  {:>12.5}", Short(point.lr).to_string(), point.loss, point.smoothed)?;
         }
@@ -131,10 +134,12 @@ impl fmt::Display for LrCurve {
 }
 
 impl Trainer<'_> {
-    /// Trains with a rate that grows from update to update until the loss diverges, restores weights, optimizer state,
-    /// counters and random numbers, and suggests the rate at which the loss falls fastest.
+    /// Trains with a learning rate that grows with each update until the loss diverges, and suggests the rate at
+    /// which the loss falls fastest. Weights, optimizer state, counters and random numbers are restored
+    /// afterwards.
     ///
-    /// Parameter groups keep the ratio of their rates to that of the first group.
+    /// The growing rate is that of the first parameter group. The rates of other groups keep their ratio to the
+    /// first.
     ///
     /// ```
     /// use wgrad_core::{CpuBackend, Params};
@@ -156,8 +161,8 @@ impl Trainer<'_> {
     /// ```
     ///
     /// # Errors
-    /// Settings outside their range; an optimizer without a learning rate; a schedule per step that has begun; every
-    /// error of the graph.
+    /// Returns an error if a setting of `finder` is outside its range, if the optimizer has no learning rate, or
+    /// if a schedule per step has already begun. Also returns the errors that tracing recorded in the graph.
     #[track_caller]
     pub fn find_lr(
         &mut self,
@@ -185,7 +190,7 @@ impl Trainer<'_> {
     }
 }
 
-/// Position in the epochs of a search.
+/// Position of a search: the current epoch and the next step in it.
 struct Cursor {
     batches: Batches,
     epoch: Epoch,
@@ -196,7 +201,7 @@ struct Cursor {
 }
 
 impl Cursor {
-    /// Advances to the next epoch if this one has no step left.
+    /// Moves to the next epoch if the current epoch has no steps left.
     fn advance(&mut self) {
         if self.at >= self.steps {
             (self.number, self.at) = (self.number + 1, 0);
@@ -205,7 +210,7 @@ impl Cursor {
     }
 }
 
-/// Runs updates with growing rates until the loss diverges.
+/// Runs updates with growing learning rates until the last rate is reached or the loss diverges.
 fn ramp<L: Fn(&Tensor, &Tensor) -> Tensor>(
     trainer: &mut Trainer<'_>,
     finder: &LrFinder,

@@ -1,4 +1,4 @@
-//! History of a fit: statistics of each epoch, and the reason for the end.
+//! History of a fit: the statistics of each epoch, and the reason why the fit ended.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,21 +12,21 @@ pub struct EpochStats {
     pub epoch: usize,
     /// Number of epochs of the fit.
     pub epochs: usize,
-    /// Mean loss over the epoch's rows, each as it was when its step ran.
+    /// Mean loss over the epoch's rows, measured in each training step with the weights at that time.
     pub loss: f64,
-    /// Mean loss over the validation rows after the epoch; none without validation rows.
+    /// Mean loss over the validation rows after the epoch. `None` without validation rows.
     pub validation_loss: Option<f64>,
     /// Duration of the steps in seconds, without validation.
     pub seconds: f64,
     /// Number of steps of the epoch.
     pub steps: usize,
-    /// Learning rate of the epoch's last step, for the parameters that are in no group; none if the optimizer has no
-    /// learning rate.
+    /// Learning rate of the epoch's last step, for the parameters that belong to no parameter group. `None` if the
+    /// optimizer has no learning rate.
     pub lr: Option<f64>,
-    /// Means over the epoch's rows of the values passed to [`Graph::track`](wgrad_core::Graph::track), in row-major
-    /// order, each as it was when its step ran.
+    /// Values passed to [`Graph::track`](wgrad_core::Graph::track), by name: their means over the epoch's rows,
+    /// measured in each training step, with elements in row-major order.
     pub tracked: BTreeMap<String, Vec<f64>>,
-    /// Means of the tracked values over the validation rows after the epoch.
+    /// Tracked values by name: their means over the validation rows, measured after the epoch.
     pub validation_tracked: BTreeMap<String, Vec<f64>>,
 }
 
@@ -80,20 +80,20 @@ impl fmt::Display for Short {
         if x == 0.0 || !x.is_finite() {
             return write!(f, "{x}");
         }
-        // Rounded to three digits, in the shorter of both notations.
+        // Rounds to three digits. Uses scientific notation only if it is at least two characters shorter.
         let rounded: f64 = format!("{x:.2e}").parse().unwrap_or(x);
         let (plain, scientific) = (rounded.to_string(), format!("{rounded:e}"));
         f.write_str(if plain.len() <= scientific.len() + 1 { &plain } else { &scientific })
     }
 }
 
-/// Reason for the end of a fit.
+/// Reason why a fit ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Ended {
     /// All epochs were trained.
     #[default]
     Completed,
-    /// The measure of [`EarlyStopping`](crate::EarlyStopping) no longer improved.
+    /// The loss or metric of [`EarlyStopping`](crate::EarlyStopping) no longer improved.
     EarlyStopping,
     /// A callback returned `Break`.
     Callback,
@@ -101,25 +101,26 @@ pub enum Ended {
     Stopped,
 }
 
-/// Epochs of a fit.
+/// Epochs of a fit, and the reason why the fit ended.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     /// Statistics of each epoch, in order.
     pub epochs: Vec<EpochStats>,
-    /// Reason for the end.
+    /// Reason why the fit ended.
     pub ended: Ended,
-    /// Epoch whose weights [`EarlyStopping`](crate::EarlyStopping) has restored at the end, if it did.
+    /// Number of the epoch whose weights [`EarlyStopping`](crate::EarlyStopping) restored at the end. `None` if no
+    /// weights were restored.
     pub restored: Option<usize>,
 }
 
 impl History {
-    /// Returns the mean loss of the last epoch; NaN without an epoch.
+    /// Returns the mean loss of the last epoch, or NaN if there are no epochs.
     pub fn loss(&self) -> f64 {
         self.epochs.last().map_or(f64::NAN, |epoch| epoch.loss)
     }
 
-    /// Returns the median duration of an epoch in seconds. The first epoch includes compilation and counts only if
-    /// there is no other; 0 without an epoch.
+    /// Returns the median duration of an epoch in seconds, or 0 if there are no epochs. The first epoch, which
+    /// includes compilation, counts only if it is the only epoch.
     pub fn seconds_per_epoch(&self) -> f64 {
         let mut seconds: Vec<_> = self.epochs.iter().map(|epoch| epoch.seconds).collect();
         if seconds.len() > 1 {

@@ -1,7 +1,7 @@
 //! The trainer: epochs over a data set, checkpoints, early stopping, learning-rate search and reports.
 //!
-//! [`Trainer`] trains on rows of features with one class each. Other tasks write their own loop over
-//! [`Session::run_many_later`](wgrad_core::Session::run_many_later), which the trainer uses as well.
+//! [`Trainer`] trains on data sets in which each row has features and one class. For other tasks, write a training
+//! loop with [`Session::run_many_later`](wgrad_core::Session::run_many_later), which the trainer also uses.
 //!
 //! ```
 //! use wgrad_core::{CpuBackend, Params};
@@ -22,7 +22,7 @@
 //! # Ok::<(), wgrad_core::Error>(())
 //! ```
 //!
-//! Metrics are tracked on the device along with the loss:
+//! [`Graph::track`](wgrad_core::Graph::track) measures metrics on the device along with the loss:
 //!
 //! ```
 //! use wgrad_core::{CpuBackend, Params};
@@ -91,7 +91,7 @@ pub use progress::Bar;
 pub use progress::{FitInfo, Lines, Log, Progress, Silent, automatic};
 pub use trainer::{EVALUATION_ROWS, Trainer};
 
-/// Returns the path of this crate's sources as it appears in the locations of errors.
+/// Returns the source folder of this crate, as it appears in the source locations of errors.
 fn source() -> &'static str {
     file!().trim_end_matches("lib.rs")
 }

@@ -1,10 +1,11 @@
-//! Numbers that keep their bits when they are saved as JSON.
+//! Numbers that have the same bits after they are saved as JSON and read back, including infinities and NaN.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Number that keeps its bits when it is saved: as a JSON number, or as a string of its bits if it is infinite or NaN.
+/// Number that has the same bits after it is saved as JSON and read back. A finite number is saved as a JSON
+/// number; an infinity or NaN as a string with its bits in hexadecimal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Number(pub f64);
 
@@ -41,7 +42,7 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-/// Tracked values by name.
+/// Values passed to [`Graph::track`](wgrad_core::Graph::track), by name.
 pub(crate) type Numbers = BTreeMap<String, Vec<Number>>;
 
 pub(crate) fn numbers(values: &BTreeMap<String, Vec<f64>>) -> Numbers {
@@ -52,7 +53,7 @@ pub(crate) fn values(numbers: &Numbers) -> BTreeMap<String, Vec<f64>> {
     numbers.iter().map(|(name, numbers)| (name.clone(), numbers.iter().map(|number| number.0).collect())).collect()
 }
 
-/// Epoch with the best measure so far. In a file it is a list of the two.
+/// Epoch with the best loss or metric so far. In JSON it is the list `[epoch, value]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "(usize, Number)", from = "(usize, Number)")]
 pub(crate) struct BestEpoch {

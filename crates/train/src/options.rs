@@ -1,4 +1,4 @@
-//! Options of a trainer: batches, updates, and the end of a fit.
+//! Options of a trainer, which its builder methods set.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,14 +10,14 @@ use crate::error::TrainSettingError;
 use wgrad_data::{Batches, Dataset, Sampler, Seed};
 use wgrad_nn::optim::{Ema, Optimizer};
 
-/// Options of a trainer, as its builder sets them. They do not change during a fit, except that the fit takes the
-/// optimizer out while it runs.
+/// Options of a trainer, which its builder methods set. They do not change during a fit, except that the fit takes
+/// the optimizer out while it runs.
 pub(crate) struct TrainerOptions {
     pub optimizer: Option<Box<dyn Optimizer>>,
     pub ema: Option<Ema>,
     pub accumulate: usize,
     pub batch_size: usize,
-    /// Seed of the order of the rows; none for that of the parameters.
+    /// Seed for the order of the rows. `None` means the seed of the parameters.
     pub seed: Option<Seed>,
     pub shuffle: bool,
     pub sampler: Option<Sampler>,
@@ -25,7 +25,7 @@ pub(crate) struct TrainerOptions {
     pub streaming: bool,
     pub targets: Targets,
     pub validation: Option<Dataset>,
-    /// Flag that ends a fit.
+    /// Flag that ends a fit when it becomes true.
     pub stop: Option<Arc<AtomicBool>>,
 }
 
@@ -48,7 +48,7 @@ impl Default for TrainerOptions {
     }
 }
 
-/// Batches of a data set, and the number of them in an epoch.
+/// Batches of a data set, and the number of steps per epoch.
 pub(crate) struct EpochBatches {
     pub batches: Batches,
     pub steps: usize,
@@ -60,17 +60,17 @@ impl TrainerOptions {
         self.optimizer.as_deref().ok_or_else(|| TrainSettingError::NoOptimizer.into())
     }
 
-    /// Takes the optimizer out while a fit uses it.
+    /// Takes the optimizer out of the options. The caller puts it back at the end.
     pub fn lend_optimizer(&mut self) -> Result<Box<dyn Optimizer>> {
         self.optimizer.take().ok_or_else(|| TrainSettingError::NoOptimizer.into())
     }
 
-    /// Returns the seed of the order of the rows.
+    /// Returns the seed for the order of the rows.
     pub fn order_seed(&self, params: &Params) -> Seed {
         self.seed.unwrap_or(Seed(params.seed()))
     }
 
-    /// Returns whether the batches are those of PyTorch's loader.
+    /// Returns whether the batches are the same as those of PyTorch's `DataLoader`.
     pub fn as_torch(&self, params: &Params) -> bool {
         self.seed.is_none() && params.with_torch_random(|_| ()).is_some()
     }
@@ -106,7 +106,7 @@ impl TrainerOptions {
         }
     }
 
-    /// Returns whether an epoch leaves out its last row, which would form a batch alone.
+    /// Returns whether an epoch leaves out its last row because this row would be a batch by itself.
     fn drops_one(&self, params: &Params, rows: usize) -> bool {
         let rows = self.sampler.as_ref().map_or(rows, Sampler::samples);
         !self.drop_last

@@ -1,25 +1,25 @@
-//! Rule of early stopping: the best epoch so far, and the number of epochs to wait for a better one.
+//! Rule of early stopping: remembers the best epoch so far, and counts the epochs since then.
 
 use wgrad_core::{Params, Result};
 
 use crate::number::BestEpoch;
 use crate::snapshot::{Snapshot, Weights};
 
-/// Rule that ends a fit when a measure has not improved for some epochs, with its state.
+/// Rule that ends a fit when its loss or metric has not improved for some epochs, with the rule's state.
 pub(crate) struct Patience {
     pub patience: usize,
     pub min_delta: f64,
-    /// Restores the weights of the best epoch at the end.
+    /// True to restore the weights of the best epoch at the end of the fit.
     pub restore: bool,
     pub maximize: bool,
     state: PatienceState,
 }
 
-/// State of a [`Patience`].
+/// State of a [`Patience`], which changes after each epoch.
 #[derive(Clone, Default)]
 pub(crate) struct PatienceState {
     pub best: Option<BestEpoch>,
-    /// Epochs since the best one.
+    /// Number of epochs since the best epoch.
     pub waited: usize,
     /// Weights of the best epoch.
     pub weights: Option<Weights>,
@@ -38,7 +38,7 @@ impl Patience {
         self.state = state;
     }
 
-    /// Records the measure of an epoch. Returns whether it is the best so far.
+    /// Records the loss or metric of an epoch. Returns whether the epoch is the best so far.
     pub fn measure(&mut self, epoch: usize, value: f64) -> bool {
         let better = match self.state.best.map(BestEpoch::value) {
             _ if value.is_nan() => false,
@@ -54,7 +54,7 @@ impl Patience {
         better
     }
 
-    /// Keeps the weights of the best epoch.
+    /// Keeps the weights of a snapshot as those of the best epoch.
     pub fn keep(&mut self, all: Snapshot) {
         self.state.weights = Some(Weights::of(all));
     }
@@ -63,7 +63,7 @@ impl Patience {
         self.state.waited > 0 && self.state.waited >= self.patience
     }
 
-    /// Restores the weights of the best epoch, if they were kept. Returns that epoch.
+    /// Restores the weights of the best epoch, if they were kept. Returns the number of that epoch.
     pub fn restore_best(&self, params: &Params) -> Result<Option<usize>> {
         let (Some(best), Some(weights)) = (self.state.best, &self.state.weights) else { return Ok(None) };
         weights.restore(params)?;

@@ -1,4 +1,4 @@
-//! Predictions of a model and their evaluation.
+//! Prediction with a model, and evaluation of its predictions.
 
 use wgrad_core::{Array, DType, Fetching, Graph, Mode, Result, Session, Step, Tensor};
 
@@ -9,14 +9,14 @@ use wgrad_data::Dataset;
 use wgrad_metrics::Report;
 
 impl Trainer<'_> {
-    /// Evaluates a model on a data set. `model` returns logits for features `x: f32[N, features]`: one per row for two
-    /// classes, or one per class.
+    /// Evaluates a model on a data set. `model` computes logits from features `x: f32[N, features]`: one logit per
+    /// class, or only one logit per row if there are two classes.
     ///
-    /// The loss of the report is the mean cross-entropy, without weights or smoothing.
+    /// The loss in the report is the mean cross-entropy without class weights or label smoothing.
     ///
     /// # Errors
-    /// Every error of the graph, with its source line; a model that does not return one logit per row or class; logits
-    /// that are not finite.
+    /// Returns the errors recorded in the graph, with their source lines. Also returns an error if the number of
+    /// logits per row does not fit the classes, or if a logit is not finite.
     pub fn evaluate(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<Report> {
         let Logits { values: logits, width } = self.logits_of(data, model)?;
         let classes = data.classes();
@@ -39,36 +39,38 @@ impl Trainer<'_> {
         }
     }
 
-    /// Returns the probabilities of the classes for each row of a data set; see [`Self::predict_rows`].
+    /// Returns the class probabilities of each row of a data set; see [`Self::predict_rows`].
     ///
     /// # Errors
-    /// As [`Self::predict_rows`].
+    /// The same as those of [`Self::predict_rows`].
     pub fn predict(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
         self.logits_of(data, model)?.probabilities()
     }
 
-    /// Returns the probabilities of the classes for each row of `x: f32[N, features]`: `[N, 1]` with the probability of
-    /// class 1 if the model returns one logit per row, `[N, classes]` otherwise.
+    /// Returns the class probabilities of each row of `x: f32[N, features]`. If the model returns one logit per
+    /// row, the result is `[N, 1]` with the probabilities of class 1; otherwise it is `[N, classes]`.
     ///
     /// # Errors
-    /// Every error of the graph, with its source line; a model that does not return logits per row.
+    /// Returns the errors recorded in the graph, with their source lines. Also returns an error if `x` is empty or
+    /// not a matrix, or if the model does not return logits for each row.
     pub fn predict_rows(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
         self.logits_of_rows(x, model)?.probabilities()
     }
 
-    /// Returns the logits of each row of a data set, `[N, 1]` or `[N, classes]`. Thresholds and calibration are fitted
-    /// to logits because probabilities near 0 and 1 are rounded.
+    /// Returns the logits of each row of a data set, in the shape `[N, 1]` or `[N, classes]`. Use them instead of
+    /// probabilities to fit thresholds and calibration, because probabilities near 0 and 1 lose digits to
+    /// rounding.
     ///
     /// # Errors
-    /// As [`Self::predict_rows`].
+    /// The same as those of [`Self::predict_rows`].
     pub fn predict_logits(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
         self.logits_of(data, model)?.into_array()
     }
 
-    /// Returns the logits of each row of `x: f32[N, features]`, `[N, 1]` or `[N, classes]`.
+    /// Returns the logits of each row of `x: f32[N, features]`, in the shape `[N, 1]` or `[N, classes]`.
     ///
     /// # Errors
-    /// As [`Self::predict_rows`].
+    /// The same as those of [`Self::predict_rows`].
     pub fn predict_logits_rows(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
         self.logits_of_rows(x, model)?.into_array()
     }
@@ -91,10 +93,10 @@ impl Trainer<'_> {
     }
 }
 
-/// Logits, row by row.
+/// Logits of all rows, in row-major order.
 struct Logits {
     values: Vec<f64>,
-    /// Logits per row.
+    /// Number of logits per row.
     width: usize,
 }
 
@@ -108,7 +110,7 @@ impl Logits {
     }
 }
 
-/// Rows to predict; `gather` returns the features of the rows with the given numbers.
+/// Rows to predict. `gather` returns the features of the rows with the given numbers.
 struct Features<G> {
     rows: usize,
     features: usize,
@@ -136,7 +138,8 @@ impl Plan {
     }
 }
 
-/// Computes the logits of all rows: full batches in chunks, then the remaining rows.
+/// Computes the logits of all rows. Full batches are submitted several at a time; the remaining rows are a smaller
+/// last batch.
 fn logits(
     session: &mut Session,
     data: Features<impl Fn(&[u32]) -> Result<Vec<f32>>>,
@@ -172,7 +175,7 @@ fn logits(
     Ok(Logits { values, width })
 }
 
-/// Returns the cross-entropy of one row; a single logit means two classes.
+/// Returns the cross-entropy of one row. If there is only one logit, it is that of class 1 of two classes.
 fn cross_entropy(logits: &[f64], label: u32) -> f64 {
     if let [x] = *logits {
         let wrong = if label == 0 { x } else { -x };
@@ -183,7 +186,7 @@ fn cross_entropy(logits: &[f64], label: u32) -> f64 {
     sum.ln() + max - logits[label as usize]
 }
 
-/// Applies a sigmoid to one logit per row, a softmax to several.
+/// Converts logits to probabilities: with a sigmoid for one logit per row, with a softmax for several.
 fn probabilities(logits: &[f64], width: usize) -> Vec<f64> {
     if width == 1 {
         return logits.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();

@@ -16,7 +16,8 @@ pub(crate) struct Rehearsal<'r, L> {
 }
 
 impl Trainer<'_> {
-    /// Lets `body` train, then restores weights, optimizer state, counters, random numbers and learning rates.
+    /// Calls `body`, which may run training steps. Then restores weights, optimizer state, counters, random
+    /// numbers and learning rates.
     pub(crate) fn rehearse<L: Fn(&Tensor, &Tensor) -> Tensor, T>(
         &mut self,
         data: &Dataset,
@@ -33,7 +34,7 @@ impl Trainer<'_> {
             let (ema, accumulate) = (self.options.ema.clone(), self.options.accumulate.max(1));
             let training = Training { optimizer: &*optimizer, ema: ema.as_ref(), accumulate };
             let steps = Steps::new(loss, source, Some(training), resident, caller)?;
-            // Tracing declares all state, so that the snapshot contains it.
+            // Tracing a step declares all variables and counters, so that the snapshot contains them.
             steps.example(self.options.batch_size).graph.check()?;
             let begin = self.session.snapshot()?;
             let result = body(self, &mut Rehearsal { steps });

@@ -1,22 +1,23 @@
-//! Earlier fits of a trainer.
+//! Records of a trainer's earlier fits.
 
 use crate::checkpoint::manifest::{FitRecord, Manifest};
 use crate::history::History;
 use crate::snapshot::rates;
 use wgrad_nn::optim::Optimizer;
 
-/// Completed fits of a trainer, and the settings with which the first one began.
+/// Completed fits of a trainer, and the learning rates at the start of the first fit.
 #[derive(Default)]
 pub(crate) struct RunHistory {
     fits: Vec<FitRecord>,
-    /// Steps of all fits up to the checkpoint that the training has resumed from.
+    /// Number of steps, over all fits, before the checkpoint that the training resumed from. 0 if it did not
+    /// resume.
     steps: u64,
-    /// Learning rates and momenta with which the first fit began.
+    /// Learning rate and momentum of each parameter group at the start of the first fit, as bits.
     rates: Option<Vec<[u64; 2]>>,
 }
 
 impl RunHistory {
-    /// Records the learning rates of the first fit.
+    /// Records the learning rates and momenta at the start of the first fit. Later calls do nothing.
     pub fn begin(&mut self, optimizer: &dyn Optimizer) {
         self.rates.get_or_insert_with(|| rates(optimizer));
     }
@@ -25,7 +26,7 @@ impl RunHistory {
         self.fits.push(FitRecord::of(history, epochs));
     }
 
-    /// Takes over the earlier fits of a checkpoint of fit number `fit`.
+    /// Copies the records of earlier fits from a checkpoint, which was written during the fit with index `fit`.
     pub fn resume(&mut self, manifest: &Manifest, fit: usize) {
         self.fits = manifest.fits[..fit].to_vec();
         self.steps = manifest.position.total;
@@ -39,7 +40,7 @@ impl RunHistory {
         self.steps
     }
 
-    /// Describes the learning rates and momenta with which the first fit began, group by group.
+    /// Describes the learning rate and momentum of each parameter group at the start of the first fit.
     pub fn describe_rates(&self) -> String {
         let rates = self.rates.iter().flatten().map(|rate| {
             let [lr, momentum] = rate.map(f64::from_bits);

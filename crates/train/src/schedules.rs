@@ -1,4 +1,4 @@
-//! Schedule of a trainer, which is bound to the optimizer at the first fit.
+//! Learning-rate schedule of a trainer, which is connected to the optimizer at the first fit.
 
 use wgrad_core::Result;
 
@@ -7,7 +7,7 @@ use crate::snapshot::{rates, set_rates};
 use wgrad_nn::optim::Optimizer;
 use wgrad_nn::optim::schedule::{Schedule, ScheduleState, Scheduler, StepScheduler};
 
-/// Schedule of a trainer, with its description for checkpoints.
+/// Schedule of a trainer, with the description that checkpoints record.
 #[derive(Default)]
 pub(crate) struct Schedules {
     description: Option<String>,
@@ -26,8 +26,8 @@ enum Binding {
     PerStep(StepScheduler),
 }
 
-/// Settings that the host changes between steps: learning rates and momenta of an optimizer, and the state of its
-/// schedule.
+/// Values that the host changes between steps: the learning rates and momenta of the optimizer, and the state of
+/// the schedule.
 pub(crate) struct HostSettings {
     rates: Vec<[u64; 2]>,
     schedule: Option<ScheduleState>,
@@ -44,12 +44,12 @@ impl Schedules {
         Self { description, binding: Binding::Planned { schedule: Box::new(schedule), per_step: true } }
     }
 
-    /// Returns the description of the schedule.
+    /// Returns the description of the schedule, or `none` without a schedule.
     pub fn describe(&self) -> String {
         self.description.clone().unwrap_or_else(|| "none".into())
     }
 
-    /// Binds the schedule to the optimizer, before any step is traced. Later calls do nothing.
+    /// Connects the schedule to the optimizer. This must happen before any step is traced. Later calls do nothing.
     pub fn begin(&mut self, optimizer: &dyn Optimizer) -> Result<()> {
         let Binding::Planned { .. } = self.binding else { return Ok(()) };
         let Binding::Planned { schedule, per_step } = std::mem::take(&mut self.binding) else { return Ok(()) };
@@ -58,12 +58,12 @@ impl Schedules {
         Ok(())
     }
 
-    /// Returns whether a bound schedule sets the learning rates in every step.
+    /// Returns whether the schedule is connected to the optimizer and changes the learning rates in every step.
     pub fn is_per_step(&self) -> bool {
         matches!(self.binding, Binding::PerStep(_))
     }
 
-    /// Checks that the schedule has learning rates for `updates` more updates.
+    /// Returns an error if the schedule ends before `updates` more updates.
     pub fn check(&self, updates: usize) -> Result<()> {
         match &self.binding {
             Binding::PerStep(scheduler) => scheduler.check(updates),
@@ -95,7 +95,7 @@ impl Schedules {
         }
     }
 
-    /// Returns the host settings, for [`Self::set_host`].
+    /// Returns the learning rates, momenta and schedule state, which [`Self::set_host`] can restore.
     pub fn host(&mut self, optimizer: &dyn Optimizer) -> HostSettings {
         HostSettings { rates: rates(optimizer), schedule: self.state() }
     }

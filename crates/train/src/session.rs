@@ -1,10 +1,11 @@
-//! Session of a trainer, opened on first use.
+//! The trainer's session, opened on first use.
 
 use wgrad_core::{Backend, DeviceError, Params, Result, Session};
 
 use crate::snapshot::Snapshot;
 
-/// Device and parameters of a model. The session is opened on first use, so that parameters can be declared until then.
+/// Device and parameters of a trainer. The session is opened on first use, so that parameters can be declared
+/// until then.
 pub(crate) struct LazySession {
     backend: Option<Box<dyn Backend>>,
     session: Option<Session>,
@@ -20,7 +21,7 @@ impl LazySession {
         &self.params
     }
 
-    /// Returns the session.
+    /// Returns the session. The first call opens it.
     pub fn get(&mut self) -> Result<&mut Session> {
         self.params.check()?;
         if let Some(backend) = self.backend.take() {
@@ -29,12 +30,12 @@ impl LazySession {
         self.session.as_mut().ok_or_else(|| DeviceError::LostBefore.into())
     }
 
-    /// Copies all values to the host.
+    /// Copies the values of all variables from the device to the host.
     pub fn sync(&mut self) -> Result<()> {
         self.get()?.sync()
     }
 
-    /// Copies all values to the host and returns them.
+    /// Copies the values of all variables from the device to the host, and returns a snapshot of them.
     pub fn snapshot(&mut self) -> Result<Snapshot> {
         self.sync()?;
         Snapshot::take(&self.params)

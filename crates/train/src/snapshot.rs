@@ -1,4 +1,4 @@
-//! Snapshots on the host of all values that training changes.
+//! Snapshots of all values that training changes, kept on the host.
 
 use std::sync::Arc;
 
@@ -21,7 +21,8 @@ pub(crate) struct SavedCounter {
     pub count: u64,
 }
 
-/// Values of all variables and counters, and the generator. Arrays are shared with the variables, not copied.
+/// Values of all variables and counters, and the state of PyTorch's random generator if the parameters use it.
+/// Arrays are shared with the variables, not copied.
 #[derive(Clone)]
 pub(crate) struct Snapshot {
     pub variables: Vec<SavedVariable>,
@@ -30,7 +31,8 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Takes the current values of the host. The caller synchronises the session before.
+    /// Takes a snapshot of the values that are on the host. The caller must first copy the newest values from the
+    /// device with [`Session::sync`](wgrad_core::Session::sync).
     pub fn take(params: &Params) -> Result<Self> {
         let save = |variable: Variable| variable.value().map(|value| SavedVariable { variable, value });
         let count = |(name, counter): (Arc<str>, Counter)| SavedCounter { name, count: counter.get(), counter };
@@ -41,7 +43,7 @@ impl Snapshot {
         })
     }
 
-    /// Restores all values. Variables declared since then keep theirs.
+    /// Restores all values. Variables that were declared after the snapshot keep their values.
     pub fn restore(&self, params: &Params) -> Result<()> {
         for SavedVariable { variable, value } in &self.variables {
             if !variable.value().is_ok_and(|now| Arc::ptr_eq(&now, value)) {
@@ -56,8 +58,8 @@ impl Snapshot {
     }
 }
 
-/// Weights, buffers and counters of a model, without the optimizer's state: those of the best epoch, to be restored at
-/// the end.
+/// Weights, buffers and counters of a model, without the optimizer's state. Early stopping keeps those of the best
+/// epoch and restores them at the end of the fit.
 #[derive(Clone)]
 pub(crate) struct Weights {
     pub variables: Vec<SavedVariable>,
@@ -79,7 +81,8 @@ impl Weights {
     }
 }
 
-/// Returns the learning rate and momentum of each group of an optimizer, as bits; NaN for no momentum.
+/// Returns the learning rate and momentum of each parameter group of an optimizer, as bits. The momentum of a
+/// group without one is NaN.
 pub(crate) fn rates(optimizer: &dyn Optimizer) -> Vec<[u64; 2]> {
     let of = |group: wgrad_nn::optim::Handles| {
         let momentum = group.momentum.map_or(f64::NAN, |momentum| momentum.get());
@@ -88,7 +91,7 @@ pub(crate) fn rates(optimizer: &dyn Optimizer) -> Vec<[u64; 2]> {
     optimizer.handles().into_iter().map(of).collect()
 }
 
-/// Sets what [`rates`] returned.
+/// Sets the learning rates and momenta that [`rates`] returned.
 pub(crate) fn set_rates(optimizer: &dyn Optimizer, rates: &[[u64; 2]]) {
     for (group, rate) in optimizer.handles().into_iter().zip(rates) {
         let [lr, momentum] = rate.map(f64::from_bits);

@@ -78,7 +78,7 @@ const PER_STEP: &str = "the session allocates it as a per-step buffer";
 /// All buffers of a backend. A [`BufferId`] is an index into `memory`.
 pub(super) struct Buffers<F> {
     pub memory: Vec<Memory<F>>,
-    /// For each buffer, the memories of the steps; `None` if it is not a per-step buffer.
+    /// The memories of each buffer's steps; `None` for a buffer that is not a per-step buffer.
     per_step: Vec<Option<StepMemories<F>>>,
     free: Vec<BufferId>,
 }

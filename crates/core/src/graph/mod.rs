@@ -69,7 +69,7 @@ impl Graph {
         self.data().schedule.iter().filter(|entry| entry.name == name).count()
     }
 
-    /// Returns a copy of the graph that computes the same values and updates nothing.
+    /// Returns a copy of the graph that computes the same values, but updates no variables and counters.
     pub(crate) fn without_updates(&self) -> Self {
         let data = self.data();
         let copy = GraphData {

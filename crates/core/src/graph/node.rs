@@ -155,14 +155,15 @@ pub(crate) struct GraphData {
     pub counters: Vec<Counter>,
     /// The values that a trainer fetches together with the loss, with their names.
     pub(crate) tracked: Vec<(String, ValueId)>,
-    /// The node of each variable, by the variable's id.
+    /// Map from the id of each variable that the graph reads to the node that reads it.
     pub(crate) variables: HashMap<usize, NodeId>,
     /// The replaced variables, with the values that are read instead.
     pub(crate) replacements: Vec<(Variable, ValueId)>,
     pub(crate) scopes: Vec<Scope>,
     /// The scopes that were opened, in order, except scopes nested in a scope of the same path.
     pub(crate) calls: Vec<Call>,
-    /// The call site of the node whose gradient rule is being traced.
+    /// The place of the op whose gradient rule is being traced, if one is. Messages about the rule's ops name this
+    /// place.
     pub(crate) rewriting: Option<Site>,
     pub(crate) error: Option<GraphError>,
     pub(crate) lints: Lints,
@@ -205,7 +206,7 @@ impl GraphData {
         &self.nodes[value.node].outputs[value.output]
     }
 
-    /// Returns whether the sum of `value` over `axes` is zero by construction.
+    /// Returns whether the sum of `value` over `axes` is known to be zero: see [`Op::vanishes`].
     pub(crate) fn vanishes(&self, value: ValueId, axes: &[usize]) -> bool {
         match &self.nodes[value.node].kind {
             NodeKind::Op(op) => op.vanishes(value.output, &self.spec(value).shape, axes),

@@ -1,9 +1,10 @@
-//! What a graph records about optimizers: the parameters that they train, and the scopes of their state.
+//! Records of optimizers in a graph: the parameters that they train, and the scopes of their state.
 
 use crate::{Graph, Owner, Params, Variable};
 
 impl Graph {
-    /// Declares the parameters that an optimizer trains in this graph. Called before the optimizer updates them.
+    /// Declares the parameters that an optimizer trains in this graph. An optimizer calls this before it updates
+    /// them.
     ///
     /// `compile` warns about declared parameters that are never updated
     /// ([`lints::PARAMETER_WITHOUT_GRADIENT`](crate::lints::PARAMETER_WITHOUT_GRADIENT)), even if they are frozen

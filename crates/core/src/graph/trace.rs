@@ -33,8 +33,8 @@ impl Graph {
         self.called(path.into(), caller, library)
     }
 
-    /// Makes messages about ops that are traced until the guard is dropped name the line that called the current
-    /// function. This includes ops in closures, which cannot track their caller.
+    /// Reports the line that called the current function in messages about all ops that are traced until the guard
+    /// is dropped. This includes ops in closures, which cannot track their caller.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode, Tensor};

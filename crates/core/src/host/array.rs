@@ -120,19 +120,19 @@ impl Array {
         Self::vector((0..n).map(|i| (start + i as f64 * step) as f32).collect())
     }
 
-    /// Draws an `f32` array from the standard normal distribution. A seed yields the same numbers on every
+    /// Draws an `f32` array from the standard normal distribution. The same seed yields the same numbers on every
     /// machine.
     pub fn randn(shape: impl Into<Shape>, seed: u64) -> Self {
         Self::drawn(shape, seed, |stream| stream.normal() as f32)
     }
 
-    /// Draws an `f32` array uniformly from `[0, 1)`. A seed yields the same numbers on every machine.
+    /// Draws an `f32` array uniformly from `[0, 1)`. The same seed yields the same numbers on every machine.
     pub fn rand(shape: impl Into<Shape>, seed: u64) -> Self {
         // 24 bits fit an f32 exactly, so no number is rounded up to 1.
         Self::drawn(shape, seed, |stream| (stream.next_u32() >> 8) as f32 / 16_777_216.0)
     }
 
-    /// Draws a `u32` array of integers below `bound`. A seed yields the same numbers on every machine.
+    /// Draws a `u32` array of integers below `bound`. The same seed yields the same numbers on every machine.
     ///
     /// # Panics
     /// When `bound` is 0.

@@ -14,7 +14,8 @@ pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
     near.min_by_key(|&(far, _)| far).map(|(_, other)| other)
 }
 
-/// Returns the Levenshtein distance: the number of letters to change, insert or delete to turn one word into the other.
+/// Returns the Levenshtein distance: the number of letters to change, insert or delete to turn one word into
+/// another.
 ///
 /// ```
 /// assert_eq!(wgrad_core::edit_distance("kitten", "sitting"), 3);

@@ -1,4 +1,4 @@
-//! Reproducible shuffles: a seed yields the same order of rows on every machine.
+//! Reproducible shuffles: the same seed yields the same order of rows on every machine.
 //!
 //! The generator is `SplitMix64` (Steele, Lea and Flood, 2014): state += 0x9e3779b97f4a7c15, then two rounds of
 //! xor-shift and multiply. Integers below a bound are drawn without bias with Lemire's method (multiplication and
@@ -6,7 +6,7 @@
 //! split into training and test rows draws from stream 0, epoch `e` from stream `e + 1`, and other uses number
 //! their streams from `u64::MAX` downwards.
 
-/// Seed of splits and shuffles. A seed yields the same split and the same batches in every run.
+/// Seed of splits and shuffles. The same seed yields the same split and the same batches in every run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Seed(pub u64);
 

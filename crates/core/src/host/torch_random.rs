@@ -1,6 +1,7 @@
 //! Random numbers that equal those of PyTorch on the CPU after `torch.manual_seed(s)`, bit for bit.
 //!
-//! - *Words* come from MT19937 (Matsumoto and Nishimura, ACM TOMACS 8, 1998), seeded with the low 32 bits of the seed.
+//! - *Words* (32 bits) come from MT19937 (Matsumoto and Nishimura, ACM TOMACS 8, 1998), seeded with the low 32
+//!   bits of the seed.
 //! - *Uniform* numbers in `f32` are the low 24 bits of a word times 2⁻²⁴, moved to the interval with one fused
 //!   multiply-add.
 //! - *Normal* numbers, fewer than 16 at once, are computed in pairs with the Box–Muller transform in `f64`. The

@@ -39,7 +39,7 @@ impl Accuracy {
     /// Accuracy of ops that only move, compare or select elements: results must be exactly equal.
     pub const EXACT: Self = Self { exact: true, ..Self::new() };
 
-    /// Returns the accuracy of one or a few correctly rounded operations: `c` is 4.
+    /// Returns the accuracy of one or a few correctly rounded operations, for which `c` is 4.
     pub const fn new() -> Self {
         Self { c: 4.0, terms: 1, ulp: 0.0, cancelling: 0.0, exact: false }
     }

@@ -96,7 +96,7 @@ pub trait Op: Debug + Send + Sync + 'static {
         &[]
     }
 
-    /// Returns whether the sum of an output over `axes` is zero by construction, so that it need not be computed.
+    /// Returns whether the sum of an output over `axes` is always zero, so that the sum need not be computed.
     ///
     /// An example is the gradient with respect to the input of a batch norm, summed per channel: adding a constant
     /// to a channel does not change the result of the batch norm.

@@ -12,7 +12,7 @@ use crate::{Accuracy, DType, Element, Flushed, Real};
 pub struct Pointwise {
     /// The name that error messages and plans print.
     pub name: &'static str,
-    /// The names of the arguments, as the WGSL expression uses them.
+    /// The names of the arguments in the WGSL expression.
     pub args: &'static [&'static str],
     /// The element types of the arguments.
     pub types: &'static [DType],

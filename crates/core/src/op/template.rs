@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | `const NAME = 4u;` | [`set`](Template::set) | replaces the literal but keeps its suffix |
 //! | `…; // if flag` | [`flag`](Template::flag) | omits the line if the flag is off |
-//! | `for (var i = 0u; i < NAME; i++) { // unroll` | none | unrolls the loop, which runs `NAME` times; nested loops too |
+//! | `for (var i = 0u; i < NAME; i++) { // unroll` | none | unrolls the loop, also a nested one |
 //! | `… { // unroll flag` | [`flag`](Template::flag) | unrolls the loop if the flag is on |
 //! | `sum_i0_j0` | [`repeat`](Template::repeat) | writes the line once for `i0`, `i1`, … |
 //! | `@workgroup_size(64)` | [`workgroup`](Template::workgroup) | replaces the workgroup size |

@@ -26,7 +26,7 @@ pub(super) struct Attached {
 }
 
 impl Attached {
-    /// Returns the home of a node's cluster, if that cluster is attached or grouped.
+    /// Returns the home of the cluster that contains a node, if that cluster is attached or grouped.
     pub fn home(&self, node: NodeId) -> Option<NodeId> {
         self.homes.get(&node).copied()
     }

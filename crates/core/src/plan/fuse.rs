@@ -60,7 +60,8 @@ pub(super) fn pass(data: &GraphData, live: &Live, limits: &Limits, passes: &mut 
     fused
 }
 
-/// If node `i` is a view, returns how readers of its output read the underlying buffer.
+/// Returns the strides with which the output of node `i` is read from an underlying buffer; `None` if the node is
+/// not a view.
 fn view(data: &GraphData, live: &Live, fused: &mut Fused, i: NodeId) -> Option<Reading> {
     let node = &data.nodes[i];
     let NodeKind::Op(op) = &node.kind else { return None };

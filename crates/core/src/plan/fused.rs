@@ -100,7 +100,7 @@ impl OpLaunch {
 /// Result of the passes `fuse` and `attach`.
 #[derive(Default)]
 pub(super) struct Fused {
-    /// How pointwise nodes read each needed value.
+    /// The view through which pointwise nodes read each needed value.
     pub readings: BTreeMap<ValueId, Reading>,
     /// The nodes of each cluster, in ascending order.
     pub clusters: Vec<Vec<NodeId>>,

@@ -6,9 +6,9 @@ use crate::graph::node::{GraphData, NodeId, NodeKind, ValueId};
 
 /// Nodes that a plan needs, in which equal nodes are merged.
 pub(super) struct Live {
-    /// For each node, whether it is needed and was not merged into another node.
+    /// Flags: for each node, whether it is needed and was not merged into another node.
     pub needed: Vec<bool>,
-    /// For each node, the first output of the node that represents it.
+    /// The first output of the node that represents each node.
     pub same: Vec<ValueId>,
     /// The values to fetch, replaced with their representatives.
     pub fetches: Vec<ValueId>,

@@ -3,10 +3,10 @@
 //! Planning consists of these passes:
 //!
 //! 1. `live` drops nodes that are not needed and merges equal nodes.
-//! 2. `fuse` gathers pointwise nodes into clusters, which run in one loop, and lets nodes read views directly from the
-//!    underlying buffer.
-//! 3. `attach` fuses clusters into the kernels of the ops whose elements they read or compute, and groups parameter
-//!    updates with the same formula.
+//! 2. `fuse` gathers pointwise nodes into clusters, which run in one loop, and lets nodes read views directly from
+//!    the underlying buffer.
+//! 3. `attach` fuses clusters into the kernels of the ops whose elements they read or compute, and groups
+//!    parameter updates with the same formula.
 //! 4. `order` sorts the tasks. An update runs after the last reader of the old value.
 //! 5. `emit` creates the tasks.
 //! 6. `memory` assigns temporaries to memory slots, which several of them can share.
@@ -35,10 +35,10 @@ pub use task::{Arg, Cluster, ClusterInput, Instruction, Signature, Task, TaskSta
 use crate::{FeedError, Graph, Limits, Result, Tensor};
 
 impl Plan {
-    /// Plans the graph so that `fetches` can be read after a run.
+    /// Plans a graph. The tensors `fetches` can be read after a run.
     ///
     /// # Errors
-    /// Returns the first error of the graph, or an error if a fetched tensor belongs to another graph.
+    /// Returns the first error recorded in the graph, or an error if a fetched tensor belongs to another graph.
     pub fn new(graph: &Graph, fetches: &[&Tensor], limits: &Limits) -> Result<Self> {
         graph.check()?;
         if let Some(stranger) = fetches.iter().find(|t| !t.graph().is(graph)) {

@@ -21,7 +21,7 @@ pub(super) enum PlannedTask {
 /// Planned tasks in order, and what was decided about buffers.
 pub(super) struct Sequence {
     pub planned: Vec<PlannedTask>,
-    /// For each new value that is written directly into a variable, the node of that variable.
+    /// The node of the variable into which each listed new value is written directly.
     pub in_place: BTreeMap<Base, NodeId>,
     /// The values that need a buffer, because another task, a fetch or an update reads them.
     pub stored: BTreeSet<Base>,
@@ -38,11 +38,11 @@ struct Schedule<'a> {
     data: &'a GraphData,
     live: &'a Live,
     fused: &'a Fused,
-    /// For each task, the tasks that must run after it.
+    /// The tasks that must run after each task.
     after: BTreeMap<PlannedTask, BTreeSet<PlannedTask>>,
     /// The tasks that read each base, which is a value or a copy of one.
     readers: BTreeMap<Base, BTreeSet<PlannedTask>>,
-    /// For each new value that is written directly into a variable, the node of that variable.
+    /// The node of the variable into which each listed new value is written directly.
     in_place: BTreeMap<Base, NodeId>,
 }
 

@@ -12,11 +12,11 @@ pub(super) struct Partition<'a> {
     pub data: &'a GraphData,
     pub live: &'a Live,
     limits: &'a Limits,
-    /// For each node, the bases (values or copies of values) that it reads.
+    /// The bases (values or copies of values) that each node reads.
     pub reads: Vec<Vec<Base>>,
-    /// For each node, the bases that it reads at positions other than the one that it writes.
+    /// The bases that each node reads at positions other than the one that it writes.
     scattered: Vec<Vec<Base>>,
-    /// For each node, the nodes that read its results or a copy of them, and the copies themselves.
+    /// The nodes that read each node's results or a copy of them, and the copies themselves.
     pub readers: Vec<Vec<NodeId>>,
     /// The bases that are fetched, copied, or the new value of a variable.
     pub kept: BTreeSet<Base>,
@@ -186,7 +186,7 @@ impl<'a> Partition<'a> {
         bases.any(|base| matches!(base, Base::Own(value) if self.root(value.node) == from))
     }
 
-    /// Returns whether a path leads from set `from` to set `to` through a node outside both.
+    /// Returns whether set `to` depends on set `from` through a node outside both sets.
     fn detour(&self, from: NodeId, to: NodeId) -> bool {
         let mut visited = vec![false; self.root.len()];
         let mut stack: Vec<NodeId> = vec![];

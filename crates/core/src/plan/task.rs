@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::ids::BufferIndex;
 use crate::{DType, Dispatch, Op, Pointwise, Shape, Site, Spec, TuningChoice, View};
 
-/// Source of an argument of a cluster's instruction.
+/// Argument of a pointwise op in a cluster.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Arg {
     /// Input `i` of the cluster.

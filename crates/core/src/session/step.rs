@@ -26,7 +26,7 @@ pub(crate) struct Loaded {
     pub bound: Vec<Option<BufferId>>,
     /// The buffer of each fetched tensor.
     pub fetched: Vec<BufferId>,
-    /// For each variable of the plan, its id among the session's variables on the device.
+    /// The id of each of the plan's variables among the session's variables on the device.
     pub residents: Vec<ResidentId>,
     pub session: usize,
     pub mode: Mode,

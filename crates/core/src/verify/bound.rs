@@ -10,24 +10,24 @@
 //! with
 //!
 //! - `eps = 2⁻²⁴`, half a unit in the last place of a number just above a power of two;
-//! - `Δ` the largest change of the reference in `f64`, over several draws, when every element of its inputs changes
-//!   by a random relative `±eps`: the condition of the computation at these inputs;
-//! - `n` the number of terms of the longest sum in the computation: the rounding error of a sum grows like `√n` times
-//!   that of its terms, and `Δ` of a sum like the root of the sum of squares, so that their product is about `eps`
-//!   times the sum of the terms' absolute values;
+//! - `Δ` the largest change of the reference in `f64`, over several draws, when every element of its inputs
+//!   changes by a random relative `±eps`: the condition of the computation at these inputs;
+//! - `n` the number of terms of the longest sum in the computation: the rounding error of a sum grows like `√n`
+//!   times that of its terms, and `Δ` of a sum like the root of the sum of squares, so that their product is about
+//!   `eps` times the sum of the terms' absolute values;
 //! - `c` the number of operations in sequence, times a margin of 4;
-//! - `ulp` the error that WGSL's accuracy table allows the functions used, beyond what `Δ` covers. A unit in the last
-//!   place is up to `2·eps`: division has 2.5 of them, `inverseSqrt` 2, `sqrt` is a division by that, `log` 3, and
-//!   `exp` 3 + 2·|x|, whose second part grows as `Δ` does;
+//! - `ulp` the error that WGSL's accuracy table allows the functions used, beyond what `Δ` covers. A unit in the
+//!   last place is up to `2·eps`: division has 2.5 of them, `inverseSqrt` 2, `sqrt` is a division by the result of
+//!   `inverseSqrt`, `log` 3, and `exp` 3 + 2·|x|, whose second part grows as `Δ` does;
 //! - `cancelling` the size of intermediate results that cancel, if it does not follow from the inputs: in the
 //!   gradient of a softmax where p is near 1, or of a batch norm over two rows;
-//! - `tiny = 2⁻¹²⁶`, the smallest normal number: a device may flush smaller numbers to zero, including intermediate
-//!   results.
+//! - `tiny = 2⁻¹²⁶`, the smallest normal number: a device may flush smaller numbers to zero, including
+//!   intermediate results.
 //!
-//! `n`, `c`, `ulp` and `cancelling` are an [`Accuracy`], which an op declares ([`Op::accuracy`](crate::Op::accuracy),
-//! [`Pointwise::accuracy`](crate::Pointwise::accuracy)). A result of many nodes has no accuracy of its own: it is
-//! computed several times with random errors of the size of each op's bound, and its bound is the spread of the
-//! results ([`crate::expected`], [`crate::expected_with_draws`]).
+//! `n`, `c`, `ulp` and `cancelling` are an [`Accuracy`], which an op declares
+//! ([`Op::accuracy`](crate::Op::accuracy), [`Pointwise::accuracy`](crate::Pointwise::accuracy)). A result of many
+//! nodes has no single accuracy. It is computed several times with random errors as large as each op's bound, and
+//! the spread of the results is its bound ([`crate::expected`], [`crate::expected_with_draws`]).
 //!
 //! Integers are not rounded and must be equal. An element beyond the range of `f32` is not checked.
 
@@ -62,11 +62,11 @@ pub(crate) fn random_error(stream: &mut Stream) -> f64 {
 
 /// Computes `Δ` of every element: its largest distance from the `truth` over `draws` runs on perturbed inputs.
 ///
-/// `run` perturbs its inputs with the given stream ([`perturb`]) and returns the results in the order of `truth`. The
-/// stream depends only on `name`. [`DRAWS`] is the usual number of draws.
+/// `run` perturbs its inputs with the given stream ([`perturb`]) and returns the results in the order of `truth`.
+/// The stream depends only on `name`. [`DRAWS`] is the usual number of draws.
 ///
 /// # Errors
-/// The first error of `run`.
+/// Returns the first error of `run`.
 pub fn sensitivity(
     truth: &[Vec<f64>],
     name: &str,
@@ -89,7 +89,7 @@ pub fn sensitivity(
 /// Element of a result with its reference value and its bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Deviation {
-    /// Linear position of the element.
+    /// Index of the element in row-major order.
     pub at: usize,
     /// Computed value.
     pub got: f64,
@@ -100,7 +100,8 @@ pub struct Deviation {
 }
 
 impl Deviation {
-    /// Returns the element of `got` whose error is the largest fraction of its bound; `None` if there are no elements.
+    /// Returns the element of `got` whose error is the largest fraction of its bound; `None` if there are no
+    /// elements.
     ///
     /// An element counts as right if its reference value is beyond the range of `f32`, or if both values are NaN.
     pub fn worst(got: &Array, truth: &[f64], bounds: &[f64]) -> Option<Self> {

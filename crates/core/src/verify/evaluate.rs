@@ -1,4 +1,4 @@
-//! Evaluation of one op on the host in `f64`, by its reference.
+//! Evaluation of one op on the host in `f64`, with the op's CPU reference.
 
 use std::sync::Arc;
 
@@ -76,8 +76,8 @@ pub(super) fn pointwise(op: &Pointwise, attributes: &[f64], spec: &Spec, inputs:
     output.array(spec)
 }
 
-/// Computes a pointwise op as on a device that flushes numbers below the smallest normal one to zero, including
-/// intermediate results.
+/// Computes a pointwise op as a device would that flushes subnormal numbers, including intermediate results, to
+/// zero.
 pub(super) fn pointwise_flushed(op: &Pointwise, attributes: &[f64], spec: &Spec, inputs: &[Arc<Array>]) -> Array {
     let flushed = |array: &Arc<Array>| -> Vec<Flushed> { array.to_f64().into_iter().map(Flushed::from).collect() };
     let floats: Vec<_> = inputs.iter().map(flushed).collect();

@@ -19,17 +19,17 @@ const DRAWS: u64 = 4;
 pub struct Expected {
     /// Elements, computed in `f64`.
     pub values: Vec<f64>,
-    /// Largest absolute error of each element in a run in `f32`, from the rounding of all ops before it.
+    /// Largest absolute error that each element may have in an `f32` run, given the rounding of all ops before it.
     pub bounds: Vec<f64>,
 }
 
 /// Computes some values of a graph on the host in `f64`, with error bounds for a run in `f32`.
 ///
-/// Every node of the graph is computed several times: once exactly, and with random rounding errors as large as the
-/// bound of its op allows ([`crate::bound`]). The spread of the results shows how far two devices may differ. The
-/// bound of an element is twice its largest distance from the exact value, plus a quarter of the root mean square of
-/// all elements' distances, because some elements hardly move by chance. The gradient of a unit that is close to its
-/// threshold has a wide bound.
+/// Every node of the graph is computed several times: once exactly, and then with random rounding errors as large
+/// as the bound of the node's op allows ([`crate::bound`]). The spread of the results shows how far two devices
+/// may differ. The bound of an element is twice its largest distance from the exact value, plus a quarter of the
+/// root mean square of all elements' distances, because some elements by chance hardly move. The gradient of a
+/// unit that is close to its threshold has a wide bound.
 ///
 /// Variables and counters are read from the host: call [`Session::sync`](crate::Session::sync) before. Nothing is
 /// updated.
@@ -47,22 +47,23 @@ pub struct Expected {
 /// ```
 ///
 /// # Errors
-/// Errors of the graph, missing feeds or feeds of the wrong shape or type, and variables whose newest value is on a
-/// device.
+/// Returns an error if the graph contains an error, a feed is missing or has the wrong shape or type, or the
+/// newest value of a variable is on a device.
 pub fn expected(graph: &Graph, tensors: &[&Tensor], feeds: &[(&Tensor, &Array)]) -> Result<Vec<Expected>> {
     let roots: Vec<ValueId> = tensors.iter().map(|tensor| tensor.id()).collect();
     expected_of(graph, &roots, feeds)
 }
 
-/// Computes some values of a graph on the host in `f64`, with error bounds from the runs `draws`, each with its own
-/// random rounding errors.
+/// Computes some values of a graph on the host in `f64`, with error bounds from one additional run per number in
+/// `draws`. Each number determines the random rounding errors of its run.
 ///
-/// A bound is the largest distance of these runs from the exact value, and at least the bound of the last op. Unlike
-/// those of [`expected`], the bounds have no margin. An element that these runs hardly move may therefore seem to
-/// fail; the caller then repeats the check with further draws and takes the larger bounds.
+/// A bound is the largest distance of these runs from the exact value, and at least the bound of the op that
+/// computes the value. Unlike the bounds of [`expected`], these have no margin. An element that by chance hardly
+/// moves in these runs may therefore seem to fail; the caller then repeats the check with further draws and takes
+/// the larger bounds.
 ///
 /// # Errors
-/// Those of [`expected`].
+/// Returns the errors that [`expected`] returns.
 pub fn expected_with_draws(
     graph: &Graph,
     tensors: &[&Tensor],
@@ -81,8 +82,8 @@ pub(crate) fn expected_of(graph: &Graph, roots: &[ValueId], feeds: &[(&Tensor, &
     roots.iter().map(|&root| with_margin(&interpreter, &truth, &others, root)).collect()
 }
 
-/// Computes the nodes exactly, and once per draw with random rounding errors. Returns the exact values, then those of
-/// each draw.
+/// Computes the nodes exactly, and once per draw with random rounding errors. Returns the exact values, then those
+/// of each draw.
 fn runs(interpreter: &Interpreter, draws: Range<u64>) -> Result<(Values, Vec<Values>)> {
     let mut truth = Interpreter::values();
     let mut others: Vec<(Values, Noise)> = draws.map(|draw| (Interpreter::values(), Noise::new(draw))).collect();
@@ -97,7 +98,8 @@ fn runs(interpreter: &Interpreter, draws: Range<u64>) -> Result<(Values, Vec<Val
                 interpreter.compute(node, &perturbed)
             };
             if arrays.iter().any(has_nan) {
-                // The perturbation moved an input out of the op's domain: take the results of the unperturbed inputs.
+                // The perturbation moved an input out of the op's domain: take the results of the unperturbed
+                // inputs.
                 let unperturbed = interpreter.compute(node, &inputs);
                 arrays = arrays.iter().zip(&unperturbed).map(|(array, other)| without_nan(array, other)).collect();
             }
@@ -145,7 +147,7 @@ fn largest_distances(interpreter: &Interpreter, values: &[f64], others: &[Values
     Ok(apart)
 }
 
-/// Returns bounds without a margin, each at least the bound of the last op.
+/// Returns bounds without a margin, each at least the bound of the op that computes the value.
 fn without_margin(interpreter: &Interpreter, truth: &Values, others: &[Values], root: ValueId) -> Result<Expected> {
     let values = interpreter.value(truth, root)?.to_f64();
     let mut bounds = largest_distances(interpreter, &values, others, root)?;
@@ -185,7 +187,7 @@ fn computes(accuracy: &Accuracy) -> bool {
 /// Random rounding errors of one run.
 struct Noise {
     stream: Stream,
-    /// True if numbers below the smallest normal one are flushed to zero, as on some devices.
+    /// True if subnormal numbers are flushed to zero, as on some devices.
     flushes: bool,
 }
 
@@ -203,7 +205,7 @@ impl Noise {
         Arc::new(self.flushed(perturbed))
     }
 
-    /// Returns a result with the rounding error of its own.
+    /// Returns a result with random errors that represent the rounding of the result itself.
     fn rounded(&mut self, array: Array, accuracy: &Accuracy) -> Array {
         if accuracy.exact || array.dtype() == DType::U32 {
             return array;

@@ -23,16 +23,16 @@ impl Values {
     }
 }
 
-/// Reference interpreter of the part of a graph that leads to some values.
+/// Reference interpreter for the part of a graph that leads to some values, called roots.
 #[derive(Clone)]
 pub(crate) struct Interpreter {
     /// All nodes of the graph.
     pub nodes: Vec<Arc<Node>>,
-    /// Nodes that lead to the roots, in order.
+    /// Nodes that lead to the roots, in the order of execution.
     live: Vec<NodeId>,
-    /// Values whose last reader is a node, including reads through views.
+    /// For each node, the values of which it is the last reader, directly or through views.
     last_uses: HashMap<NodeId, Vec<ValueId>>,
-    /// Scheduled numbers, with the values of this run.
+    /// Type and value, in this run, of each scheduled number.
     scheduled: Vec<(DType, f64)>,
     feeds: HashMap<ValueId, Arc<Array>>,
     /// True if the device computes in `f64`, so that values are not rounded to `f32`.
@@ -44,7 +44,7 @@ pub(crate) fn is_given(kind: &NodeKind) -> bool {
     matches!(kind, NodeKind::Input(_) | NodeKind::Variable(_) | NodeKind::Array(_))
 }
 
-/// Returns whether a node's value only relabels elements of another one.
+/// Returns whether a node's value only relabels the elements of another value, as a view or a `detach` does.
 fn is_alias(node: &Node, specs: &[Spec]) -> bool {
     match &node.kind {
         NodeKind::Detach => true,
@@ -54,11 +54,12 @@ fn is_alias(node: &Node, specs: &[Spec]) -> bool {
 }
 
 impl Interpreter {
-    /// Creates an interpreter of the part of `graph` that leads to `roots`. Feeds and variables are rounded to `f32`,
-    /// as on a device, unless `wide` is set.
+    /// Creates an interpreter of the part of `graph` that leads to `roots`. Feeds and variables are rounded to
+    /// `f32`, as on a device, unless `wide` is set.
     ///
     /// # Errors
-    /// Errors of the graph, and inputs that are not fed or have another type or shape.
+    /// Returns an error if the graph contains an error, or an input has no feed or a feed of another type or
+    /// shape.
     pub fn new(graph: &Graph, roots: &[ValueId], feeds: &[(&Tensor, &Array)], wide: bool) -> Result<Self> {
         graph.check()?;
         let data = graph.data();
@@ -148,7 +149,8 @@ impl Interpreter {
         is_alias(node, &self.specs(&node.inputs[..node.inputs.len().min(1)]))
     }
 
-    /// Follows views and `detach` to the value that they relabel; returns the value itself if it is computed or given.
+    /// Follows views and `detach` to the value that they relabel; returns the value itself if it is computed or
+    /// given.
     pub fn source(&self, mut value: ValueId) -> ValueId {
         while self.is_alias(value.node) {
             value = self.nodes[value.node].inputs[0];
@@ -176,7 +178,7 @@ impl Interpreter {
         part
     }
 
-    /// Returns the nodes that compute something, in order.
+    /// Returns the nodes that compute something, in the order of execution.
     pub fn computed(&self) -> Vec<NodeId> {
         let computes = |&node: &NodeId| {
             matches!(self.nodes[node].kind, NodeKind::Pointwise(..) | NodeKind::Op(_)) && !self.is_alias(node)
@@ -210,10 +212,11 @@ impl Interpreter {
         Values(HashMap::new())
     }
 
-    /// Returns a value: from `values`, or from the feeds, variables, constants and views, which need no computation.
+    /// Returns a value: from `values`, or from the feeds, variables, constants and views, which need no
+    /// computation.
     ///
     /// # Errors
-    /// Fails if a variable's newest value is on a device.
+    /// Returns an error if a variable's newest value is on a device.
     pub fn value(&self, values: &Values, value: ValueId) -> Result<Arc<Array>> {
         if let Some(array) = values.get(value) {
             return Ok(array.clone());
@@ -249,7 +252,7 @@ impl Interpreter {
         self.nodes[node].inputs.iter().map(|&input| self.value(values, input)).collect()
     }
 
-    /// Computes the outputs of a node from these inputs, with its reference in `f64`.
+    /// Computes the outputs of a node from these inputs, with the op's reference in `f64`.
     pub fn compute(&self, node: NodeId, inputs: &[Arc<Array>]) -> Vec<Array> {
         let Node { kind, inputs: read, outputs, .. } = &*self.nodes[node];
         match kind {
@@ -259,8 +262,8 @@ impl Interpreter {
         }
     }
 
-    /// Computes the outputs of a node as on a device that flushes numbers below the smallest normal one to zero, also
-    /// within a pointwise op.
+    /// Computes the outputs of a node as a device would that flushes subnormal numbers to zero, also within a
+    /// pointwise op.
     pub fn compute_flushed(&self, node: NodeId, inputs: &[Arc<Array>]) -> Vec<Array> {
         let Node { kind, outputs, .. } = &*self.nodes[node];
         match kind {
@@ -282,7 +285,7 @@ impl Interpreter {
     /// true.
     ///
     /// # Errors
-    /// Those of [`Self::value`].
+    /// Returns the errors that [`Self::value`] returns.
     pub fn run(&self, values: &mut Values, keep: impl Fn(NodeId) -> bool) -> Result<()> {
         for node in self.computed() {
             if values.get(node.output(0)).is_none() {

@@ -1,4 +1,5 @@
-//! Lockstep: runs a whole step node by node and compares each node with its reference on the same inputs.
+//! Lockstep: runs a complete step on the device one node at a time, and compares each node's result with a
+//! reference computed from the same inputs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,13 +16,13 @@ use crate::{Array, DType, DeviceInfo, Graph, Result, Session, Site, Tensor, Vari
 pub struct NodeCheck {
     /// The op's name.
     pub name: String,
-    /// Source location. That of a gradient is the location of the op that it differentiates.
+    /// Source location; for a gradient, the location of the op that was differentiated.
     pub site: Site,
     /// Type and shape of the output with the largest error relative to its bound.
     pub spec: String,
     /// Element of that output with the largest error relative to its bound; `None` if there are no elements.
     pub worst: Option<Deviation>,
-    /// Index of that element.
+    /// Index of the element `worst`.
     pub index: Vec<usize>,
     /// Inputs of the op, if the check failed.
     pub causes: Vec<Cause>,
@@ -46,10 +47,10 @@ pub struct FusedCheck {
     pub name: String,
     /// Source location.
     pub site: Site,
-    /// Element with the largest error relative to its bound, which covers the rounding of all ops before it; `None`
-    /// if there are no elements.
+    /// Element with the largest error relative to its bound, which covers the rounding of all ops before it;
+    /// `None` if there are no elements.
     pub worst: Option<Deviation>,
-    /// Index of that element.
+    /// Index of the element `worst`.
     pub index: Vec<usize>,
 }
 
@@ -77,14 +78,14 @@ impl Lockstep {
         self.first_failure().is_none() && self.fused.iter().all(|result| !result.fails())
     }
 
-    /// Returns the first node whose error exceeds its bound. Its reference is computed from the device's own inputs
-    /// to it, so the fault is in this node.
+    /// Returns the first node whose error exceeds its bound. The reference is computed from the inputs that this
+    /// node had on the device, so the fault is in this node.
     pub fn first_failure(&self) -> Option<&NodeCheck> {
         self.nodes.iter().find(|node| node.fails())
     }
 
-    /// Returns whether every single node is within its bound but the fused step is not: the fault is in a fused
-    /// kernel or in the reuse of buffers.
+    /// Returns whether every single node is within its bound but the fused step is not. The fault is then in a
+    /// fused kernel or in the reuse of buffers.
     pub fn only_fused(&self) -> bool {
         self.first_failure().is_none() && !self.passes()
     }
@@ -164,10 +165,10 @@ impl fmt::Display for Lockstep {
 impl Session {
     /// Runs a step on the device node by node and compares each node with its reference.
     ///
-    /// The reference is computed in `f64` on the host from the device's own inputs to the node. Errors therefore do
-    /// not accumulate, and the first node whose error exceeds its bound ([`crate::bound`]) is the faulty one. Then
-    /// runs the fused step, and compares `targets` and all updated variables with a run in `f64`, within a bound for
-    /// the rounding of all ops before them ([`expected`](crate::expected)).
+    /// The reference is computed in `f64` on the host from the inputs that the node had on the device. Errors
+    /// therefore do not accumulate, and the first node whose error exceeds its bound ([`crate::bound`]) is the
+    /// faulty one. Afterwards the fused step is run, and `targets` and all updated variables are compared with a
+    /// run in `f64`, within a bound for the rounding of all ops before them ([`expected`](crate::expected)).
     ///
     /// Variables and counters are restored afterwards. This is slow and needs much memory: each node is computed
     /// about ten times on the host, in `f64`.
@@ -185,7 +186,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Session::compile`] and [`Session::run`].
+    /// Returns the errors that [`Session::compile`] and [`Session::run`] return.
     pub fn lockstep(&mut self, graph: &Graph, targets: &[&Tensor], feeds: &[(&Tensor, &Array)]) -> Result<Lockstep> {
         self.sync()?;
         let updates: Vec<(Variable, ValueId)> =
@@ -200,7 +201,7 @@ impl Session {
         })?;
         let before = graph.state()?;
         let arrays = self.run_fused(graph, targets, feeds, &updates);
-        // Restore the state also if the run failed.
+        // The state is restored even if the run failed.
         self.sync().and_then(|()| before.restore())?;
         let arrays = arrays?;
         let names = targets.iter().map(|tensor| interpreter.nodes[tensor.id().node].name().to_string());
@@ -233,8 +234,8 @@ impl Session {
     }
 }
 
-/// Number of times that the bounds of a seemingly failing node are widened with new draws: among millions of
-/// elements, few draws hardly move some.
+/// How often the bounds of a node that seems to fail are widened with new draws. Among millions of elements, a few
+/// draws leave some elements almost unmoved by chance, so that their bounds are too narrow.
 const ROUNDS: usize = 12;
 
 /// Compares the device's outputs of a node with the reference on the same inputs.

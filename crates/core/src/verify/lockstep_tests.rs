@@ -1,4 +1,4 @@
-//! Steps with and without a faulty op.
+//! Tests of lockstep: steps with and without a faulty op.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -47,7 +47,8 @@ impl Op for Twice {
     }
 }
 
-/// Checks a step with an update around `Twice`; returns the report and the line on which the op is applied.
+/// Runs a step with an update that uses `Twice` in lockstep; returns the report and the line on which the op is
+/// applied.
 fn step(from: usize) -> (Lockstep, u32) {
     let params = Params::seeded(0);
     let w = params.variable("w", [4], Kind::Parameter, Init::Uniform(-1.0, 1.0));
@@ -96,7 +97,7 @@ fn only_the_faulty_node_is_named() {
 
 #[test]
 fn a_fault_of_the_fused_step_is_reported() {
-    // The first run is that of the single node, the second that of the fused step.
+    // The op runs twice: first as a single node, then in the fused step.
     let (report, _) = step(1);
     assert!(report.only_fused() && !report.passes(), "{report}");
     assert!(report.to_string().contains("only when fused"), "{report}");

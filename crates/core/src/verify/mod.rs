@@ -1,4 +1,5 @@
-//! Verification of results: error bounds, the reference interpreter, lockstep runs, the gradient audit.
+//! Verification of results: error bounds, the reference interpreter, runs in lockstep (node by node), and the
+//! gradient audit.
 
 pub mod bound;
 

@@ -1,4 +1,5 @@
-//! Running a graph on a device node by node: in chunks of nodes, each a graph of its own whose values are all fetched.
+//! Running a graph on a device node by node. The nodes are split into chunks; each chunk runs as a separate graph,
+//! and all its values are fetched.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,13 +8,13 @@ use crate::graph::node::{Node, NodeId, NodeKind, ValueId};
 use crate::verify::interpreter::{Interpreter, Values};
 use crate::{Array, Graph, Result, Session, Spec, Tensor};
 
-/// Largest size of the values of a chunk, in bytes.
+/// Largest total size of the values in a chunk, in bytes.
 const BYTES: usize = 256 << 20;
-/// Largest number of values of a chunk.
+/// Largest number of values in a chunk.
 const COUNT: usize = 256;
 
 impl Interpreter {
-    /// Returns the nodes in chunks that are fetched together.
+    /// Splits the nodes into chunks, whose values are fetched together.
     fn chunks<'n>(&self, mut nodes: &'n [NodeId]) -> Vec<&'n [NodeId]> {
         let mut chunks = vec![];
         while !nodes.is_empty() {
@@ -83,7 +84,7 @@ impl Interpreter {
     }
 }
 
-/// Graph of some nodes of another graph.
+/// Graph that contains some of the nodes of another graph.
 struct Subgraph {
     graph: Graph,
     /// The outputs of all nodes.
@@ -106,11 +107,12 @@ impl Session {
         self.device().kind == "cpu-f64"
     }
 
-    /// Runs the nodes of a graph on the device, chunk by chunk, each on the device's own results of earlier nodes.
-    /// Calls `visit` with every node once its values are known. No variable is updated and no counter advances.
+    /// Runs the nodes of a graph on the device, one chunk after another. Each chunk reads the results that the
+    /// device computed for earlier nodes. Calls `visit` with every node once its values are known. No variable is
+    /// updated and no counter advances.
     ///
     /// # Errors
-    /// Those of [`Session::compile`] and [`Session::run`], and the first error of `visit`.
+    /// Returns the errors that [`Session::compile`] and [`Session::run`] return, and the first error of `visit`.
     pub(crate) fn run_node_by_node(
         &mut self,
         graph: &Graph,

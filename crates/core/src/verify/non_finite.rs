@@ -7,7 +7,7 @@ use crate::graph::node::{NodeId, NodeKind, ValueId};
 use crate::verify::interpreter::{Interpreter, Values, is_given};
 use crate::{Array, Data, Graph, Result, Session, Site, Tensor};
 
-/// Input of a node whose result is not finite or wrong.
+/// Input that a reported node has read; the node's result is wrong or not finite.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cause {
     /// Name of the op, input or variable that was read.
@@ -25,11 +25,11 @@ pub struct Cause {
 pub struct NonFinite {
     /// Name of the op, or of the input or variable that was not finite before the run.
     pub name: String,
-    /// Source location. That of a gradient is the location of the op that it differentiates.
+    /// Source location; for a gradient, the location of the op that was differentiated.
     pub site: Site,
     /// True if the value existed before the run: an input, a variable or an array.
     pub given: bool,
-    /// Value: infinite or NaN.
+    /// The infinity or NaN.
     pub value: f64,
     /// Index of the element.
     pub index: Vec<usize>,
@@ -66,7 +66,8 @@ fn first_non_finite_element(array: &Array) -> Option<usize> {
     }
 }
 
-/// Returns the inputs of a node; those of a pointwise op with their value at the linear position `at` of its result.
+/// Returns the inputs of a node. The inputs of a pointwise op include their value at the row-major position `at`
+/// of the op's result.
 pub(crate) fn causes(interpreter: &Interpreter, values: &Values, node: NodeId, at: usize) -> Result<Vec<Cause>> {
     let pointwise = matches!(interpreter.nodes[node].kind, NodeKind::Pointwise(..));
     let mut causes = vec![];
@@ -86,13 +87,13 @@ pub(crate) fn causes(interpreter: &Interpreter, values: &Values, node: NodeId, a
 impl Session {
     /// Finds the first node that computes an infinity or NaN from finite inputs.
     ///
-    /// Runs the graph once and fetches every node's value. Considers the nodes that lead to `targets`, or else to the
-    /// updates of variables. Returns `None` if all of these values are finite.
+    /// Runs the graph once and fetches every node's value. Searches the nodes that lead to `targets`, then the
+    /// nodes that lead to updates of variables. Returns `None` if all these values are finite.
     ///
     /// A non-finite value that is masked out later is not reported: a node counts only if its non-finite value
-    /// reaches the result. No variable is updated and no counter advances. This is slow and needs much memory; it is
-    /// meant for the one step that failed. Steps are hardly fused here, so a value that barely overflows in the fused
-    /// step may be finite here.
+    /// reaches the result. No variable is updated and no counter advances. This is slow and needs much memory; it
+    /// is meant for the one step that failed. Steps are hardly fused here, so a value that barely overflows in the
+    /// fused step may be finite here.
     ///
     /// ```
     /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -108,7 +109,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Session::compile`] and [`Session::run`].
+    /// Returns the errors that [`Session::compile`] and [`Session::run`] return.
     pub fn first_non_finite(
         &mut self,
         graph: &Graph,
@@ -155,8 +156,8 @@ impl Session {
     }
 }
 
-/// Returns the first value, in the order of nodes, that is in `wrong` while none of its inputs is, and from which a
-/// path of wrong values leads to one of `roots`.
+/// Returns the first value, in the order of nodes, that is in `wrong` while none of its inputs is, and from which
+/// a path of wrong values leads to one of `roots`.
 fn origin(interpreter: &Interpreter, roots: &[ValueId], wrong: &BTreeSet<ValueId>) -> Option<ValueId> {
     let mut stack: Vec<ValueId> =
         roots.iter().map(|&root| interpreter.source(root)).filter(|root| wrong.contains(root)).collect();

@@ -1,4 +1,4 @@
-//! Graphs with infinities and NaNs.
+//! Tests of the search for non-finite values, on graphs with infinities and NaNs.
 
 use super::*;
 use crate::{CpuBackend, DType, Init, Kind, Mode, Params};
@@ -43,13 +43,13 @@ fn the_node_is_named_with_line_scope_and_inputs() {
 fn an_unused_infinity_is_not_reported() {
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [2], DType::F32);
-    // Infinite, but not used.
+    // An infinite value that is not used.
     let _ = &x / 0.0;
     let y = &x * 2.0;
     let array = Array::vector(vec![1f32, 2.0]);
     let mut session = session(&Params::default());
     assert!(session.first_non_finite(&graph, &[&y], &[(&x, &array)]).expect("runs").is_none());
-    // A fed NaN is reported as one.
+    // A NaN that was fed is reported as an input.
     let array = Array::vector(vec![1f32, f32::NAN]);
     let found = session.first_non_finite(&graph, &[&y], &[(&x, &array)]).expect("runs").expect("NaN was fed");
     assert!(found.to_string().starts_with("`x` has NaN at [1] before the step\n  at "), "{found}");

@@ -163,7 +163,7 @@ pub enum TableError {
 pub struct ColumnGaps {
     /// The column.
     pub column: String,
-    /// The number of its missing cells.
+    /// The number of missing cells.
     pub missing: usize,
 }
 

@@ -1,10 +1,10 @@
-//! Header of an array file: the bytes before its numbers.
+//! Header of an array file: the bytes before the numbers.
 
 use std::io::Read;
 
 use crate::error::ArrayFileError;
 
-/// Reads bytes of a header.
+/// Fills `bytes` with bytes of a header.
 pub fn header(from: &mut impl Read, bytes: &mut [u8]) -> Result<(), ArrayFileError> {
     from.read_exact(bytes).map_err(|error| match error.kind() {
         std::io::ErrorKind::UnexpectedEof => ArrayFileError::HeaderCutOff,

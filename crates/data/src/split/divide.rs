@@ -12,7 +12,8 @@ pub(super) struct Sides {
     pub right: Vec<u32>,
 }
 
-/// Moves whole groups, in random order, to the right side until it has about `1 - fraction` of the rows.
+/// Moves complete groups, in random order, to the right side until it has about the fraction `1 - fraction` of the
+/// rows.
 pub(super) fn by_group(
     rows: Vec<u32>,
     groups: &[u32],

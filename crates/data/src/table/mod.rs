@@ -63,8 +63,8 @@ impl Table {
         self.position(name).map(|at| &self.columns[at])
     }
 
-    /// Returns the line of a CSV file on which a row starts, counted from 1; the header is line 1 unless blank
-    /// lines precede it. None in a file without lines.
+    /// Returns the line on which a row of a CSV file starts, counted from 1. The header is on line 1 unless blank
+    /// lines precede it. Returns `None` for a file format without lines.
     pub fn line(&self, row: usize) -> Option<u64> {
         match &self.locations {
             RowLocations::Lines(lines) => lines.get(row),

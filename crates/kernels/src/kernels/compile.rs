@@ -35,7 +35,7 @@ pub(crate) struct Pipeline {
 pub(crate) struct PipelineRequest<'a> {
     pub shader: &'a Arc<Shader>,
     pub dispatch: &'a Dispatch,
-    /// For each binding of the entry point: whether its buffer has a slot per step of a run and is bound with a
+    /// Flag per binding of the entry point: true if the buffer has a slot per step of a run and is bound with a
     /// dynamic offset.
     pub offsets: Vec<bool>,
 }

@@ -94,8 +94,8 @@ pub(super) struct BodyPosition<'a> {
     /// Expression for the linear position of the element. If four elements are computed, that position divided by
     /// four.
     pub at: &'a str,
-    /// If four elements are computed, the expression for the total number of elements; positions beyond it read
-    /// the last element.
+    /// Expression for the total number of elements if four elements are computed, else `None`. Positions beyond
+    /// the total read the last element.
     pub quad: Option<&'a str>,
 }
 

@@ -58,7 +58,7 @@ fn parse(name: &str, source: &str) -> Result<naga::Module> {
 /// it.
 #[derive(Debug)]
 pub(super) struct Outline {
-    /// For each function, the byte range from its `fn` to its closing brace.
+    /// Byte range of each function, by name: from `fn` to the closing brace.
     functions: BTreeMap<String, Range<usize>>,
     /// Names of the read-only storage buffers that are arrays of `f32`.
     scalars: BTreeSet<String>,

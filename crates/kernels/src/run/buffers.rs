@@ -19,7 +19,7 @@ pub(super) struct Allocation {
     pub offset: u64,
     /// Number of bytes that a kernel binds. For a per-step buffer, this is the size of one slot.
     pub size: u64,
-    /// For a per-step buffer (a buffer with a value per step of a run): its slots.
+    /// Slots of a per-step buffer, which has a value per step of a run; `None` for other buffers.
     pub slots: Option<Slots>,
 }
 

@@ -52,7 +52,7 @@ struct ReadyLaunch {
 pub(super) struct Program {
     launches: Vec<ReadyLaunch>,
     pipelines: Vec<Arc<Pipeline>>,
-    /// For each task, the index of the launch after its last one.
+    /// End of each task: the index of the launch after its last one.
     tasks: Vec<usize>,
     /// Per-step buffers in use, each with the number of slots that it had when it was bound.
     per_step: Vec<(BufferId, usize)>,

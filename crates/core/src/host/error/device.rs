@@ -25,7 +25,7 @@ pub enum DeviceError {
         /// The name that was looked up.
         name: String,
     },
-    /// The driver refuses to open the adapter.
+    /// The driver could not open the adapter.
     #[error("{device} could not be opened: {source}")]
     NotOpened {
         /// The device.
@@ -82,7 +82,8 @@ pub enum DeviceError {
         /// The device.
         device: DeviceInfo,
     },
-    /// A fault (a deliberate bug in a kernel, for tests) cannot be injected, because the device runs no kernels.
+    /// A fault (a deliberate bug in a kernel, for tests) cannot be injected, because the device does not run
+    /// kernels.
     #[error("`{fault}` is a fault of a kernel, and {device} has none")]
     NoKernels {
         /// The device.
@@ -333,7 +334,7 @@ pub enum KernelProblem {
     /// The source cannot be parsed or is not valid WGSL.
     #[error("{message}")]
     Invalid {
-        /// The explanation, with the source's lines.
+        /// The explanation, which quotes the source lines.
         message: String,
     },
     /// The driver cannot compile the kernel.
@@ -408,7 +409,7 @@ pub enum KernelProblem {
         /// The maximum number of workgroups along an axis.
         limit: usize,
     },
-    /// The lines that an injected fault replaces are not found exactly once.
+    /// The source lines that an injected fault (a deliberate bug, for tests) replaces do not occur exactly once.
     #[error(
         "the lines that the fault `{fault}` replaces occur {count} times, not once\n  fix: write them into the fault as they \
          are now"

@@ -1,4 +1,4 @@
-//! Derivatives along random directions, by a gradient and by finite differences.
+//! Directional derivatives along random directions, computed from a gradient and with finite differences.
 
 use super::report::GradientVerdict;
 use crate::{Array, Result, Stream};
@@ -13,8 +13,8 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Returns the typical absolute size of some numbers: the first decile of those that are finite and not 0, or 1 if
-/// there are none. A low quantile, because most numbers may be masks such as `-1e9`.
+/// Returns the typical absolute size of some numbers: the first decile of the absolute values that are finite and
+/// not 0, or 1 if there are none. The quantile is low, because most numbers may be mask values such as `-1e9`.
 pub(super) fn typical_size(values: &[f64]) -> f64 {
     let mut sizes: Vec<f64> = values.iter().map(|x| x.abs()).filter(|x| *x > 0.0 && x.is_finite()).collect();
     let at = sizes.len() / 10;
@@ -35,23 +35,24 @@ pub(super) fn moved_along(array: &Array, direction: &[f64], t: f64) -> Array {
     Array::new::<f64>(array.shape(), values).expect("as many as before")
 }
 
-/// Returns the root of the sum of squares of the terms of a directional derivative: the scale of its rounding.
+/// Returns the root of the sum of squares of the terms of a directional derivative, to which its rounding error is
+/// proportional.
 pub(super) fn terms(gradient: &[f64], direction: &[f64]) -> f64 {
     gradient.iter().zip(direction).map(|(g, d)| g * g * d * d).sum::<f64>().sqrt()
 }
 
-/// Derivative by central differences, from the step size with the smallest estimated error.
+/// Derivative computed with central differences, at the step size with the smallest estimated error.
 #[derive(Clone, Copy)]
 pub(super) struct Derivative {
     pub value: f64,
-    /// Estimated error.
+    /// Estimated error of the derivative.
     error: f64,
     /// Absolute size of the function itself.
     size: f64,
 }
 
-/// Measures the derivative of `f` at 0. `terms` is the scale of the expected value (see [`terms`]): the search for a
-/// step size ends when the error is far below it.
+/// Measures the derivative of `f` at 0. `terms` is the scale of the expected value (see [`terms`]): the search for
+/// a step size ends when the estimated error is far below `terms`.
 pub(super) fn measure_derivative(terms: f64, mut f: impl FnMut(f64) -> Result<f64>) -> Result<Derivative> {
     let mut best = Derivative { value: f64::NAN, error: f64::INFINITY, size: 0.0 };
     for t in [1e-4, 1e-5, 1e-3, 1e-6, 1e-7] {
@@ -72,12 +73,13 @@ pub(super) fn measure_derivative(terms: f64, mut f: impl FnMut(f64) -> Result<f6
     Ok(best)
 }
 
-/// Compares a claimed derivative with the measured one. `terms` is the scale of the claimed one (see [`terms`]).
+/// Compares the derivative that a gradient claims with the measured derivative. `terms` is the scale of the
+/// claimed derivative (see [`terms`]).
 pub(super) fn compare(claimed: f64, measured: Derivative, terms: f64) -> GradientVerdict {
     let Derivative { value: measured, error, size } = measured;
     let tolerance = 1e-6 * claimed.abs().max(measured.abs()) + 1e-7 * terms;
     if (claimed - measured).abs() <= tolerance + 10.0 * error {
-        // With an error as large as the derivative, everything would agree.
+        // If the measurement's error were as large as the derivative, every gradient would agree.
         let least = (1e-3 * terms).max(1e-3 * measured.abs()).max(1e-8 * size);
         if error <= least { GradientVerdict::Agrees } else { GradientVerdict::Unknown }
     } else if measured.is_finite() && claimed.is_finite() {

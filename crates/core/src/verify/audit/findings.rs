@@ -1,4 +1,5 @@
-//! Findings that need no finite differences: estimated gradients, silent units, non-finite values.
+//! Findings that need no finite differences: estimated gradients, silent units (0 for the entire batch) and
+//! non-finite values.
 
 use std::sync::Arc;
 
@@ -7,14 +8,14 @@ use super::step_values::StepValues;
 use crate::graph::node::{NodeId, NodeKind};
 use crate::{Array, CpuBackend, NonFinite, Params, Result, Session, Tensor};
 
-/// Returns the ops between parameters and the loss whose gradient is an estimate.
+/// Returns those ops between parameters and the loss whose gradient is an estimate.
 pub(super) fn estimated(step: &StepValues<'_>) -> Vec<Estimate> {
     let between = (0..=step.loss.node.0).map(NodeId).filter(|&node| step.depends[node] && step.leads[node]);
     let estimated = between.map(|node| &step.interpreter.nodes[node]).filter(|of| of.is_estimated());
     estimated.map(|of| Estimate { name: of.name().into(), site: of.site.clone() }).collect()
 }
 
-/// Returns the first non-finite value of a run in `f32` of the loss and its gradients.
+/// Runs the loss and its gradients in `f32` and returns the first non-finite value.
 pub(super) fn non_finite(step: &StepValues<'_>, params: &Params) -> Result<Option<NonFinite>> {
     let mut session = Session::new(CpuBackend::<f32>::new(), params)?;
     session.on_warning(Arc::new(|_| {}));
@@ -25,7 +26,7 @@ pub(super) fn non_finite(step: &StepValues<'_>, params: &Params) -> Result<Optio
     session.first_non_finite(&step.graph, &targets.iter().collect::<Vec<_>>(), &feeds)
 }
 
-/// Returns the pointwise ops of one argument with units that are 0 for the whole batch.
+/// Returns the pointwise ops of one argument with units that are 0 for every example of the batch.
 pub(super) fn silent(step: &StepValues<'_>) -> Result<Vec<SilentUnits>> {
     let mut silent = vec![];
     for node in step.interpreter.computed().into_iter().filter(|&node| node < step.loss.node && step.depends[node]) {

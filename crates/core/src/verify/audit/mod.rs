@@ -1,4 +1,5 @@
-//! The gradient audit: compares a graph's gradients with finite differences of its loss and reports related problems.
+//! The gradient audit: compares a graph's gradients with finite differences of its loss and reports related
+//! problems.
 
 mod derivative;
 mod findings;
@@ -16,22 +17,24 @@ use step_values::StepValues;
 /// Compares the gradients of `loss`, which must have one element, with finite differences of it, all in `f64`.
 ///
 /// For every parameter, the directional derivative `g·d` along a random direction `d` is compared with the central
-/// difference `(L(θ + t·d) − L(θ − t·d)) / 2t`. This is evaluated for several `t` with Richardson extrapolation, and
-/// the one with the smallest estimated error is used. More than 16 parameters are moved in sets; if the derivatives
-/// of a set disagree, each of its parameters is moved on its own. Every op between parameters and the loss is checked
-/// in the same way, with a random cotangent, at the values that it has in this step. A wrong gradient rule is
-/// therefore reported with its source line.
+/// difference `(L(θ + t·d) − L(θ − t·d)) / 2t`. This is evaluated for several `t` with Richardson extrapolation,
+/// and the result with the smallest estimated error is used. More than 16 parameters are divided into sets that
+/// are moved together; if the derivatives of a set disagree, its parameters are moved one at a time. The gradient
+/// rule of every op between parameters and the loss is checked in the same way, with a random cotangent, at the
+/// values that the op's inputs have in this step. A wrong gradient rule is therefore reported with the source line
+/// of the op.
 ///
-/// A disagreement is checked again, so that a kink is not reported as wrong: a pointwise op element by element, where
-/// the gradient must be between the one-sided derivatives; other ops at nearby values. `detach`ed values are kept
-/// constant, and dropout draws the same numbers each time. An op that declares its gradient an estimate
-/// ([`Pointwise::estimated`](crate::Pointwise::estimated), [`Op::estimated`](crate::Op::estimated)) is listed but not
-/// compared.
+/// A disagreement is checked again, so that a kink, such as a `ReLU` at 0, is not reported as wrong. A pointwise
+/// op is checked element by element, and the gradient of an element at a kink must be between the one-sided
+/// derivatives. Other ops are checked at nearby values. `detach`ed values are kept constant, and dropout draws the
+/// same numbers each time. An op that declares its gradient an estimate
+/// ([`Pointwise::estimated`](crate::Pointwise::estimated), [`Op::estimated`](crate::Op::estimated)) is listed but
+/// not compared.
 ///
 /// The graph is not changed, even if it contains an optimizer; no variable is updated and no counter advances. The
-/// newest values have to be on the host: call [`Session::sync`](crate::Session::sync) before. The audit costs about a
-/// hundred runs of the loss in `f64` on the host, regardless of the number of parameters, and the memory of all
-/// values of a step. A batch of a few examples is enough.
+/// newest values of variables must be on the host: call [`Session::sync`](crate::Session::sync) before. The audit
+/// costs about a hundred runs of the loss in `f64` on the host, regardless of the number of parameters, and needs
+/// memory for all values of a step. A batch of a few examples is enough.
 ///
 /// ```
 /// use wgrad_core::{Array, DType, Graph, Init, Kind, Mode, Params, audit};
@@ -48,8 +51,8 @@ use step_values::StepValues;
 /// ```
 ///
 /// # Errors
-/// Errors of the graph, a loss of several elements, missing feeds or feeds of the wrong shape or type, and variables
-/// whose newest value is on a device.
+/// Returns an error if the graph contains an error, the loss has several elements, a feed is missing or has the
+/// wrong shape or type, or the newest value of a variable is on a device.
 #[track_caller]
 pub fn audit(loss: &Tensor, feeds: &[(&Tensor, &Array)]) -> Result<Audit> {
     let graph = loss.graph();

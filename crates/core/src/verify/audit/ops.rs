@@ -1,4 +1,4 @@
-//! Check of each op's gradient rule in isolation, at the values that it has in the step.
+//! Check of each op's gradient rule in isolation, at the values that the op's inputs have in the step.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ pub(super) struct Ops {
     pub checked: usize,
     /// Nodes whose rule is wrong.
     pub faults: Vec<NodeId>,
-    /// Nodes that are at a kink.
+    /// Nodes that are at a kink, where the one-sided derivatives differ.
     pub kinks: Vec<NodeId>,
     /// Nodes whose finite differences are not finite or not steady.
     pub unknown: Vec<NodeId>,
 }
 
-/// Op in a graph of its own, with its gradients.
+/// Op in a separate graph, with the gradients of its inputs.
 struct IsolatedOp<'a> {
     interpreter: &'a Interpreter,
     node: NodeId,
@@ -39,20 +39,21 @@ struct IsolatedOp<'a> {
 
 type Arrays = [Arc<Array>];
 
-/// Directional derivative with respect to one input, by the rule and by finite differences.
+/// Directional derivative with respect to one input, computed with the op's gradient rule and with finite
+/// differences.
 struct DirectionCheck {
     verdict: GradientVerdict,
     claimed: f64,
     measured: f64,
 }
 
-/// Returns the weighted sum of the elements. Elements with weight 0 are skipped, also if they are not finite.
+/// Returns the weighted sum of the elements. Elements with weight 0 are skipped, even if they are not finite.
 fn weighted_sum(values: &Array, weights: &Array) -> f64 {
     let pairs = values.to_f64().into_iter().zip(weights.to_f64());
     pairs.filter(|(_, weight)| *weight != 0.0).map(|(value, weight)| value * weight).sum()
 }
 
-/// Elements this many times larger than the typical size of a result are excluded.
+/// Elements that exceed the typical size of a result by more than this factor are excluded.
 const HUGE: f64 = 1e6;
 
 /// Relative difference of the one-sided derivatives above which an element counts as a kink.
@@ -82,7 +83,7 @@ impl<'a> IsolatedOp<'a> {
         Ok(Self { interpreter, node, graph, inputs, cotangents, gradients })
     }
 
-    /// Computes the gradients by the rule; 0 for an input to which the rule returns none.
+    /// Computes the gradients with the op's rule; 0 for an input for which the rule returns none.
     fn gradients(&self, arrays: &Arrays, weights: &[Array]) -> Result<Vec<Vec<f64>>> {
         let cotangents = self.cotangents.iter().map(|(_, tensor)| tensor).zip(weights);
         let feeds: Vec<(&Tensor, &Array)> =
@@ -104,7 +105,8 @@ impl<'a> IsolatedOp<'a> {
         self.interpreter.compute(self.node, arrays)
     }
 
-    /// Compares the derivative of the outputs, weighted with their cotangents, along `direction` of input `i`.
+    /// Moves input `i` along `direction`, and compares the claimed and the measured derivative of the sum of all
+    /// outputs, weighted with their cotangents.
     fn check_direction(
         &self,
         arrays: &Arrays,
@@ -124,8 +126,8 @@ impl<'a> IsolatedOp<'a> {
         Ok(DirectionCheck { verdict: compare(claimed, measured, terms), claimed, measured: measured.value })
     }
 
-    /// Returns the verdict on an input for which rule and differences disagree, after checking whether the op has a
-    /// kink.
+    /// Returns the verdict on an input for which the rule and the finite differences disagree, after checking
+    /// whether the op has a kink.
     fn recheck(
         &self,
         arrays: &Arrays,
@@ -137,7 +139,7 @@ impl<'a> IsolatedOp<'a> {
         if matches!(self.interpreter.nodes[self.node].kind, NodeKind::Pointwise(..)) {
             return self.element_by_element(arrays, weights, which, stream);
         }
-        // At nearby values there is no kink.
+        // Repeats the check at nearby values, where there is hardly ever a kink.
         let near: Vec<_> = arrays.iter().map(|array| Arc::new(nearby(array, stream))).collect();
         let gradient = &self.gradients(&near, weights)?[which];
         let direction = direction(&near[i].to_f64(), stream);
@@ -147,8 +149,8 @@ impl<'a> IsolatedOp<'a> {
         })
     }
 
-    /// Checks a pointwise op element by element. Where the one-sided derivatives differ, that of the rule must be
-    /// between them; along the other elements it must agree as usual.
+    /// Checks a pointwise op element by element. Where the one-sided derivatives differ, the rule's derivative
+    /// must be between them; for all other elements, it must agree with finite differences as usual.
     fn element_by_element(
         &self,
         arrays: &Arrays,
@@ -211,7 +213,8 @@ impl<'a> IsolatedOp<'a> {
             let x = arrays[*i].to_f64();
             let mut checked = self.check_direction(arrays, &weights, *i, gradient, &direction(&x, &mut stream))?;
             if !checked.measured.is_finite() {
-                // The move may have left the op's domain: move each element in proportion to itself.
+                // The move may have left the op's domain, so the check is repeated with moves in proportion to
+                // each element.
                 let proportional: Vec<f64> = x.iter().map(|x| x * stream.normal()).collect();
                 checked = self.check_direction(arrays, &weights, *i, gradient, &proportional)?;
             }
@@ -263,7 +266,7 @@ pub(super) fn check(step: &StepValues<'_>) -> Result<Ops> {
     Ok(ops)
 }
 
-/// Returns an array in which every float differs a little.
+/// Returns a copy of an array in which every float is changed a little.
 fn nearby(array: &Arc<Array>, stream: &mut Stream) -> Array {
     if !array.dtype().is_float() {
         return (**array).clone();

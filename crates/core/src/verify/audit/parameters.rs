@@ -28,7 +28,8 @@ impl Move {
     }
 }
 
-/// Compares the gradients of all parameters with finite differences; `ops` has the results for the single ops.
+/// Compares the gradients of all parameters with finite differences; `ops` contains the results for the individual
+/// ops.
 pub(super) fn check(step: &StepValues<'_>, ops: &Ops) -> Result<Vec<ParameterAudit>> {
     let mut all = (0..step.parameters.len()).map(|i| inspect(step, i)).collect::<Result<Vec<_>>>()?;
     let compared: Vec<usize> = (0..all.len()).filter(|&i| all[i].verdict != GradientVerdict::Estimated).collect();
@@ -74,8 +75,8 @@ fn inspect(step: &StepValues<'_>, i: usize) -> Result<ParameterAudit> {
     })
 }
 
-/// Moves a set of parameters together and records the verdict. Returns false if the derivatives of several disagree,
-/// so that each has to be moved on its own.
+/// Moves a set of parameters together and records the verdict. Returns false if the set has several parameters and
+/// the derivatives disagree, so that the parameters have to be moved one at a time.
 fn check_set(
     step: &StepValues<'_>,
     set: &[usize],
@@ -114,7 +115,8 @@ fn check_set(
     Ok(true)
 }
 
-/// Returns whether an op without a gradient, such as a comparison or an argmax, changes its result under a tiny move.
+/// Returns whether an op without a gradient, such as a comparison or an argmax, changes its result when the
+/// parameters move by a tiny amount.
 fn jumps(step: &StepValues<'_>, moves: &[Move], forward: &Interpreter) -> Result<bool> {
     let without_rule = |node: NodeId| !is_ruled(&step.interpreter.nodes[node]);
     let at = |t: f64| -> Result<Values> {

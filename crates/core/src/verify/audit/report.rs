@@ -9,11 +9,11 @@ pub enum GradientVerdict {
     Agrees,
     /// The gradient disagrees and there is no kink: it is wrong.
     Disagrees,
-    /// The gradient disagrees because an op between it and the loss is at a kink, such as a `ReLU` of exactly 0, or
-    /// jumps, such as the argmax of two equal values. No single op is wrong: its rule returns a value between the
-    /// one-sided derivatives.
+    /// The gradient disagrees because an op before the loss is at a kink, such as a `ReLU` of exactly 0, or jumps,
+    /// such as the argmax of two equal values. The gradient rule of that op is right: it returns a value between
+    /// the one-sided derivatives.
     Kink,
-    /// Not compared: an op between it and the loss has a gradient that is by design an estimate and not the derivative
+    /// Not compared: an op before the loss has a gradient that is by design an estimate and not the derivative
     /// ([`Pointwise::estimated`](crate::Pointwise::estimated)), such as the sign of binary weights.
     Estimated,
     /// Not measurable: the finite difference is not finite, or changes with the step size.
@@ -27,20 +27,21 @@ pub struct ParameterAudit {
     pub name: String,
     /// Type and shape.
     pub spec: String,
-    /// Source location of its first use.
+    /// Source location at which the parameter is first used.
     pub site: Site,
-    /// L2 norm of its value.
+    /// L2 norm of the parameter's value.
     pub norm: f64,
-    /// L2 norm of its gradient.
+    /// L2 norm of the gradient.
     pub gradient_norm: f64,
-    /// Fraction of its gradient's elements that are exactly 0.
+    /// Fraction of the gradient's elements that are exactly 0.
     pub zeros: f64,
-    /// Norm of the change that the step makes, divided by the norm of the value (infinite if that is 0). `None` if
-    /// the graph does not update it. About 0.001 is usual.
+    /// Norm of the update in this step, divided by the norm of the parameter's value: infinite if the value is 0,
+    /// `None` if the graph does not update the parameter. Usual updates are about 0.001.
     pub update: Option<f64>,
-    /// Number of parameters that were moved together with this one, itself included; 0 if it was not moved.
+    /// Number of parameters that were moved together, including this one; 0 if this parameter was not moved.
     pub moved: usize,
-    /// Derivative of the loss along a random direction of these parameters, by the gradient; NaN if it was not moved.
+    /// Derivative of the loss along a random direction of the moved parameters, computed from the gradient; NaN if
+    /// this parameter was not moved.
     pub claimed: f64,
     /// The same derivative, by finite differences.
     pub measured: f64,
@@ -66,7 +67,7 @@ pub struct OpAudit {
     pub input: usize,
     /// True if that input gets no gradient at all, although the result depends on it.
     pub missing: bool,
-    /// Derivative along a random direction, with a random cotangent, by the rule.
+    /// Derivative along a random direction, with a random cotangent, computed with the op's gradient rule.
     pub claimed: f64,
     /// The same derivative, by finite differences.
     pub measured: f64,
@@ -103,18 +104,19 @@ pub struct Audit {
     pub parameters: Vec<ParameterAudit>,
     /// Trainable parameters that no gradient reaches.
     pub without_gradient: Vec<String>,
-    /// Ops whose rule is wrong, in the order of execution.
+    /// Ops whose gradient rule is wrong, in the order of execution.
     pub ops: Vec<OpAudit>,
     /// Number of ops between parameters and the loss that were compared with finite differences.
     pub checked: usize,
-    /// Number of these ops that are at a kink, such as a `ReLU` of exactly 0, where the rule returns a value between
-    /// the one-sided derivatives.
+    /// Number of compared ops that are at a kink, such as a `ReLU` of exactly 0, where the gradient rule returns a
+    /// value between the one-sided derivatives.
     pub kinks: usize,
-    /// Number of these ops that are not measurable: the difference is not finite or not steady.
+    /// Number of compared ops that are not measurable: the finite difference is not finite, or changes with the
+    /// step size.
     pub unknown: usize,
     /// Ops that were not compared, because their gradient is by design an estimate.
     pub estimated: Vec<Estimate>,
-    /// Ops with units that are 0 for the whole batch.
+    /// Ops with units that are 0 for every example of the batch.
     pub silent: Vec<SilentUnits>,
     /// First non-finite value in a run of the loss and its gradients in `f32` on the CPU.
     pub non_finite: Option<NonFinite>,
@@ -122,9 +124,9 @@ pub struct Audit {
 
 /// A gradient is called vanishing if its norm is below this fraction of the largest norm among the parameters.
 const VANISHING: f64 = 1e-6;
-/// A gradient is called exploding if its norm is above this.
+/// A gradient is called exploding if its norm is above this value.
 const EXPLODING: f64 = 1e3;
-/// An update is called large if its norm is above this fraction of the parameter's.
+/// An update is called large if its norm is above this fraction of the parameter's norm.
 const LARGE: f64 = 0.1;
 
 impl Audit {
@@ -141,8 +143,8 @@ impl Audit {
         self.parameters.iter().filter(|parameter| parameter.verdict == GradientVerdict::Disagrees)
     }
 
-    /// Returns the notes on a parameter, in addition to its verdict: `not finite`, `dead`, `vanishing`, `exploding`,
-    /// `large update`.
+    /// Returns the notes on a parameter, in addition to its verdict: `not finite`, `dead`, `vanishing`,
+    /// `exploding`, `large update`.
     pub fn notes(&self, parameter: &ParameterAudit) -> Vec<&'static str> {
         let largest = self.parameters.iter().map(|parameter| parameter.gradient_norm).fold(0.0, f64::max);
         let mut notes = vec![];

@@ -1,14 +1,14 @@
-//! Values of a loss's graph in a step, and the loss for changed values.
+//! All values of a loss's graph in one step, and evaluation of the loss after some values are changed.
 
 use crate::graph::node::{Node, NodeId, NodeKind, ValueId};
 use crate::verify::interpreter::{Interpreter, Values};
 use crate::{Array, Graph, Kind, Result, Tensor, Variable, gradients};
 
-/// Loss with all values of its graph in a step.
+/// Loss with all values of its graph in one step.
 pub(super) struct StepValues<'a> {
     /// Copy of the graph, with the gradients.
     pub graph: Graph,
-    /// Feeds of the copy.
+    /// Feeds of the copied graph.
     pub feeds: Vec<(Tensor, &'a Array)>,
     pub interpreter: Interpreter,
     pub loss: ValueId,
@@ -26,7 +26,7 @@ pub(super) struct Parameter {
     pub variable: Variable,
     pub value: ValueId,
     pub gradient: ValueId,
-    /// Its value after the step, if the graph updates it.
+    /// The parameter's value after the step, if the graph updates the parameter.
     pub update: Option<ValueId>,
 }
 
@@ -75,8 +75,8 @@ impl<'a> StepValues<'a> {
         Ok(Self { graph, feeds, interpreter, loss: loss.id(), parameters, base, depends, leads })
     }
 
-    /// Returns the values of the step with some of them changed. Keeps those that do not depend on the changed ones,
-    /// and `detach`ed ones; leaves out the others.
+    /// Returns the values of the step with the `changed` values replaced. Values that depend on a changed value
+    /// are left out, to be computed again; `detach`ed values are kept.
     pub fn with(&self, changed: &[(ValueId, Array)]) -> Result<Values> {
         let mut values = Interpreter::values();
         let mut moves = vec![false; self.loss.node.0 + 1];
@@ -106,7 +106,7 @@ impl<'a> StepValues<'a> {
         Ok(values)
     }
 
-    /// Returns the loss with some values changed.
+    /// Returns the loss after some values are changed.
     pub fn loss_at(&self, forward: &Interpreter, changed: &[(ValueId, Array)]) -> Result<f64> {
         let mut values = self.with(changed)?;
         forward.run(&mut values, |_| false)?;

@@ -1,4 +1,4 @@
-//! Graphs whose gradients are right, wrong, at a kink, dead or missing.
+//! Tests of the audit: graphs whose gradients are right, wrong, at a kink, dead or missing.
 
 use super::*;
 use crate::{DType, Graph, Init, Mode, Pointwise, gradients, pointwise};
@@ -39,13 +39,13 @@ pointwise! {
     DROPPED = dropped(x: float)[] -> float {
         wgsl: "x * x",
         reference<F>: x * x,
-        // Right as the last node of a graph, where the cotangent is 1.
+        // This rule ignores the cotangent: it is right only as the last node of a graph, where the cotangent is 1.
         backward(grad): { x: x * 2.0 },
     }
 }
 
 pointwise! {
-    // A ramp whose derivative at 0 is not between the one-sided ones.
+    // A ramp whose gradient rule returns, at 0, a value that is not between the one-sided derivatives.
     STEEP = steep(x: float)[] -> float {
         wgsl: "max(x, 0.0)",
         reference<F>: if x > F::zero() { x } else { F::zero() },
@@ -62,7 +62,7 @@ pointwise! {
 }
 
 pointwise! {
-    // Smooth, and wrong at 0 only.
+    // A smooth function whose gradient rule is wrong only at 0.
     ISOLATED = isolated(x: float)[] -> float {
         wgsl: "x",
         reference<F>: x,
@@ -134,7 +134,7 @@ fn unary(row: &'static Pointwise) -> impl Fn(&Tensor) -> Tensor {
     move |x| x.pointwise(row, &[], &[])
 }
 
-/// Audits the sum of squares of `f(x·w)·3 + b`, for the weights `w`.
+/// Audits the sum of squares of `f(x·w)·3 + b`, where all weights have the value `w`.
 fn audited(w: f64, f: impl Fn(&Tensor) -> Tensor) -> Audit {
     let params = Params::seeded(0);
     let weight = params.variable("w", [5], Kind::Parameter, Init::Constant(w));
@@ -215,7 +215,7 @@ fn an_estimate_is_listed_but_not_compared() {
         })
     };
     assert_eq!(verdicts(&powers(1.5, true)), [GradientVerdict::Estimated, GradientVerdict::Agrees]);
-    // Every output that is read counts.
+    // The gradient of every output that the loss reads is checked.
     assert!(powers(1.0, false).passes());
     let wrong = powers(1.5, false);
     assert_eq!(wrong.ops.len(), 1, "{wrong}");

@@ -1,10 +1,10 @@
-//! Display of an audit.
+//! Text form of an audit report.
 
 use std::fmt;
 
 use super::report::{Audit, Estimate, GradientVerdict, OpAudit, ParameterAudit, SilentUnits};
 
-/// Returns a number with its noun, `3 ops`.
+/// Returns a number with a noun, such as `3 ops`.
 fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
@@ -17,14 +17,14 @@ impl ParameterAudit {
             GradientVerdict::Disagrees => "WRONG",
             GradientVerdict::Kink => "at a kink",
             GradientVerdict::Estimated => "estimated",
-            // The notes report it.
+            // The notes already say `not finite`.
             GradientVerdict::Unknown if !self.gradient_norm.is_finite() => "",
             GradientVerdict::Unknown => "not measurable",
         }
     }
 }
 
-/// Meaning of the words in the table, and advice.
+/// Words that the report's table uses, each with an explanation and advice.
 const EXPLANATIONS: [(&str, &str); 8] = [
     (
         "at a kink",

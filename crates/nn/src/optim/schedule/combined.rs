@@ -21,8 +21,8 @@ fn state(parts: &mut [RunningSchedule], visit: &mut dyn FnMut(&mut f64)) {
 
 /// Runs schedules one after the other, such as a warm-up followed by a decay; PyTorch's `SequentialLR`.
 ///
-/// At each milestone, the next schedule begins with its own epoch 0, from the initial rates. A schedule that has
-/// an end must not end before the milestone at which the next one begins.
+/// At each milestone, the next schedule begins with its own epoch 0, from the initial rates. If a schedule ends
+/// earlier than the next one begins, the sequence ends at that point.
 ///
 /// ```
 /// use wgrad_nn::optim::{Sgd, schedule::{CosineAnnealingLr, LinearLr, Scheduler, SequentialLr}};

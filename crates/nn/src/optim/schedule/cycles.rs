@@ -40,8 +40,8 @@ fn require_momentum(rates: &[Rate]) -> Result<(), ScheduleError> {
 /// falls further. The momentum, or the first beta, goes from `max_momentum` to `base_momentum` and back. The
 /// learning rate that was passed to the optimizer has no effect.
 ///
-/// Call [`Scheduler::step`](super::Scheduler::step) after every training step. Calls after `total_steps` return an
-/// error.
+/// Call [`Scheduler::step`](super::Scheduler::step) after every training step. A call after the end of the cycle
+/// returns an error.
 ///
 /// Smith, Topin: "Super-convergence: very fast training of neural networks using large learning rates", 2019.
 ///

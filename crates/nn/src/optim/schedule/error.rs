@@ -9,7 +9,7 @@ pub enum ScheduleError {
     /// An option is outside its range.
     #[error(transparent)]
     Setting(#[from] SettingError),
-    /// The length of a list of numbers differs from the number of parameter groups.
+    /// A list of numbers has neither one number nor one number per parameter group.
     #[error("{setting} has {numbers} numbers, but there are {groups} groups, with that of the parameters in no group")]
     Numbers {
         /// Name of the option.
@@ -19,7 +19,7 @@ pub enum ScheduleError {
         /// Number of the optimizer's parameter groups, including the parameters in no group.
         groups: usize,
     },
-    /// The number of functions differs from the number of parameter groups.
+    /// There is neither one function nor one function per parameter group.
     #[error("there are {functions} functions for {groups} groups")]
     Functions {
         /// Number of functions.

@@ -108,7 +108,7 @@ impl Scheduler {
     /// Fractional epochs are meant for [`CosineAnnealingWarmRestarts`](super::CosineAnnealingWarmRestarts).
     ///
     /// # Errors
-    /// Returns an error in the same cases as [`Self::step`], and if `epoch` is negative or not finite.
+    /// Returns an error if the schedule ends before `epoch`, or if `epoch` is negative or not finite.
     pub fn step_to(&mut self, epoch: f64) -> Result<()> {
         if !(epoch.is_finite() && epoch >= 0.0) {
             return Err(SettingError::out_of_range("an epoch", epoch, "a number that is not negative").into());

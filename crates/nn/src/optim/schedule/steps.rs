@@ -67,8 +67,8 @@ pub struct MultiStepLr {
 }
 
 impl MultiStepLr {
-    /// Creates a schedule that multiplies the rate by 0.1 every `step_size` epochs. A repeated milestone
-    /// multiplies repeatedly.
+    /// Creates a schedule that multiplies the rate by 0.1 at each milestone. If a milestone is listed twice, the
+    /// rate is multiplied twice.
     pub fn new(milestones: impl Into<Vec<usize>>) -> Self {
         Self { milestones: milestones.into(), gamma: 0.1 }
     }

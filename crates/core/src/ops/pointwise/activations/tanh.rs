@@ -31,7 +31,8 @@ pointwise_ops! {
 
     /// Applies softsign to each element: `x / (1 + |x|)`.
     ///
-    /// The result lies between −1 and 1 and approaches both ends slowly. Equivalent: `torch.nn.functional.softsign`.
+    /// The result lies between −1 and 1 and approaches both ends slowly. Equivalent:
+    /// `torch.nn.functional.softsign`.
     pub(crate) SOFTSIGN = softsign(x: float)[] -> float as softsign {
         wgsl: "x / (1.0 + abs(x))",
         steps: 3.0,
