@@ -2,12 +2,11 @@
 //!
 //! 1. [`Table`] reads the file (CSV, Parquet, Arrow) and stores its columns as numbers or text.
 //! 2. [`Table::target`] selects the column to predict; [`Labelled`] has the options: columns to drop, the
-//! treatment
-//!    of missing cells, the positive class.
+//!    treatment of missing cells, the positive class.
 //! 3. [`Labelled::split`] returns a training and a test [`Dataset`], standardised with the means and standard
 //!    deviations of the training rows.
 //! 4. [`Preprocess`] contains these statistics: it is saved with the model and applied to the rows to be
-//! predicted.
+//!    predicted.
 //! 5. [`Batches`] divides the rows of each epoch into batches.
 //!
 //! ```

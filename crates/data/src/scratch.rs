@@ -16,7 +16,7 @@ pub(crate) struct Scratch {
     file: File,
 }
 
-/// Adds to a system error that a temporary file is concerned, and how to choose another folder.
+/// Adds to a system error that it concerns a temporary file, and how to choose another folder for temporary files.
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 fn explain(source: io::Error) -> Error {
     Error::io(std::env::temp_dir())(io::Error::new(
@@ -31,12 +31,12 @@ impl Scratch {
         Ok(Self { file: tempfile::tempfile().map_err(explain)? })
     }
 
-    /// Writes values at an offset, which is a number of values.
+    /// Writes values at the offset `at`, which is measured in values.
     pub(crate) fn write<T: bytemuck::Pod>(&self, at: u64, values: &[T]) -> Result<()> {
         write_all(&self.file, bytemuck::cast_slice(values), at * size_of::<T>() as u64).map_err(explain)
     }
 
-    /// Reads values at an offset, which is a number of values.
+    /// Reads values at the offset `at`, which is measured in values.
     pub(crate) fn read<T: bytemuck::Pod>(&self, at: u64, values: &mut [T]) -> Result<()> {
         read_exact(&self.file, bytemuck::cast_slice_mut(values), at * size_of::<T>() as u64).map_err(explain)
     }

@@ -13,8 +13,9 @@ use super::{check, rank};
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 ///
-/// # Errors When a probability is NaN or not between 0 and 1, a label is neither 0 nor 1, there are no rows, or
-/// the number of probabilities is not the number of labels.
+/// # Errors
+/// When a probability is NaN or not between 0 and 1, a label is neither 0 nor 1, there are no rows, or the number
+/// of probabilities is not the number of labels.
 pub fn brier_score<P: Copy + Into<f64>>(probabilities: &[P], labels: &[u32]) -> Result<f64> {
     check::lengths(probabilities.len(), 1, labels.len())?;
     rank::binary(labels)?;

@@ -61,8 +61,8 @@ impl Calibration {
     }
 
     /// Fits the slope and intercept that minimise the log loss against smoothed targets (Platt, "Probabilistic
-    /// outputs for support vector machines", 1999). With `P` positive and `N` negative rows, the targets are `(P +
-    /// 1) / (P + 2)` for positive rows and `1 / (N + 2)` for negative rows.
+    /// outputs for support vector machines", 1999). With `P` positive and `N` negative rows, the targets are
+    /// `(P + 1) / (P + 2)` for positive rows and `1 / (N + 2)` for negative rows.
     ///
     /// # Errors
     /// The same as for [`Self::temperature`], except that logits may separate the labels perfectly.

@@ -25,9 +25,9 @@ pub fn accuracy(predicted: &[u32], labels: &[u32]) -> Result<f64> {
 
 /// Confusion matrix: the number of rows for each pair of a true and a predicted class.
 ///
-/// With the true positives `tp`, false positives `fp` and false negatives `fn` of a class: `precision = tp / (tp +
-/// fp)`, `recall = tp / (tp + fn)`, `f1 = 2 tp / (2 tp + fp + fn)`. A ratio is 0 if its denominator is 0
-/// (scikit-learn's `zero_division=0`) or the class does not exist.
+/// With the true positives `tp`, false positives `fp` and false negatives `fn` of a class:
+/// `precision = tp / (tp + fp)`, `recall = tp / (tp + fn)`, `f1 = 2 tp / (2 tp + fp + fn)`. A ratio is 0 if its
+/// denominator is 0 (scikit-learn's `zero_division=0`) or the class does not exist.
 ///
 /// ```
 /// use wgrad_metrics::ConfusionMatrix;

@@ -101,9 +101,9 @@ impl TryFrom<Unchecked> for Decision {
 /// Decision for one of several independent labels; see [`Decision::per_label`].
 #[derive(Debug)]
 pub struct LabelDecision {
-    /// The decision; the default decision if none can be fitted.
+    /// The fitted decision, or the default decision if the fit failed.
     pub decision: Decision,
-    /// The reason why no decision can be fitted; `None` if one was fitted.
+    /// The reason why the fit failed; `None` if it succeeded.
     pub error: Option<Error>,
 }
 
@@ -174,8 +174,8 @@ impl Decision {
     }
 
     /// Creates one decision for each label of a model with several independent labels. Logits and targets are
-    /// `[rows, labels]`; a target is 1 if the label applies to the row. If no decision can be fitted for a label,
-    /// the result contains the default decision and an error for it.
+    /// `[rows, labels]`; a target is 1 if the label applies to the row. A label for which no decision can be
+    /// fitted gets the default decision and an error.
     ///
     /// ```
     /// use wgrad_metrics::{Calibrate, Decision, Rule};

@@ -1,4 +1,4 @@
-//! Errors of this crate, with their facts as fields, and the text of all messages.
+//! Errors of this crate: their fields contain the facts, and this module writes the messages.
 
 use std::fmt;
 
@@ -30,19 +30,19 @@ pub enum MetricError {
     },
     /// A score is NaN.
     NanScore {
-        /// The row.
+        /// The index of the row.
         row: usize,
     },
     /// A number that should be a probability is not between 0 and 1.
     Probability {
-        /// The row.
+        /// The index of the row.
         row: usize,
         /// The number.
         value: f64,
     },
     /// A logit is infinite.
     Logit {
-        /// The row.
+        /// The index of the row.
         row: usize,
         /// The logit.
         value: f64,
@@ -51,14 +51,14 @@ pub enum MetricError {
     RegressionValue {
         /// True for a prediction, false for a true value.
         predicted: bool,
-        /// The row.
+        /// The index of the row.
         row: usize,
         /// The value.
         value: f64,
     },
     /// A label is not below the number of classes.
     Class {
-        /// The row.
+        /// The index of the row.
         row: usize,
         /// The class number.
         class: u32,
@@ -67,7 +67,7 @@ pub enum MetricError {
     },
     /// A predicted class is not below the number of classes.
     PredictedClass {
-        /// The row.
+        /// The index of the row.
         row: usize,
         /// The class number.
         class: u32,
@@ -76,7 +76,7 @@ pub enum MetricError {
     },
     /// A label is neither 0 nor 1, but the metric is for two classes.
     NotBinary {
-        /// The row.
+        /// The index of the row.
         row: usize,
         /// The class number.
         class: u32,
@@ -211,7 +211,7 @@ pub enum MetricError {
     },
 }
 
-/// Parameter that is fitted for a calibration.
+/// Fitted parameter of a calibration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CalibrationParameter {
     /// The temperature of [`Calibration::Temperature`](crate::Calibration::Temperature).

@@ -6,13 +6,11 @@
 //!
 //! - [`accuracy`], [`ConfusionMatrix`] and [`top_k_accuracy`] measure predicted classes.
 //! - [`roc_auc`] and [`pr_auc`] measure how well scores rank the rows; [`roc_auc_ovr_macro`] and
-//! [`pr_auc_ovr_macro`]
-//!   do so for more than two classes.
+//!   [`pr_auc_ovr_macro`] do so for more than two classes.
 //! - [`log_loss`], [`log_loss_multiclass`] and [`brier_score`] measure probabilities.
 //! - [`Reliability`] compares probabilities with observed frequencies; [`Calibration`] corrects them.
 //! - [`Cuts`] chooses the threshold above which a row counts as positive: by F-beta score, precision, false
-//! positive
-//!   rate or cost.
+//!   positive rate or cost.
 //! - [`Decision`] contains a calibration and a threshold chosen with a [`Rule`]; it is stored with the model.
 //! - [`RegressionReport`] measures predicted numbers.
 //! - [`batch`] computes some of the metrics as tensors, so that they can be tracked during training.

@@ -16,8 +16,9 @@ use super::check;
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 ///
-/// # Errors When a probability is NaN or not between 0 and 1, a label is neither 0 nor 1, there are no rows, or
-/// the number of probabilities is not the number of labels.
+/// # Errors
+/// When a probability is NaN or not between 0 and 1, a label is neither 0 nor 1, there are no rows, or the number
+/// of probabilities is not the number of labels.
 pub fn log_loss<S: Copy + Into<f64>>(probabilities: &[S], labels: &[u32]) -> Result<f64> {
     check::lengths(probabilities.len(), 1, labels.len())?;
     check::classes(labels, 2)?;

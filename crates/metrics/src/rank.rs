@@ -8,8 +8,8 @@ use super::{MetricError, check};
 /// random negative row, where a tie counts as one half.
 ///
 /// The area is `(R - P (P + 1) / 2) / (P N)` for `P` positive rows and `N` negative rows, where `R` is the sum of
-/// the ranks of the positive rows by score. Rows with equal scores all have their average rank. The time is `O(n
-/// log n)`. Only the order of the scores matters, so scores may be logits or probabilities.
+/// the ranks of the positive rows by score. Rows with equal scores all have their average rank. The time is
+/// `O(n log n)`. Only the order of the scores matters, so scores may be logits or probabilities.
 ///
 /// ```
 /// use wgrad_metrics::roc_auc;
@@ -63,8 +63,9 @@ pub fn pr_auc<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<f64> 
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 ///
-/// # Errors When a class has no row or all rows; when a score is NaN, a label is not below `classes`, there are no
-/// rows, or the number of scores is not `classes` per label.
+/// # Errors
+/// When a class has no row or all rows; when a score is NaN, a label is not below `classes`, there are no rows, or
+/// the number of scores is not `classes` per label.
 pub fn roc_auc_ovr_macro<S: Copy + Into<f64>>(scores: &[S], labels: &[u32], classes: usize) -> Result<f64> {
     one_versus_rest(scores, labels, classes, |scores, positive| area_under_roc(scores, positive))
 }

@@ -21,11 +21,11 @@ pub enum Bins {
 /// Bin of a reliability diagram.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bin {
-    /// The number of rows.
+    /// The number of rows in the bin.
     pub rows: usize,
-    /// The mean predicted probability of the rows.
+    /// The mean predicted probability of the rows in the bin.
     pub predicted: f64,
-    /// The fraction of the rows that are positive.
+    /// The fraction of the rows in the bin that are positive.
     pub observed: f64,
 }
 

@@ -8,7 +8,8 @@ use wgrad_core::{Error, Result};
 
 use super::{Costs, Cut, Cuts, MetricError, RuleError};
 
-/// Rule that chooses the threshold of a [`Decision`](super::Decision) among the [`Cuts`] of validation rows.
+/// Rule that chooses the threshold of a [`Decision`](super::Decision) among the [`Cuts`] (the possible thresholds)
+/// of validation rows.
 ///
 /// In text and in files, rules are written as `f1`, `f2`, `precision=0.9`, `fpr=5/1000`, `cost=1:10` or `0.3`.
 ///

@@ -5,7 +5,7 @@ use wgrad_core::Result;
 
 use super::{Costs, MetricError, check, rank};
 
-/// Division of rows at a score: all rows with at least this score count as positive.
+/// Cut, the division of rows at a score: all rows with at least this score count as positive.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cut {
     /// The lowest score that counts as positive; infinite if no row counts as positive.
@@ -83,8 +83,9 @@ impl Cuts {
     /// Computes the cuts of rows with these scores (logits or probabilities) and labels (1 for positive rows), in
     /// `O(n log n)`.
     ///
-    /// # Errors When a score is NaN, a label is neither 0 nor 1, there are no rows, or the number of scores is not
-    /// the number of labels.
+    /// # Errors
+    /// When a score is NaN, a label is neither 0 nor 1, there are no rows, or the number of scores is not the
+    /// number of labels.
     pub fn new<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<Self> {
         check::lengths(scores.len(), 1, labels.len())?;
         rank::binary(labels)?;

@@ -40,7 +40,7 @@ pub fn kaiming_uniform(fan_in: usize, a: f64) -> Init {
 /// Returns the normal distribution with standard deviation `gain / sqrt(fan_in)`, where `gain` is
 /// [`leaky_relu_gain`] of the negative slope `a`; PyTorch's `kaiming_normal_`.
 ///
-/// The value is 0 if `fan_in` is 0.
+/// If `fan_in` is 0, all values are 0.
 pub fn kaiming_normal(fan_in: usize, a: f64) -> Init {
     if fan_in == 0 {
         return Init::Constant(0.0);

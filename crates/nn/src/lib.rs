@@ -8,7 +8,7 @@
 //!   PyTorch's names.
 //! - [`models`]: complete networks with published weights.
 //!
-//! This crate has no kernels: everything is composed of ops of `wgrad-core`.
+//! This crate contains no GPU kernels: everything is composed of the ops of `wgrad-core`.
 
 #[macro_use]
 mod macros;

@@ -25,7 +25,7 @@ pub enum LoadError {
         /// What is wrong with the bytes.
         problem: UnreadableFile,
     },
-    /// Names, shapes or types differ from those of the model.
+    /// Names, shapes or types in the file differ from those in the model.
     #[error("{file} does not fit the model{}{}", indented(differences), listed(fixes))]
     Mismatch {
         /// The file's name.
@@ -167,7 +167,7 @@ pub enum UnreadableFile {
     HeaderCutOff {
         /// The header's length in bytes.
         length: u64,
-        /// The bytes that are present.
+        /// The number of bytes that are present.
         present: u64,
     },
     /// The length of the file differs from the length that its header describes.

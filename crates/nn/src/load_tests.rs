@@ -103,12 +103,12 @@ fn a_skipped_head_leaves_the_rest_strict() {
     assert_eq!((report.loaded.len(), report.is_complete()), (7, true));
     assert_eq!(report.to_string(), "7 tensors loaded\n  left out: head.bias, head.weight");
     assert_eq!(head.weight().value().unwrap(), before);
-    // A scope that only the model has can be skipped, too.
+    // A scope that exists only in the model can also be skipped.
     let _ = Linear::new(&params.at("second"), 3, 1);
     let refused = message(Load::from_bytes("m", &file).skip("head").apply(&params));
     assert!(refused.contains("missing from the file: second.bias, second.weight"), "{refused}");
     Load::from_bytes("m", &file).skip("head.").skip("second").apply(&params).unwrap();
-    // A skipped scope without entries is a typo.
+    // A skipped scope without entries is probably misspelled, so the error suggests a similar name.
     assert_eq!(
         message(Load::from_bytes("m", &file).skip("heat").apply(&params)),
         "neither m nor the model has anything inside `heat`, which is to be skipped\n  fix: did you mean `head`?"

@@ -1,4 +1,4 @@
-//! Trainings that are stopped and resumed end with the same bytes as uninterrupted ones; on the CPU backend.
+//! Tests that stopped and resumed training runs end with the same bytes as uninterrupted runs, on the CPU backend.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -17,7 +17,7 @@ use wgrad_nn::optim::schedule::{CosineAnnealingLr, OneCycleLr, ReduceLrOnPlateau
 use wgrad_nn::optim::{Adam, AdamW, Ema, Sgd};
 use wgrad_nn::{Module, Sequential, StateDict};
 
-/// Returns all values at the end of a training run.
+/// Returns the bits of all variables, counters and the random generator at the end of a training run.
 fn all(params: &Params) -> Vec<(String, Vec<u64>)> {
     let bits = |values: Vec<f64>| values.into_iter().map(f64::to_bits).collect();
     let value = |v: &wgrad_core::Variable| (v.name().to_string(), bits(v.value().expect("synchronised").to_f64()));
@@ -30,7 +30,8 @@ fn all(params: &Params) -> Vec<(String, Vec<u64>)> {
     all
 }
 
-/// Trains as a new process would: only the folder is shared. Stops after `stop` steps.
+/// Trains as a new process would, which shares only the checkpoint folder with earlier runs. Stops after `stop`
+/// steps.
 fn train(kind: Kind, folder: Option<&Path>, (every, resume): (usize, bool), stop: Option<usize>) -> (Params, History) {
     let data = sectors(6 * 11, 2);
     let params = if kind == Kind::Torch { Params::torch_seed(3) } else { Params::seeded(3) };
@@ -92,7 +93,8 @@ fn a_training_that_was_stopped_ends_with_the_same_bytes() {
         let (params, watched) = train(kind, Some(place.path()), (4, false), None);
         assert_eq!(all(&params), whole, "{kind:?}: saving changes nothing");
         assert_eq!(losses(&watched), losses(&history), "{kind:?}");
-        // Stops in the first step, before, at and after a checkpoint, at the end of an epoch, and in the last step.
+        // Stops the training in the first step, before, at and after a checkpoint, at the end of an epoch, and in
+        // the last step.
         let stops = if kind == Kind::Plain { &[1, 3, 4, 5, 9, 13, 35][..] } else { &[5, 26] };
         for &stop in stops {
             let place = tempfile::tempdir().unwrap();
@@ -101,7 +103,7 @@ fn a_training_that_was_stopped_ends_with_the_same_bytes() {
                 assert!(kind == Kind::Plateau, "{kind:?} {stop}: {:?}", first.ended);
                 continue;
             }
-            // The resumed training is stopped once more.
+            // The resumed training run is stopped once more.
             let (_, second) = train(kind, Some(place.path()), (5, true), Some(3));
             let (params, third) = train(kind, Some(place.path()), (4, true), None);
             assert_eq!(all(&params), whole, "{kind:?} after {stop} and 3 ({:?})", second.ended);
@@ -167,7 +169,7 @@ fn a_checkpoint_of_another_training_lists_differences() {
         missing.starts_with("no/such/folder is no folder of checkpoints, so there is nothing to resume"),
         "{missing}"
     );
-    // Another model.
+    // A checkpoint of another model.
     let params = Params::seeded(3);
     let other = Linear::new(&params.at("fc"), 2, 1);
     let mut trainer =
@@ -176,7 +178,7 @@ fn a_checkpoint_of_another_training_lists_differences() {
     let facts = error.facts();
     assert!(matches!(facts, Some(TrainError::Checkpoint(CheckpointError::OtherTraining { .. }))), "{error}");
     assert!(error.to_string().contains("ops of a step: "), "{error}");
-    // More epochs are allowed.
+    // A resumed training run may have more epochs than the stopped run.
     let (more, params, _) = fit(&data, 4, |trainer| trainer.resume(path));
     assert_eq!(more.unwrap().epochs.len(), 4);
     assert_eq!(all(&params), all(&fit(&data, 4, |trainer| trainer).1));
@@ -274,7 +276,8 @@ fn several_fits_resume_where_one_was_stopped() {
 
 #[test]
 fn early_stopping_restores_the_best_weights() {
-    // With these measures the third epoch is the best.
+    // The third epoch is the best: 0.95 in the fifth epoch is not lower than 1.0 by `min_delta`, and the fit ends
+    // then.
     fn stopping<'a>() -> EarlyStopping<'a> {
         let measures = [3.0, 2.0, 1.0, 1.5, 0.95, 1.2, 0.0];
         EarlyStopping::new(2).min_delta(0.1).minimize(move |_, stats| Ok(measures[stats.epoch - 1]))
@@ -287,7 +290,7 @@ fn early_stopping_restores_the_best_weights() {
     assert_eq!(params.to_safetensors().unwrap(), three.to_safetensors().unwrap());
     let kept = fit(&data, 9, |trainer| trainer.early_stopping(stopping().restore_best(false))).1;
     assert_eq!(kept.to_safetensors().unwrap(), fit(&data, 5, |trainer| trainer).1.to_safetensors().unwrap());
-    // Larger is better, and NaN is not.
+    // When a metric is maximised, larger values are better, and NaN is never better.
     let measures = [0.5, f64::NAN, 0.6, 0.4];
     let history = fit(&data, 9, |trainer| {
         trainer.early_stopping(EarlyStopping::new(1).maximize(move |_, stats| Ok(measures[stats.epoch - 1])))
@@ -341,7 +344,8 @@ fn callbacks_are_called_in_order_and_may_end_a_fit() {
 #[test]
 fn the_first_node_that_is_not_finite_is_named() {
     let data = sectors(66, 2);
-    // The square root of 0 has an infinite gradient: the loss of that step is finite, that of the next one is NaN.
+    // The square root of 0 has an infinite gradient. The loss of the first step is finite, but the loss of the
+    // second is NaN.
     let params = Params::seeded(3);
     let model = Sequential::new(&params)
         .add(|p| Linear::new(p, 2, 4))
@@ -361,7 +365,7 @@ fn the_first_node_that_is_not_finite_is_named() {
     );
     assert!(text.contains("resume_tests.rs:"), "{text}");
     assert!(params.variables().iter().all(|v| v.value().unwrap().to_f64().iter().all(|x| x.is_finite())));
-    // A learning rate that is too large fails late, after many good steps; here with batch norm.
+    // With a learning rate that is too large, and with batch norm, training fails only after many good steps.
     let params = Params::seeded(3);
     let model = Sequential::new(&params)
         .add(|p| Linear::new(p, 2, 4))
@@ -408,7 +412,7 @@ fn a_search_for_a_rate_changes_nothing() {
 
 #[test]
 fn a_search_suggests_a_rate_and_ends_where_the_loss_diverges() {
-    // One weight, loss (w − 1)²: gradient descent diverges above a rate of 1.
+    // The model has one weight and the loss (w − 1)². Gradient descent diverges if the learning rate exceeds 1.
     let data = Dataset::new(["x"], vec![1.0; 8], [0, 1].repeat(4), ["a", "b"]).unwrap();
     let search = |finder: LrFinder| {
         let params = Params::seeded(3);

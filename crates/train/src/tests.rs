@@ -1,4 +1,4 @@
-//! Trainer on small data sets, on the CPU backend.
+//! Tests of the trainer on small data sets, with the CPU backend.
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -16,7 +16,7 @@ use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Loss};
 use wgrad_nn::optim::{AdamW, Optimizer, Sgd};
 use wgrad_nn::{Module, Sequential, StateDict};
 
-/// Returns points in the plane, labelled with their sector.
+/// Returns points on the unit circle, each labelled with the sector that it lies in.
 pub(super) fn sectors(rows: usize, classes: u32) -> Dataset {
     let mut stream = Stream::new(5, 0);
     let (mut x, mut y) = (vec![], vec![]);
@@ -53,7 +53,7 @@ fn two_classes_are_learned_with_one_logit() {
     assert_eq!(history.epochs.len(), 20);
     let report = trainer.evaluate(&data, |x| model.forward(x)).unwrap();
     assert!(report.accuracy > 0.95, "{report}");
-    // Evaluation has no dropout and no class weights, so the validation loss is that of the report.
+    // Evaluation has no dropout and no class weights, so the validation loss equals the loss in the report.
     let validation = history.epochs[19].validation_loss.unwrap();
     assert!((validation - report.loss).abs() < 1e-5, "{validation} {}", report.loss);
     let predicted = trainer.predict(&data, |x| model.forward(x)).unwrap();
@@ -115,7 +115,7 @@ fn two_fits_are_one_longer_fit() {
     assert_eq!(train(&[2, 3]), train(&[5]));
 }
 
-/// Trains without the trainer: a session that is fed one batch at a time.
+/// Trains without the trainer: passes one batch at a time to a session.
 fn by_hand(data: &Dataset, epochs: u64, size: usize) -> Vec<u8> {
     let params = Params::seeded(3);
     let model = model(&params, 1);
@@ -146,7 +146,7 @@ fn by_hand(data: &Dataset, epochs: u64, size: usize) -> Vec<u8> {
 
 #[test]
 fn rows_on_the_device_and_from_the_host_give_the_same_bits() {
-    // More batches than fit into a chunk, and a smaller one at the end.
+    // There are more batches than fit in a chunk (64 steps), and the last batch is smaller.
     let data = sectors(75 * 4 + 3, 2);
     let train = |streaming: bool, watched: bool| {
         let params = Params::seeded(3);
@@ -311,7 +311,7 @@ fn an_epoch_prints_as_a_line() {
     assert_eq!(rounded(0.0), Some("lr 0".into()));
 }
 
-/// Returns the losses and final weights of a small training.
+/// Returns the losses and final weights of a short training run.
 fn fitted(prepare: impl FnOnce(Trainer<'_>) -> Trainer<'_>, batch: usize, rows: usize) -> (Vec<f64>, Vec<f64>) {
     let data = sectors(rows, 2);
     let params = Params::seeded(7);
@@ -325,7 +325,7 @@ fn fitted(prepare: impl FnOnce(Trainer<'_>) -> Trainer<'_>, batch: usize, rows: 
 
 #[test]
 fn accumulation_does_what_a_large_batch_does() {
-    // 64 rows are 4 whole updates; with 50, the last update is one smaller batch; with 18, the second one is.
+    // 64 rows are four updates of 16 rows. With 50 or 18 rows, the last update has only 2 rows.
     for rows in [64, 50, 18] {
         let (large_losses, large) = fitted(|trainer| trainer, 16, rows);
         let (losses, small) = fitted(|trainer| trainer.accumulate(4), 4, rows);
@@ -357,12 +357,12 @@ fn schedules_set_the_rate_per_epoch_and_per_step() {
         result.map(|_| seen).map_err(|error| error.to_string())
     };
     assert_eq!(rates(|trainer| trainer.schedule(StepLr::new(2).gamma(0.5))).unwrap(), [0.5, 0.25, 0.25]);
-    // The rates of updates 4, 8 and 12, and not those of the next ones.
+    // After each epoch of 4 updates, the rate is that of the last update, not yet that of the next update.
     let halves = rates(|trainer| trainer.schedule_per_step(ExponentialLr::new(0.5))).unwrap();
     assert_eq!(halves, [0.5f64.powi(4), 0.5f64.powi(8), 0.5f64.powi(12)]);
     let accumulated = rates(|trainer| trainer.accumulate(3).schedule_per_step(LambdaLr::new(|step| step))).unwrap();
     assert_eq!(accumulated, [0.5, 1.5, 2.5]);
-    // Any loss is worse than the largest so far by a threshold that is never passed.
+    // No loss is below the best loss by this threshold, so the rate is halved after each epoch except the first.
     let plateau = rates(|trainer| {
         trainer.schedule(ReduceLrOnPlateau::new().patience(0).factor(0.5).threshold(1e9, Threshold::Absolute))
     });
@@ -461,7 +461,8 @@ fn tracked_values_are_means_over_rows_and_survive_a_stop() {
             let diagonal: f64 = (0..3).map(|i| confusion[4 * i]).sum();
             assert!((diagonal - of["accuracy"][0]).abs() < 1e-6 && diagonal > 0.2);
         }
-        // Batches of 16, 16, 16 and 2 rows: a mean over rows is a multiple of 1/50, a mean over batches is not.
+        // The batches have 16, 16, 16 and 2 rows. A mean over all rows is a multiple of 1/50; a mean over the
+        // batches is not.
         assert!(((tracked["accuracy"][0] * 50.0).round() - tracked["accuracy"][0] * 50.0).abs() < 1e-4);
     }
     assert_eq!(train(true, None), whole);

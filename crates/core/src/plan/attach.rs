@@ -26,7 +26,8 @@ pub(super) struct Attached {
 }
 
 impl Attached {
-    /// Returns the home of the cluster that contains a node, if that cluster is attached or grouped.
+    /// Returns the home (representative node) of the cluster that contains a node, if that cluster is attached or
+    /// grouped.
     pub fn home(&self, node: NodeId) -> Option<NodeId> {
         self.homes.get(&node).copied()
     }
@@ -139,7 +140,7 @@ fn reads_within(sets: &Partition<'_>, fused: &Fused, members: &[NodeId], Host { 
     })
 }
 
-/// Returns how the members read those of their inputs that no member computes.
+/// Returns the views through which a cluster's members read inputs that come from outside the cluster.
 fn readings<'a>(sets: &Partition<'_>, fused: &'a Fused, members: &'a [NodeId]) -> impl Iterator<Item = &'a Reading> {
     let inputs = members.iter().flat_map(|&member| &sets.data.nodes[member].inputs);
     let readings: Vec<_> = inputs.map(|&input| &fused.readings[&sets.live.resolve(input)]).collect();

@@ -112,7 +112,7 @@ pub(super) struct Fused {
     pub hosts: BTreeMap<ClusterId, Host>,
     /// The groups: clusters that differ only in shape and buffers, and run as one task.
     pub groups: Vec<Vec<ClusterId>>,
-    /// The launches of the ops to which attaching a cluster was tried.
+    /// The op launches computed so far, which the pass `emit` reuses.
     pub launches: BTreeMap<NodeId, OpLaunch>,
 }
 

@@ -18,7 +18,7 @@ pub(super) enum PlannedTask {
     Assign(usize),
 }
 
-/// Planned tasks in order, and what was decided about buffers.
+/// Planned tasks in order, and the values that need a buffer or are written in place.
 pub(super) struct Sequence {
     pub planned: Vec<PlannedTask>,
     /// The node of the variable into which each listed new value is written directly.

@@ -18,13 +18,13 @@ pub(super) struct Partition<'a> {
     scattered: Vec<Vec<Base>>,
     /// The nodes that read each node's results or a copy of them, and the copies themselves.
     pub readers: Vec<Vec<NodeId>>,
-    /// The bases that are fetched, copied, or the new value of a variable.
+    /// The bases that are stored in a buffer because they are fetched, copied, or the new value of a variable.
     pub kept: BTreeSet<Base>,
     /// The node that represents each node's set.
     root: Vec<NodeId>,
     /// The members of each set, at the index of the set's representative.
     pub members: Vec<Vec<NodeId>>,
-    /// The launches of the ops whose bindings were counted.
+    /// The op launches computed so far, which are reused.
     pub launches: BTreeMap<NodeId, OpLaunch>,
 }
 

@@ -11,7 +11,7 @@
 //!
 //! - `eps = 2⁻²⁴`, half a unit in the last place of a number just above a power of two;
 //! - `Δ` the largest change of the reference in `f64`, over several draws, when every element of its inputs
-//!   changes by a random relative `±eps`: the condition of the computation at these inputs;
+//!   changes by a random relative `±eps`: a measure of how sensitive the computation is to its inputs;
 //! - `n` the number of terms of the longest sum in the computation: the rounding error of a sum grows like `√n`
 //!   times that of its terms, and `Δ` of a sum like the root of the sum of squares, so that their product is about
 //!   `eps` times the sum of the terms' absolute values;

@@ -163,7 +163,7 @@ impl Interpreter {
         self.live.binary_search(&node).is_ok()
     }
 
-    /// Returns the interpreter of the part that leads to one value.
+    /// Returns an interpreter for the part of the graph that leads to one value.
     pub fn to(&self, root: ValueId) -> Self {
         let mut live = vec![false; self.nodes.len()];
         live[root.node] = true;

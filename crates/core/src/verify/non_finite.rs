@@ -92,8 +92,8 @@ impl Session {
     ///
     /// A non-finite value that is masked out later is not reported: a node counts only if its non-finite value
     /// reaches the result. No variable is updated and no counter advances. This is slow and needs much memory; it
-    /// is meant for the one step that failed. Steps are hardly fused here, so a value that barely overflows in the
-    /// fused step may be finite here.
+    /// is meant for a single step that failed. Steps are hardly fused here, so a value that barely overflows in
+    /// the fused step may be finite here.
     ///
     /// ```
     /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};

@@ -86,8 +86,8 @@ impl Batches {
         Ok(Self { order, ..self })
     }
 
-    /// Shuffles the rows of each epoch as a PyTorch data loader with its own generator does: `DataLoader(…,
-    /// shuffle=True, generator=torch.Generator().manual_seed(seed))`.
+    /// Shuffles the rows of each epoch as a PyTorch data loader with its own generator does:
+    /// `DataLoader(…, shuffle=True, generator=torch.Generator().manual_seed(seed))`.
     pub fn shuffle_as_torch_generator(self, seed: u64) -> Self {
         Self { order: Order::Torch(Arc::new(Mutex::new(Loader::seeded(seed)))), ..self }
     }

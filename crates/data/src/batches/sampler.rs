@@ -38,9 +38,9 @@ enum Draw {
 }
 
 impl Sampler {
-    /// Creates a sampler that draws with replacement: each draw selects row `i` with probability `weights[i] / sum
-    /// of weights`, as `WeightedRandomSampler(weights, samples, replacement=True)` does. A row can occur several
-    /// times in an epoch, or not at all.
+    /// Creates a sampler that draws with replacement: each draw selects row `i` with probability
+    /// `weights[i] / sum of weights`, as `WeightedRandomSampler(weights, samples, replacement=True)` does. A row
+    /// can occur several times in an epoch, or not at all.
     ///
     /// # Errors
     /// When a weight is negative or not finite, no weight is above 0, or `samples` is 0.
@@ -78,9 +78,9 @@ impl Sampler {
     /// Creates a sampler that draws every class equally often, in random order. An epoch has as many rows as the
     /// data.
     ///
-    /// In an epoch, the numbers of draws of two classes differ by at most one, and so do those of two rows of the
-    /// same class. Rows of a rare class are drawn repeatedly. Of a frequent class, only some rows are drawn,
-    /// different ones in each epoch. Classes without rows are ignored.
+    /// In an epoch, the numbers of draws of two classes differ by at most one, and so do the numbers of draws of
+    /// two rows of the same class. Rows of a rare class are drawn repeatedly. Of a frequent class, only some rows
+    /// are drawn, different ones in each epoch. Classes without rows are ignored.
     ///
     /// # Errors
     /// When there are no rows.

@@ -56,7 +56,8 @@ fn day_of(text: &str) -> Option<Day> {
     if a.len() == 4 && short(b) && short(c) {
         return (((1..=12).contains(&y)) && day(z)).then_some(Day::YearFirst(x, y, z));
     }
-    // In a text with dots, a last part of two digits could belong to a version number.
+    // In a text with dots, two digits at the end could belong to a version number, so they are not taken as a
+    // year.
     let year = c.len() == 4 || (c.len() == 2 && separator != '.');
     (short(a) && short(b) && year && day(x) && day(y) && x.min(y) <= 12).then_some(Day::YearLast)
 }

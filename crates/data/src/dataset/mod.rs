@@ -292,8 +292,8 @@ mod tests {
     fn weights_balance_the_classes() {
         let two = dataset(&[0, 0, 0, 1], &["no", "yes"]);
         assert_eq!((two.class_counts(), two.pos_weight()), (vec![3, 1], 3.0));
-        // The expected weights are from sklearn.utils.class_weight.compute_class_weight("balanced", classes=[0,
-        // 1], y=[0, 0, 0, 1]).
+        // The expected weights are from scikit-learn:
+        // sklearn.utils.class_weight.compute_class_weight("balanced", classes=[0, 1], y=[0, 0, 0, 1])
         assert_eq!(two.class_weights(), [0.666_666_7, 2.0]);
     }
 

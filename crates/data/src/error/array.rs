@@ -64,7 +64,7 @@ pub enum ArrayFileError {
     Dtype {
         /// NumPy's code of the type, such as `<U2`.
         code: String,
-        /// The kind of the type.
+        /// The kind of this type.
         dtype: Dtype,
     },
     /// The shape has more elements than an array can have.

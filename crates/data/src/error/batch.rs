@@ -36,7 +36,7 @@ pub enum BatchError {
         /// The number of rows of the data.
         data: usize,
     },
-    /// The sampler is for no rows.
+    /// The sampler has no rows to draw from.
     NoRows,
     /// A weight is negative or not finite.
     Weight {

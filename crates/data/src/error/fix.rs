@@ -7,28 +7,28 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DataFix {
-    /// [`Labelled::drop_columns`](crate::Labelled::drop_columns) with these columns; only the method name if there
-    /// are none.
+    /// Call [`Labelled::drop_columns`](crate::Labelled::drop_columns) with these columns. Without columns,
+    /// `Display` writes only the name of the method.
     DropColumns(Vec<String>),
-    /// [`Missing::DropRows`](crate::Missing::DropRows).
+    /// Use [`Missing::DropRows`](crate::Missing::DropRows).
     DropRows,
-    /// [`Missing::FillMean`](crate::Missing::FillMean).
+    /// Use [`Missing::FillMean`](crate::Missing::FillMean).
     FillMean,
-    /// [`Labelled::min_frequency`](crate::Labelled::min_frequency), with a number that the user chooses.
+    /// Call [`Labelled::min_frequency`](crate::Labelled::min_frequency) with a number that the user chooses.
     MinFrequency,
-    /// [`Labelled::max_categories`](crate::Labelled::max_categories) with this limit.
+    /// Call [`Labelled::max_categories`](crate::Labelled::max_categories) with this limit.
     MaxCategories(usize),
-    /// [`Split::by_time`](crate::Split::by_time) with this column.
+    /// Call [`Split::by_time`](crate::Split::by_time) with this column.
     SplitByTime(String),
-    /// [`Table::read`](crate::Table::read) for a file that is not CSV.
+    /// Call [`Table::read`](crate::Table::read), which also reads files other than CSV.
     TableRead,
-    /// Building the crate with the feature `arrow`.
+    /// Build the crate with the feature `arrow`.
     EnableArrow,
-    /// [`Params::torch_seed`](wgrad_core::Params::torch_seed).
+    /// Create the parameters with [`Params::torch_seed`](wgrad_core::Params::torch_seed).
     TorchSeed,
-    /// [`Batches::shuffle_as_torch_generator`](crate::Batches::shuffle_as_torch_generator).
+    /// Call [`Batches::shuffle_as_torch_generator`](crate::Batches::shuffle_as_torch_generator).
     TorchGenerator,
-    /// [`Sampler::weighted`](crate::Sampler::weighted), which samples with replacement.
+    /// Use [`Sampler::weighted`](crate::Sampler::weighted), which samples with replacement.
     SampleWithReplacement,
 }
 

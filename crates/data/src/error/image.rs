@@ -35,7 +35,7 @@ pub enum ImageFolderError {
     },
     /// There are fewer than two class folders.
     TooFewClasses {
-        /// The folder that should contain them.
+        /// The folder that should contain the class folders.
         folder: PathBuf,
         /// The number of class folders.
         classes: usize,

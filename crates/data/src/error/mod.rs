@@ -1,4 +1,4 @@
-//! Errors of this crate, with their facts as fields, and the text of all messages.
+//! Errors of this crate: their fields contain the facts, and this module writes the messages.
 
 mod array;
 mod batch;
@@ -110,9 +110,9 @@ pub enum DataError {
 /// Location of a row in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowLocation {
-    /// Line of a text file, counted from 1.
+    /// Line of a CSV file, counted from 1.
     Line(u64),
-    /// Row of a file without lines, counted from 0; messages count rows from 1.
+    /// Row of a Parquet or Arrow file, counted from 0; messages count rows from 1.
     Row(usize),
 }
 

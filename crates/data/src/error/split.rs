@@ -22,9 +22,9 @@ pub enum SplitError {
     },
     /// There are too few rows, so a part would be empty.
     EmptyPart,
-    /// There are too few rows: no class has two rows to separate.
+    /// No class has two rows, so no class can be split.
     NoClassOfTwo,
-    /// There are too few groups for the parts.
+    /// There are too few groups to put at least one into each part of the split.
     TooFewGroups {
         /// The column of the groups.
         column: String,

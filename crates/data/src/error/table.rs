@@ -62,7 +62,7 @@ pub enum TableError {
         /// The location of that text.
         row: RowLocation,
     },
-    /// Some of the features are dates.
+    /// Some feature columns contain dates.
     Dates {
         /// The columns.
         columns: Vec<String>,
@@ -302,7 +302,7 @@ fn dates(columns: &[String], text: &str, row: RowLocation, say: Say<'_>) -> Stri
     )
 }
 
-/// Lists the numbers of missing cells of the first ten columns, and the number of further columns.
+/// Lists the number of missing cells in each of the first ten columns, and the number of further columns.
 fn by_column(gaps: &[ColumnGaps]) -> String {
     let counts = gaps.iter().take(10).map(|ColumnGaps { column, missing }| format!("{missing} in `{column}`"));
     let more = gaps.len().saturating_sub(10);

@@ -43,8 +43,8 @@ pub fn read_npy(path: impl AsRef<Path>) -> Result<Array> {
     npy::read(open(path)?).map_err(|error| failure(path, None, error))
 }
 
-/// Reads all arrays of a `.npz` file, written with `numpy.savez` or `numpy.savez_compressed`; returns them by
-/// name.
+/// Reads all arrays of a `.npz` file written with `numpy.savez` or `numpy.savez_compressed`; returns a map from
+/// their names.
 ///
 /// ```no_run
 /// use wgrad_data::{Dataset, read_npz};

@@ -14,13 +14,13 @@ use crate::path::explain;
 /// Maximum length of an image's side in pixels.
 const MAX_SIDE: u32 = 1 << 15;
 
-/// Folder with one subfolder of PNG or JPEG images per class, as for torchvision's `ImageFolder`; needs the
-/// feature `images`.
+/// Folder with one subfolder of PNG or JPEG images per class, as for torchvision's `ImageFolder`. It requires the
+/// crate feature `images`.
 ///
 /// The classes are the names of the subfolders, sorted; images may be nested in further folders. All images are
 /// resized to the same size with antialiased linear interpolation, without keeping their aspect ratio. Channel
-/// values are scaled to the range 0 to 1, which [`Self::normalize`] changes to `(value - mean) / std`. A row is an
-/// image `[channels, height, width]` in row-major order.
+/// values are scaled to the range 0 to 1; [`Self::normalize`] makes the dataset contain `(value - mean) / std`
+/// instead. A row is an image `[channels, height, width]` in row-major order.
 ///
 /// ```no_run
 /// use wgrad_data::{Augment, ImageFolder, Seed};

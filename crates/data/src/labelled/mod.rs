@@ -82,16 +82,17 @@ impl Labelled {
         Self { standardize, ..self }
     }
 
-    /// Sets the maximum number of categories of a text column, not counting the category of unseen texts. Default:
+    /// Sets the maximum number of categories of a text column, not counting the extra category for unseen texts.
+    /// Default: 100. With one-hot encoding, each category is a feature.
     /// 100. With one-hot encoding, each category is a feature.
     pub fn max_categories(mut self, limit: usize) -> Self {
         self.encoding.limit = limit;
         self
     }
 
-    /// Sets the minimum number of training rows per category; rows of rarer categories are assigned to the unseen
-    /// category, as with scikit-learn's `OneHotEncoder(min_frequency=…)`. Default: 2, since nothing can be learned
-    /// from a single row.
+    /// Sets the minimum number of training rows per category; rows of rarer categories are assigned to the extra
+    /// category for unseen texts, as with scikit-learn's `OneHotEncoder(min_frequency=…)`. Default: 2, since
+    /// nothing can be learned from a single row.
     pub fn min_frequency(mut self, rows: usize) -> Self {
         self.encoding.min_frequency = rows;
         self

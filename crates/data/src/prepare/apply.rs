@@ -68,7 +68,7 @@ pub(crate) fn transform(
     Ok(())
 }
 
-/// Writer of the features that one column becomes.
+/// Encoder that writes the features of one table column.
 struct Encoder<'a> {
     table: &'a Table,
     name: &'a str,
@@ -148,8 +148,8 @@ impl<'c> Numbering<'c> {
             let known = levels.iter().map(|text| numbers.get(text).copied().unwrap_or(unseen)).collect();
             return Self::Codes { codes, known, unseen };
         }
-        // The column was text in training, but contains only numbers here. 7 belongs to the category `7` if it
-        // exists, else to `07`.
+        // The column was text in training, but contains only numbers in this table. The number 7 belongs to the
+        // category `7` if it exists, else to a category such as `07`.
         let mut known = HashMap::new();
         for (text, at) in categories.levels().iter().zip(0..) {
             if let Some(value) = number(text) {

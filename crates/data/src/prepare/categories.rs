@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 
 /// Categories of one column, learned from the training rows.
 ///
-/// Categories are numbered in sorted order; the last number is that of an additional category, the unseen
-/// category. It replaces all other texts, and also missing cells if they are filled. Its training rows are those
+/// Categories are numbered in sorted order. They are followed by the unseen category, to which all other texts
+/// belong, and also missing cells if missing cells are filled. The training rows of the unseen category are those
 /// whose text is missing or rarer than [`Labelled::min_frequency`](crate::Labelled::min_frequency).
 ///
-/// By default categories are encoded one-hot: one feature, 0 or 1, per category and one for the unseen category.
-/// If no training row belongs to the unseen category, its feature always stays 0, since its weights are untrained.
-/// An embedded column becomes one feature with the category number, for an `Embedding` layer with [`Self::size`]
-/// rows.
+/// By default categories are encoded one-hot: each category is a feature with the values 0 and 1, and so is the
+/// unseen category. If no training row belongs to the unseen category, its feature always stays 0, since its
+/// weights are untrained. An embedded column is encoded as one feature, the category number, for an `Embedding`
+/// layer with [`Self::size`] rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Categories {
     column: String,
@@ -53,12 +53,12 @@ impl Categories {
         self.embedded
     }
 
-    /// Returns the number of features that the column becomes.
+    /// Returns the number of features into which the column is encoded.
     pub(super) fn width(&self) -> usize {
         if self.embedded { 1 } else { self.size() }
     }
 
-    /// Returns the names of the features that the column becomes.
+    /// Returns the names of the features into which the column is encoded.
     pub(super) fn names(&self) -> Vec<String> {
         if self.embedded {
             return vec![self.column.clone()];

@@ -47,7 +47,7 @@ pub struct Preprocess {
     names: Vec<String>,
 }
 
-/// Features that one column of the file becomes; see [`Preprocess::spans`].
+/// Features into which one column of the file is encoded; see [`Preprocess::spans`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span<'a> {
     /// The name of the column.
@@ -76,7 +76,7 @@ struct Unchecked {
     std: Vec<f64>,
     fill: Option<Vec<f64>>,
     constant: Vec<String>,
-    /// Absent in files from versions that did not support categories.
+    /// Files from versions without categories do not contain this field.
     #[serde(default)]
     categories: Vec<Categories>,
 }

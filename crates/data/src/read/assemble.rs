@@ -38,7 +38,7 @@ impl Columns {
         if self.rows.is_multiple_of(BLOCK) { self.flush(self.rows / BLOCK - 1) } else { Ok(()) }
     }
 
-    /// Ends a block of rows in all columns.
+    /// Ends a block of rows, the unit of storage on disk, in all columns.
     fn flush(&mut self, block: usize) -> Result<()> {
         self.builders.iter_mut().try_for_each(|builder| builder.flush(block))
     }

@@ -23,7 +23,7 @@ enum State {
         /// True if any cell is not missing.
         any: bool,
     },
-    /// Text.
+    /// Text cells.
     Text(Words),
     /// Text after numbers, so the file must be read a second time.
     Reread,

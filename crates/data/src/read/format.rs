@@ -4,7 +4,8 @@ use crate::error::ColumnarFormat;
 
 /// Returns the format that the first bytes of a file identify; `None` for CSV.
 ///
-/// Arrow has a file format and a stream format, which starts with a continuation marker and a length.
+/// Arrow has two formats: one for files, which starts with a magic string, and one for streams, which starts with
+/// a continuation marker and a length.
 pub(super) fn detect(head: &[u8]) -> Option<ColumnarFormat> {
     match head {
         [b'P', b'A', b'R', b'1' | b'E', ..] => Some(ColumnarFormat::Parquet),

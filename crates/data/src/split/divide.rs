@@ -74,9 +74,9 @@ pub(super) fn by_class(rows: &[u32], y: &[u32], fraction: f64, random: &mut Spli
 
 /// Splits rows into training and test rows so that both have each class in the same proportion.
 ///
-/// Of the `n` rows of a class, `n * fraction`, rounded to the nearest integer, are training rows, but if the class
-/// has two rows or more, both sides get at least one; a single row is a training row. The rows of each class are
-/// shuffled in turn with the same generator; both sides are returned in the order of the data.
+/// Of the `n` rows of a class, `n * fraction`, rounded to the nearest integer, are training rows. If the class has
+/// two rows or more, both sides get at least one; a single row is a training row. One generator shuffles the rows
+/// of each class in turn. Both sides are returned in the order of the data.
 pub(crate) fn stratified(y: &[u32], fraction: f64, seed: Seed) -> Result<(Vec<u32>, Vec<u32>)> {
     if !(fraction > 0.0 && fraction < 1.0) {
         return Err(SplitError::Fraction { part: SplitPart::Train, fraction }.into());

@@ -191,14 +191,14 @@ mod tests {
 
     #[test]
     fn unshuffled_folds_are_those_of_scikit_learn() {
-        // [test.tolist() for _, test in KFold(5).split(Y)]
+        // From scikit-learn: [test.tolist() for _, test in KFold(5).split(Y)]
         assert_eq!(
             held_out(&KFold::new(5), None),
             [vec![0, 1, 2], vec![3, 4, 5], vec![6, 7], vec![8, 9], vec![10, 11]]
         );
-        // [test.tolist() for _, test in StratifiedKFold(3).split(Y, Y)]
+        // From scikit-learn: [test.tolist() for _, test in StratifiedKFold(3).split(Y, Y)]
         assert_eq!(held_out(&KFold::stratified(3), None), STRATIFIED);
-        // [test.tolist() for _, test in GroupKFold(3).split(Y, groups=GROUPS)]
+        // From scikit-learn: [test.tolist() for _, test in GroupKFold(3).split(Y, groups=GROUPS)]
         let groups = [0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 4];
         assert_eq!(held_out(&KFold::by_group("g", 3), Some(&groups)), GROUPED);
     }

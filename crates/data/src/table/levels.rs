@@ -87,7 +87,7 @@ impl Interner {
         }
     }
 
-    /// Returns the texts.
+    /// Returns the distinct texts.
     pub(crate) fn finish(mut self) -> Levels {
         self.levels.text.shrink_to_fit();
         self.levels.ends.shrink_to_fit();

@@ -7,9 +7,9 @@ use crate::error::{DataError, TableError};
 /// Locations of the rows of a file.
 #[derive(Clone, Debug)]
 pub(crate) enum RowLocations {
-    /// Lines of a text file.
+    /// The line on which each row of a CSV file starts.
     Lines(LineNumbers),
-    /// The number of rows, for a file without lines.
+    /// The number of rows of a file format without lines.
     #[cfg_attr(not(feature = "arrow"), expect(dead_code, reason = "only typed files have no lines"))]
     Count(usize),
 }
@@ -24,12 +24,12 @@ impl RowLocations {
     }
 }
 
-/// Line on which each row starts. Most rows start one line after the previous row, so only the other rows are
-/// stored.
+/// Line on which each row starts. Most rows start one line below the start of the previous row, so only the other
+/// rows are stored.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LineNumbers {
     rows: usize,
-    /// Rows that do not start one line after the previous row, with their lines.
+    /// Rows that do not start one line below the start of the previous row, with their lines.
     breaks: Vec<(usize, u64)>,
 }
 

@@ -261,7 +261,7 @@ fn attention_to_others_with_added_keys_is_that_of_pytorch() {
     );
 }
 
-/// Returns the value of a tensor of a graph without inputs.
+/// Runs the graph of `y`, which has no inputs, and returns the value of `y`.
 fn value(params: &Params, y: &Tensor) -> Vec<f64> {
     let mut session = Session::new(CpuBackend::<f32>::new(), params).unwrap();
     let step = session.compile(y.graph(), &[y]).unwrap();

@@ -81,7 +81,8 @@ impl Filters {
     /// `channels` contains the numbers of input and output channels.
     #[track_caller]
     pub fn declare(params: &Params, weight: Vec<usize>, channels: [usize; 2], groups: usize, bias: bool) -> Self {
-        // PyTorch uses this fan-in also for transposed convolutions, whose axis 0 is the input channels.
+        // PyTorch uses this formula also for transposed convolutions, although axis 0 of their weight is the input
+        // channels.
         let fan_in = weight[1..].iter().product();
         let weight = params.variable("weight", weight, Kind::Parameter, init::kaiming_uniform(fan_in, 5.0f64.sqrt()));
         let bias =

@@ -24,7 +24,7 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// Creates a dropout with probability `p`, in the scope of `params`. PyTorch's default is 0.5.
+    /// Creates a dropout layer with probability `p`, in the scope of `params`. PyTorch's default is 0.5.
     pub fn new(params: &Params, p: f64) -> Self {
         let seed = params.seed();
         // Counters whose name begins with `@` are not part of the state dict.
@@ -159,7 +159,7 @@ pub struct AlphaDropout(Dropout);
 const DROPPED: f64 = -1.758_099_340_847_376_6;
 
 impl AlphaDropout {
-    /// Creates a dropout with probability `p`, in the scope of `params`. PyTorch's default is 0.5.
+    /// Creates a dropout layer with probability `p`, in the scope of `params`. PyTorch's default is 0.5.
     pub fn new(params: &Params, p: f64) -> Self {
         Self(Dropout::new(params, p))
     }

@@ -35,9 +35,10 @@ impl SingleState for GruKind {}
 /// Stacked gated recurrent unit (GRU) layers; PyTorch's `GRU`. For input `x` and previous state `h`:
 ///
 /// ```text
-/// r, z = σ(W_r x + b_r + U_r h + d_r), and the same for z
-/// n    = tanh(W_n x + b_n + r·(U_n h + d_n))
-/// h'   = (1 − z)·n + z·h
+/// r  = σ(W_r x + b_r + U_r h + d_r)
+/// z  = σ(W_z x + b_z + U_z h + d_z)
+/// n  = tanh(W_n x + b_n + r·(U_n h + d_n))
+/// h' = (1 − z)·n + z·h
 /// ```
 ///
 /// Shapes, options (except `proj_size`), initial values and variable names are those of [`Lstm`](super::Lstm);

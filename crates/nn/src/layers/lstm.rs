@@ -29,10 +29,12 @@ impl RecurrentKind for LstmKind {
 /// Stacked long short-term memory (LSTM) layers; PyTorch's `LSTM`. For input `x` and previous states `h`, `c`:
 ///
 /// ```text
-/// i, f, o = σ(W_i x + b_i + U_i h + d_i), and the same for f and o
-/// g       = tanh(W_g x + b_g + U_g h + d_g)
-/// c'      = f·c + i·g
-/// h'      = o·tanh(c'), or W_r · (o·tanh(c')) with `proj_size`
+/// i  = σ(W_i x + b_i + U_i h + d_i)
+/// f  = σ(W_f x + b_f + U_f h + d_f)
+/// o  = σ(W_o x + b_o + U_o h + d_o)
+/// g  = tanh(W_g x + b_g + U_g h + d_g)
+/// c' = f·c + i·g
+/// h' = o·tanh(c'), or W_r · (o·tanh(c')) with `proj_size`
 /// ```
 ///
 /// Shapes: inputs are `[L, N, input_size]`, `[N, L, input_size]` with `batch_first`, or `[L, input_size]` for one

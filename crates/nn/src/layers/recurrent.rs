@@ -1,7 +1,7 @@
 //! Recurrent layers: the code that LSTM, GRU and RNN have in common.
 //!
-//! A layer is unrolled over time: the graph has nodes for each time step. One matrix product computes the
-//! contributions of the inputs of all steps; each step has one product with the hidden state, followed by pointwise
+//! A layer is unrolled over time: the graph has nodes for each time step. One matrix product multiplies the inputs
+//! of all steps by `weight_ih`. Each step then multiplies the hidden state by `weight_hh` and applies pointwise
 //! ops.
 
 use std::marker::PhantomData;
@@ -94,7 +94,7 @@ pub trait RecurrentKind {
     /// Number of states: 2 (hidden and cell state) for an LSTM, otherwise 1 (hidden state).
     const STATES: usize;
 
-    /// `true` if the nonlinearity is an option.
+    /// Whether the nonlinearity can be chosen with an option, as for an RNN.
     const NONLINEAR: bool;
 
     /// Returns the states after one time step from the hidden state `h` and the cell state `c`, both `[N,

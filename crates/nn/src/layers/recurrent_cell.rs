@@ -1,4 +1,4 @@
-//! Recurrent cells: one time step of a recurrent layer.
+//! Recurrent cells, which compute one time step of a recurrent layer.
 
 use std::marker::PhantomData;
 

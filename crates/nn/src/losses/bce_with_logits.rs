@@ -9,8 +9,8 @@ options! {
     /// Binary cross-entropy of logits: `w · ( (1−y)·softplus(x) + p·y·softplus(−x) )` for logits `x` and targets `y`
     /// of the same shape; PyTorch's `BCEWithLogitsLoss`.
     ///
-    /// `w` is `weight` and `p` is `pos_weight`. To balance the classes, set `pos_weight` to the ratio of negative
-    /// to positive targets. Targets may be any number in [0, 1].
+    /// `w` is `weight` and `p` is `pos_weight`. To balance the classes, set `pos_weight` to the number of negative
+    /// targets divided by the number of positive targets. Targets may be any number in [0, 1].
     ///
     /// Defaults: mean reduction, no weight, no `pos_weight`. The mean is the sum divided by the number of
     /// elements, not by the sum of the weights.

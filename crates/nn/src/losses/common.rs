@@ -1,4 +1,4 @@
-//! Options that losses share: reduction, weights and the ignored class index.
+//! Options that several losses have: reduction, weights and the class index of rows to ignore.
 
 use wgrad_core::{Array, Graph, InvalidArgument, Tensor};
 
@@ -27,7 +27,7 @@ macro_rules! common {
     (type class_weight) => { Option<$crate::losses::Weights> };
     (default class_weight) => { None };
     (setter class_weight) => {
-        /// Weight per class, `[C]`. Default: none.
+        /// Weights of the classes, `[C]`. Default: none.
         pub fn weight(mut self, weight: impl Into<$crate::losses::Weights>) -> Self {
             self.class_weight = Some(weight.into());
             self
@@ -107,7 +107,7 @@ impl Reduction {
 /// Weights of a loss: one number or an array.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Weights {
-    /// One weight for all losses.
+    /// The same weight for all losses.
     Number(f64),
     /// An array of weights. The documentation of each loss states the shape.
     Array(Array),

@@ -94,7 +94,7 @@ options! {
     /// ```
     #[derive(Clone, Debug, PartialEq)]
     pub struct MultiClassFocalLoss: common[reduction, gamma, ignore_index] {
-        /// Weight per class, `[C]`. Default: none.
+        /// Weights of the classes, `[C]`. Default: none.
         alpha: Option<Weights> as Weights = None,
     }
 }

@@ -66,7 +66,7 @@ impl Loss for KlDivLoss {
         let losses = if self.log_target {
             targets.exp() * (targets - x)
         } else {
-            // Where the target is 0, 1 replaces it in the logarithm, so that the product is 0 instead of NaN.
+            // Where the target is 0, log 1 is computed instead of log 0, so that the product is 0 instead of NaN.
             let nothing = targets.eq(0.0);
             targets * (nothing.where_cond(1.0, targets).log() - x)
         };

@@ -1,4 +1,4 @@
-//! Loss for pairs of scores that are in the wrong order.
+//! Loss that penalizes pairs of scores in the wrong order.
 
 use wgrad_core::Tensor;
 

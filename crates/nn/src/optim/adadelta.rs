@@ -1,4 +1,4 @@
-//! Adadelta.
+//! The Adadelta optimizer.
 
 use wgrad_core::{InvalidArgument, Tensor};
 
@@ -31,7 +31,7 @@ pub struct AdadeltaRule {
 }
 
 impl Adadelta {
-    /// Creates Adadelta with PyTorch's defaults for everything but the learning rate.
+    /// Creates Adadelta with PyTorch's defaults for everything except the learning rate.
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(AdadeltaRule { rho: 0.9, eps: 1e-6 }, lr)
     }

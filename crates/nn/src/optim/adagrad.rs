@@ -1,4 +1,4 @@
-//! Adagrad.
+//! The Adagrad optimizer.
 
 use wgrad_core::{InvalidArgument, Tensor};
 
@@ -33,7 +33,7 @@ pub struct AdagradRule {
 }
 
 impl Adagrad {
-    /// Creates Adagrad with PyTorch's defaults for everything but the learning rate.
+    /// Creates Adagrad with PyTorch's defaults for everything except the learning rate.
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(AdagradRule { lr_decay: 0.0, initial: 0.0, eps: 1e-10 }, lr)
     }

@@ -1,4 +1,4 @@
-//! Adamax.
+//! The Adamax optimizer.
 
 use wgrad_core::{InvalidArgument, Tensor};
 
@@ -31,7 +31,7 @@ pub struct AdamaxRule {
 }
 
 impl Adamax {
-    /// Creates Adamax with PyTorch's defaults for everything but the learning rate.
+    /// Creates Adamax with PyTorch's defaults for everything except the learning rate.
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(AdamaxRule { betas: (0.9.into(), 0.999), eps: 1e-8 }, lr)
     }

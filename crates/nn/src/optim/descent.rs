@@ -10,8 +10,8 @@ use super::clip::{clip_grad_norm, clip_grad_value, invalid_norm};
 use super::rule::{Numbers, ParamUpdate, UpdateRule, not_negative};
 use super::{Handles, LearningRate, Optimizer, Select};
 
-/// An optimizer that updates parameters by the rule `R`; [`Sgd`](super::Sgd), [`Adam`](super::Adam) and the others
-/// are aliases of this type.
+/// An optimizer that updates parameters with the rule `R`. [`Sgd`](super::Sgd), [`Adam`](super::Adam) and the
+/// other optimizers are aliases of this type.
 ///
 /// A parameter that is frozen ([`Params::set_trainable`](wgrad_core::Params::set_trainable)), or that the loss
 /// does not depend on, is skipped: it gets no update, no weight decay and no state. State variables are named
@@ -60,7 +60,7 @@ pub struct Descent<R> {
     owner: Owner,
 }
 
-/// Clipping of gradients.
+/// Kind of gradient clipping.
 #[derive(Clone, Copy, Debug)]
 enum Clip {
     Norm(f64, f64),
@@ -184,7 +184,7 @@ impl<R: UpdateRule> Descent<R> {
     }
 
     /// Updates only the parameters that `select` selects; the others do not change, and gradients flow through
-    /// them. Default: all trainable parameters. In PyTorch, the same is done by passing only these parameters, as
+    /// them. Default: all trainable parameters. In PyTorch, the parameters are passed to the optimizer instead, as
     /// in `torch.optim.Adam(generator.parameters())`.
     pub fn over(self, select: impl Into<Select>) -> Self {
         // A clone that updates other parameters is a different optimizer, so it needs another owner.
@@ -314,7 +314,7 @@ impl<R: UpdateRule> Descent<R> {
     #[track_caller]
     fn update(&self, graph: &Graph, trained: Vec<Trained>) {
         let numbers: Vec<Numbers> = (0..=self.groups.len()).map(|_| Numbers::default()).collect();
-        // All parameters belong to the same `Params`, so the first one's is used.
+        // All parameters belong to the same `Params`, so the first parameter determines it.
         let params = trained[0].variable.params().at(&self.scope);
         let steps = params.counter("@step");
         graph.advance(&steps);

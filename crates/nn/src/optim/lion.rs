@@ -1,4 +1,4 @@
-//! Lion.
+//! The Lion optimizer.
 
 use wgrad_core::{InvalidArgument, Tensor};
 

@@ -1,4 +1,4 @@
-//! `NAdam`.
+//! The `NAdam` optimizer.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -38,7 +38,7 @@ pub struct NAdamRule {
 }
 
 impl NAdam {
-    /// Creates `NAdam` with PyTorch's defaults for everything but the learning rate.
+    /// Creates `NAdam` with PyTorch's defaults for everything except the learning rate.
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(NAdamRule { betas: (0.9, 0.999), eps: 1e-8, momentum_decay: 4e-3, decoupled: false }, lr)
     }

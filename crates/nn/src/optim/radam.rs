@@ -1,4 +1,4 @@
-//! `RAdam`.
+//! The `RAdam` optimizer.
 
 use wgrad_core::{InvalidArgument, Tensor};
 
@@ -35,7 +35,7 @@ pub struct RAdamRule {
 }
 
 impl RAdam {
-    /// Creates `RAdam` with PyTorch's defaults for everything but the learning rate.
+    /// Creates `RAdam` with PyTorch's defaults for everything except the learning rate.
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(RAdamRule { betas: (0.9.into(), 0.999), eps: 1e-8, decoupled: false }, lr)
     }

@@ -1,4 +1,4 @@
-//! `RMSprop`.
+//! The `RMSprop` optimizer.
 
 use wgrad_core::{InvalidArgument, Tensor};
 
@@ -39,7 +39,7 @@ pub struct RmsPropRule {
 }
 
 impl RmsProp {
-    /// Creates `RmsProp` with PyTorch's defaults for everything but the learning rate.
+    /// Creates `RmsProp` with PyTorch's defaults for everything except the learning rate.
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(RmsPropRule { alpha: 0.99, eps: 1e-8, momentum: 0.0.into(), centered: false }, lr)
     }

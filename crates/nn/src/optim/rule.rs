@@ -73,8 +73,8 @@ pub struct StepInfo {
     pub weight_decay: f64,
 }
 
-/// Numbers that the host computes before each step. The key is the number's name, and the step count before a
-/// parameter's first step. Parameters of a group that have the same key share a number.
+/// Numbers that the host computes before each step. The key contains the number's name and the step count before
+/// the parameter's first step, so parameters of a group with the same first step share a number.
 pub(super) type Numbers = RefCell<HashMap<(String, u64), Tensor>>;
 
 /// Everything that an [`UpdateRule`] needs to update one parameter: its value, gradient and state, and the numbers

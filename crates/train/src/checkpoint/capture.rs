@@ -15,32 +15,32 @@ use crate::session::LazySession;
 use crate::snapshot::{SavedCounter, SavedVariable, Weights, rates};
 use wgrad_nn::optim::Optimizer;
 
-/// Name of the random generator's state, which cannot be the name of a variable.
+/// Name of the random generator's state in a checkpoint. No variable can have this name.
 pub(crate) const GENERATOR: &str = "@generator";
-/// Prefix of the names of the best weights.
+/// Prefix of the names of the best epoch's weights in a checkpoint.
 pub(crate) const BEST_WEIGHTS: &str = "@best/";
 
-/// State of a training run at a position, from which a checkpoint is made when one is due.
+/// Current state of a training run, from which a checkpoint is created if one is due.
 pub(crate) struct Capture<'c> {
     pub session: &'c mut LazySession,
     pub schedules: &'c mut Schedules,
     pub optimizer: &'c dyn Optimizer,
     pub patience: Option<&'c Patience>,
     pub described: SettingsSource<'c>,
-    /// Settings, once they have been described.
+    /// Settings as text. `None` before they are needed for the first time.
     pub settings: &'c mut Option<Settings>,
     pub at: &'c Position,
     /// Earlier fits of the trainer.
     pub fits: &'c [FitRecord],
     pub history: &'c History,
-    /// Epochs of the fit.
+    /// Number of epochs of the fit.
     pub epochs: usize,
-    /// State of the random generator at the beginning of the epoch; none for its current state.
+    /// State of the random generator at the beginning of the epoch. `None` means its current state.
     pub random: Option<&'c TorchRandom>,
 }
 
 impl Capture<'_> {
-    /// Returns the bytes of a checkpoint. `best` is the best epoch that was saved.
+    /// Returns the bytes of a checkpoint. `best` is the best epoch that has been saved so far.
     pub fn bytes(&mut self, best: Option<BestEpoch>) -> Result<Vec<u8>> {
         self.checkpoint(best)?.to_bytes()
     }

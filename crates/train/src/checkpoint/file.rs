@@ -1,11 +1,12 @@
-//! File format of a checkpoint: a safetensors file with a checksum and a manifest in its metadata.
+//! File format of a checkpoint: a safetensors file. Its metadata contain a checksum and a manifest, which
+//! describes the training run as JSON.
 //!
 //! ```text
 //! {"__metadata__":{"wgrad":"CHECKSUM MANIFEST"}, …
 //! ```
 //!
-//! The checksum is the CRC-32 of the whole file, computed with zeros in its own place: eight hexadecimal digits at a
-//! fixed offset. It is checked before anything else is read.
+//! The checksum is the CRC-32 of the complete file, written as eight hexadecimal digits at a fixed position. It is
+//! computed with zeros in place of these digits, and checked before anything else is read.
 
 use std::collections::BTreeMap;
 
@@ -17,24 +18,24 @@ use super::manifest::Manifest;
 use crate::error::{CheckpointError, Damage};
 use wgrad_nn::entries::{unreadable, words};
 
-/// First bytes of every checkpoint, after the length of its header.
+/// First bytes of every checkpoint after the eight bytes with the length of the header.
 const OPENING: &[u8] = br#"{"__metadata__":{"wgrad":""#;
 const DIGITS: usize = 8;
-/// Range of bytes of the checksum.
+/// Position of the checksum's digits in the file.
 const CHECKSUM: std::ops::Range<usize> = 8 + OPENING.len()..8 + OPENING.len() + DIGITS;
 
 /// Value in a checkpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Stored {
-    /// Variable: `f32`, or `f64` if the device computes in `f64`.
+    /// Variable, stored as `f32`, or as `f64` if the device computes in `f64`.
     Array(std::sync::Arc<Array>),
-    /// Counter: one `i64`.
+    /// Counter, stored as one `i64`.
     Count(u64),
-    /// State of a random generator: `u32`.
+    /// State of a random generator, stored as `u32`.
     Words(Vec<u32>),
 }
 
-/// Tensor of a file.
+/// Tensor in the form in which it is written to the file.
 struct Parts {
     dtype: Dtype,
     dims: Vec<usize>,
@@ -97,7 +98,7 @@ fn checksum(bytes: &[u8]) -> String {
 }
 
 impl Checkpoint {
-    /// Returns the bytes of the file; the same for the same values.
+    /// Returns the bytes of the file. They are always the same for the same values.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let wrong = |error: &dyn std::fmt::Display| Error::from(CheckpointError::Encode { reason: error.to_string() });
         let manifest = serde_json::to_string(&self.manifest).map_err(|error| wrong(&error))?;
@@ -105,7 +106,7 @@ impl Checkpoint {
         let views = parts.iter().map(|(name, Parts { dtype, dims, bytes })| {
             TensorView::new(*dtype, dims.clone(), bytes).map(|view| (*name, view)).map_err(|error| wrong(&error))
         });
-        // With one key, the order of the metadata is fixed.
+        // Uses a single key, because the order of several keys would not be fixed.
         let metadata = [("wgrad".to_string(), format!("{} {manifest}", "0".repeat(DIGITS)))].into();
         let bytes = serialize(views.collect::<Result<Vec<_>>>()?, Some(metadata));
         let mut bytes = bytes.map_err(|error| wrong(&error))?;
@@ -117,7 +118,7 @@ impl Checkpoint {
         Ok(bytes)
     }
 
-    /// Parses the bytes of [`Self::to_bytes`]. `name` is the name of the file in messages.
+    /// Parses the bytes of a file that [`Self::to_bytes`] returned. `name` is the file name for error messages.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self> {
         let damaged = |damage| Error::from(CheckpointError::Damaged { name: name.into(), damage });
         let unreadable = |error| Error::from(unreadable(name, bytes, &error));

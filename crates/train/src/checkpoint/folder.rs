@@ -1,4 +1,4 @@
-//! Folder of checkpoints: schedule of writing, removal of old files, and search for the latest whole one.
+//! Folder of checkpoints: decides when they are written, removes old files, and finds the latest undamaged file.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -17,17 +17,19 @@ const ENDING: &str = ".safetensors";
 
 /// Folder of checkpoints, with the intervals at which they are written and the number of files to keep.
 ///
-/// A file has weights, buffers, averages, the optimizer's state and all counters under their names. Its metadata have
-/// the position of the training (step, epoch, running sums, learning rates, random numbers, schedule, early stopping,
-/// history) and its settings, device, version and command. The file is written under a temporary name, flushed to the
-/// disk and renamed, and a checksum covers all its bytes; older files are removed only after that.
-/// `step-000000000128.safetensors` is the training after 128 steps, `best.safetensors` the training after its best
-/// epoch by validation loss (training loss if there are no validation rows, or the metric of
-/// [`EarlyStopping`](crate::EarlyStopping)).
+/// A checkpoint file contains the weights, buffers, weight averages, optimizer state and counters under their
+/// names. Its metadata contain the position of the training (step, epoch, running sums, learning rates, random
+/// numbers, schedule, early stopping, history), the settings, the device, the version of wgrad and the command
+/// line. A checksum covers all bytes of the file. The file is written under a temporary name, flushed to the disk
+/// and renamed; older files are removed only after that.
 ///
-/// Saving does not change the results of a training run. If a checkpoint cannot be written, that is reported, the
-/// training continues and the older files stay; for the final checkpoint of a fit it is an error. Weights can be
-/// loaded from a checkpoint by `Load::from(path).strict(false)`.
+/// `step-000000000128.safetensors` is the state of the training after 128 steps. `best.safetensors` is its state
+/// after the epoch with the best validation loss, or training loss if there are no validation rows, or metric of
+/// [`EarlyStopping`](crate::EarlyStopping).
+///
+/// Saving does not change the results of a training run. If a checkpoint cannot be written, the trainer reports
+/// this and continues, and the older files stay. If the final checkpoint of a fit cannot be written, the fit
+/// returns an error. To load only the weights of a checkpoint, use `Load::from(path).strict(false)`.
 ///
 /// ```
 /// use wgrad_core::{CpuBackend, Params};
@@ -64,15 +66,15 @@ pub struct Checkpoints {
     epochs: Option<usize>,
     keep: usize,
     best: bool,
-    /// Saves the end of a fit.
+    /// True to write a checkpoint at the end of each fit.
     end: bool,
     overwrite: bool,
     write: fn(&Path, &[u8]) -> io::Result<()>,
 }
 
 impl Checkpoints {
-    /// Returns settings for checkpoints in a folder, which is created if it does not exist: after each epoch by
-    /// default, and at the end of each fit.
+    /// Creates settings for checkpoints in a folder, which is created if it does not exist. By default, a
+    /// checkpoint is written after each epoch and at the end of each fit.
     pub fn new(folder: impl AsRef<Path>) -> Self {
         Self {
             folder: folder.as_ref().into(),
@@ -86,34 +88,36 @@ impl Checkpoints {
         }
     }
 
-    /// Returns settings for a single checkpoint, written only if the training is stopped; see
+    /// Creates settings for a single checkpoint, which is written only if the training is stopped; see
     /// [`Trainer::stop_flag`](crate::Trainer::stop_flag).
     pub fn when_stopped(folder: impl AsRef<Path>) -> Self {
         Self { best: false, end: false, epochs: Some(usize::MAX), ..Self::new(folder) }
     }
 
-    /// Writes a checkpoint after every `steps` steps, counted over all epochs; 0 for never.
+    /// Writes a checkpoint after every `steps` steps, counted over all epochs. 0 means never.
     pub fn every_steps(self, steps: usize) -> Self {
         Self { steps: Some(steps), ..self }
     }
 
-    /// Writes a checkpoint after every `epochs` epochs; 0 for never.
+    /// Writes a checkpoint after every `epochs` epochs. 0 means never.
     pub fn every_epochs(self, epochs: usize) -> Self {
         Self { epochs: Some(epochs), ..self }
     }
 
-    /// Sets the number of latest checkpoints to keep, at least 1, besides that of the best epoch. Default: 3.
+    /// Sets how many of the latest checkpoints are kept, at least 1, in addition to the checkpoint of the best
+    /// epoch. Default: 3.
     pub fn keep(self, keep: usize) -> Self {
         Self { keep: keep.max(1), ..self }
     }
 
-    /// Keeps a checkpoint of the best epoch as well. Default: true.
+    /// Sets whether a checkpoint of the best epoch is kept as well. Default: true.
     pub fn keep_best(self, best: bool) -> Self {
         Self { best, ..self }
     }
 
-    /// Allows a training run that does not resume to begin in a folder with checkpoints of another one. These are
-    /// removed once the first new checkpoint is written. Default: false, which makes it an error.
+    /// Sets whether a training run that does not resume may begin in a folder with checkpoints of another run.
+    /// These checkpoints are then removed after the first new checkpoint is written. Default: false, which means
+    /// that the fit returns an error.
     pub fn overwrite(self, overwrite: bool) -> Self {
         Self { overwrite, ..self }
     }
@@ -137,7 +141,8 @@ impl Checkpoints {
         self.end
     }
 
-    /// Returns the number of steps until the next checkpoint within an epoch, after `total` steps of the training.
+    /// Returns the number of steps from step `total` of the training to the next step after which a checkpoint is
+    /// due. `None` if checkpoints are not written every few steps.
     pub(crate) fn steps_left(&self, total: u64) -> Option<usize> {
         let every = self.steps.filter(|&every| every > 0)?;
         usize::try_from(every as u64 - total % every as u64).ok()
@@ -150,8 +155,8 @@ impl Checkpoints {
         by_steps || epochs.is_some_and(|every| every > 0 && epoch.is_multiple_of(every))
     }
 
-    /// Checks and creates the folder before the first step. Returns the files of another training run, which are to be
-    /// removed once the first checkpoint of this one is written.
+    /// Checks and creates the folder before the first step. Returns the files of another training run, which are
+    /// to be removed after the first checkpoint of this run is written.
     pub(crate) fn begin(&self, resumes: bool) -> Result<Vec<PathBuf>> {
         let there = list(&self.folder)?;
         if !(resumes || self.overwrite || there.is_empty()) {
@@ -163,7 +168,7 @@ impl Checkpoints {
             return Ok(if resumes { vec![] } else { there });
         }
         fs::create_dir_all(&self.folder).map_err(Error::io(&self.folder))?;
-        // Temporary files of a training run that was killed.
+        // Removes temporary files that a killed training run left behind.
         for path in entries(&self.folder)? {
             let is_temporary =
                 |name: &str| name.starts_with('.') && name.contains(ENDING) && name.rsplit('.').next() == Some("tmp");
@@ -171,17 +176,18 @@ impl Checkpoints {
                 let _ = fs::remove_file(path);
             }
         }
-        // A folder without write permission is an error now, not after hours of training.
+        // Writes a test file, to report a folder without write permission now and not after hours of training.
         let probe = self.folder.join(format!(".probe.{}.safetensors.tmp", std::process::id()));
         let probed = fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe));
         probed.map_err(|source| CheckpointError::Write { path: self.folder.clone(), source })?;
         Ok(if resumes { vec![] } else { there })
     }
 
-    /// Saves the training after `total` steps and removes older checkpoints beyond the number to keep.
+    /// Writes a checkpoint of the training after `total` steps, and removes older checkpoints beyond the number to
+    /// keep.
     pub(crate) fn save(&self, bytes: &[u8], total: u64, others: &mut Vec<PathBuf>) -> Result<PathBuf> {
         let path = self.put(&format!("step-{total:012}{ENDING}"), bytes, others)?;
-        // Checkpoints of later steps do not count: a resumed training will replace them.
+        // Checkpoints of later steps do not count, because a resumed training run will replace them.
         let older = list(&self.folder)?.into_iter().filter_map(|path| Some((step_of(&path)?, path)));
         for (_, old) in older.filter(|(step, _)| *step <= total).skip(self.keep) {
             let _ = fs::remove_file(old);
@@ -189,12 +195,12 @@ impl Checkpoints {
         Ok(path)
     }
 
-    /// Saves the training as its best epoch.
+    /// Writes the checkpoint of the best epoch.
     pub(crate) fn save_best(&self, bytes: &[u8], others: &mut Vec<PathBuf>) -> Result<PathBuf> {
         self.put(BEST, bytes, others)
     }
 
-    /// Writes a file atomically, then removes `others`.
+    /// Writes a file atomically, then removes `others`, the files of another training run.
     fn put(&self, name: &str, bytes: &[u8], others: &mut Vec<PathBuf>) -> Result<PathBuf> {
         let (path, temporary) =
             (self.folder.join(name), self.folder.join(format!(".{name}.{}.tmp", std::process::id())));
@@ -233,8 +239,8 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// Lists the checkpoints of a folder: the latest first, that of the best epoch last. Empty if the folder does not
-/// exist.
+/// Lists the checkpoints in a folder. The latest is first, and the checkpoint of the best epoch is last. The list
+/// is empty if the folder does not exist.
 ///
 /// ```
 /// assert!(wgrad_train::checkpoints("no/such/folder")?.is_empty());
@@ -254,17 +260,18 @@ pub fn list(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
 /// Checkpoint from which a training run has resumed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resumed {
-    /// The file.
+    /// Path of the checkpoint.
     pub from: PathBuf,
-    /// Steps of the training so far, over all epochs.
+    /// Number of training steps before the checkpoint, over all epochs.
     pub step: u64,
-    /// Messages about later checkpoints that could not be read.
+    /// Error messages of later checkpoints, which were skipped because they could not be read.
     pub passed_over: Vec<String>,
-    /// Differences to the checkpoint that may change the bits: device, version of wgrad.
+    /// Differences from the training run of the checkpoint that may change the bits of the results: another device
+    /// or another version of wgrad.
     pub notes: Vec<String>,
 }
 
-/// Latest whole checkpoint, with its file.
+/// Latest undamaged checkpoint, and the file that it was read from.
 #[derive(Debug)]
 pub(crate) struct Latest {
     pub checkpoint: Checkpoint,
@@ -277,7 +284,7 @@ pub(crate) fn read(path: &Path) -> Result<Checkpoint> {
     Checkpoint::from_bytes(&path.display().to_string(), &bytes)
 }
 
-/// Reads the latest whole checkpoint of a folder, or a single file.
+/// Reads the latest undamaged checkpoint in a folder. `place` may also be a single file.
 pub(crate) fn latest(place: &Path) -> Result<Latest> {
     let candidates = if place.is_file() { vec![place.to_path_buf()] } else { list(place)? };
     let mut passed_over = vec![];
@@ -297,22 +304,22 @@ pub(crate) fn latest(place: &Path) -> Result<Latest> {
     Err(CheckpointError::NoneReadable { path: place.into(), reasons: passed_over }.into())
 }
 
-/// Metadata of a checkpoint, from [`checkpoint_info`](info).
+/// Metadata of a checkpoint, returned by [`checkpoint_info`](info).
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckpointInfo {
-    /// Steps of the training so far, over all epochs.
+    /// Number of training steps before the checkpoint, over all epochs.
     pub step: u64,
     /// Current epoch, or the next one if the checkpoint is from between two epochs.
     pub epoch: usize,
     /// Version of wgrad that wrote the file.
     pub wgrad: String,
-    /// Command line of the training.
+    /// Command line of the training run.
     pub command: Vec<String>,
-    /// Kind of device, adapter, API and driver.
+    /// Device of the training: its kind, adapter, API and driver.
     pub device: [String; 4],
     /// Seed of the parameters.
     pub seed: u64,
-    /// Settings that must be the same to resume, by name.
+    /// Settings by name, which must be the same to resume.
     pub settings: std::collections::BTreeMap<String, String>,
     /// History of the fit so far.
     pub history: History,
@@ -326,7 +333,7 @@ pub struct CheckpointInfo {
 /// ```
 ///
 /// # Errors
-/// When the file cannot be read or is not a whole checkpoint.
+/// When the file cannot be read, is damaged, or is not a checkpoint.
 pub fn info(path: impl AsRef<Path>) -> Result<CheckpointInfo> {
     let Manifest { position, wgrad, command, device, seed, settings, fits, .. } = read(path.as_ref())?.manifest;
     let history = fits.last().map(|fit| fit.history(None)).unwrap_or_default();

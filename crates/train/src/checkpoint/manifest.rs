@@ -1,4 +1,5 @@
-//! Manifest of a checkpoint: the training, its settings and its position.
+//! Manifest of a checkpoint: metadata, stored as JSON, that describe the training run, its settings and its
+//! position.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +29,7 @@ struct Epoch {
     validation_tracked: Numbers,
 }
 
-/// Record of a fit, completed or not.
+/// Record of a fit, which may be incomplete.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FitRecord {
     /// Number of epochs that the fit was to train.
@@ -54,7 +55,7 @@ impl FitRecord {
         Self { of: epochs, epochs: all, ended: history.ended, restored: history.restored }
     }
 
-    /// Returns the history. `epochs` replaces the number of epochs of the fit, if given.
+    /// Returns the history of the fit. `epochs` replaces the fit's number of epochs, if given.
     pub fn history(&self, epochs: Option<usize>) -> History {
         let stats = |epoch: &Epoch| EpochStats {
             epoch: epoch.epoch,
@@ -71,28 +72,28 @@ impl FitRecord {
     }
 }
 
-/// Position of a training run.
+/// Position that a training run has reached.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Position {
     /// Index of the fit within the trainer, from 0.
     pub fit: usize,
     /// Epoch of the fit, from 1.
     pub epoch: usize,
-    /// Steps of the epoch so far.
+    /// Number of steps of the epoch so far.
     pub step: usize,
-    /// Sum of their losses, each times its rows.
+    /// Sum of the losses of these steps, each multiplied by the step's number of rows.
     pub loss_sum: Number,
-    /// Sums of the tracked values, each times its rows.
+    /// Sums of the tracked values of these steps, each multiplied by the step's number of rows.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tracked: Numbers,
-    /// Steps of all fits.
+    /// Number of steps so far, over all fits.
     pub total: u64,
     /// True if the fit has ended.
     pub over: bool,
 }
 
 impl Position {
-    /// Returns the beginning of a fit, after `total` steps of all fits.
+    /// Returns the position at the beginning of a fit. `total` is the number of steps so far, over all fits.
     pub fn begin(fit: usize, total: u64) -> Self {
         Self { fit, epoch: 1, step: 0, loss_sum: Number(0.0), tracked: Numbers::new(), total, over: false }
     }
@@ -105,34 +106,34 @@ pub(crate) struct Stopping {
     pub waited: usize,
 }
 
-/// Metadata of a checkpoint, to resume from and for display.
+/// Metadata of a checkpoint, which are needed to resume or are shown to the user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     format: String,
     version: u32,
     /// Version of wgrad that wrote the file.
     pub wgrad: String,
-    /// Command line of the training.
+    /// Command line of the training run.
     pub command: Vec<String>,
-    /// Device: kind, adapter, API, driver.
+    /// Device of the training: its kind, adapter, API and driver.
     pub device: [String; 4],
     /// Seed of the parameters.
     pub seed: u64,
-    /// Settings that must be the same to resume, by name.
+    /// Settings by name, which must be the same to resume.
     pub settings: BTreeMap<String, String>,
     pub position: Position,
-    /// Earlier fits, then this one.
+    /// Records of the earlier fits, followed by the record of the current fit.
     pub fits: Vec<FitRecord>,
-    /// Bits of the learning rate and momentum of each group.
+    /// Learning rate and momentum of each parameter group, as bits.
     pub rates: Vec<[u64; 2]>,
     pub schedule: Option<ScheduleState>,
     pub stopping: Option<Stopping>,
-    /// Best epoch that was saved.
+    /// Best epoch that was saved so far.
     pub best: Option<BestEpoch>,
 }
 
 impl Manifest {
-    /// Returns a manifest of this version and process, without fits.
+    /// Creates a manifest with this version of wgrad and the command line of this process, and without fits.
     pub fn new(device: &DeviceInfo, seed: u64, settings: BTreeMap<String, String>, position: Position) -> Self {
         let DeviceInfo { kind, adapter, api, driver, .. } = device.clone();
         Self {
@@ -171,7 +172,8 @@ impl Manifest {
         serde_json::from_str(text).map_err(|error| wrong(&error))
     }
 
-    /// Returns the differences from the settings of a training run that is to resume.
+    /// Returns the differences between the settings of this checkpoint and those of a training run that is to
+    /// resume.
     pub fn differences(&self, settings: &BTreeMap<String, String>) -> Vec<Difference> {
         let names: std::collections::BTreeSet<_> = self.settings.keys().chain(settings.keys()).collect();
         let text = |map: &BTreeMap<String, String>, name: &String| map.get(name).map_or("none", |v| v).to_string();

@@ -1,4 +1,4 @@
-//! Checkpoints: files from which a training run resumes with the same bits as if it had not stopped.
+//! Checkpoints: files from which a training run resumes. Its results have the same bits as if it had not stopped.
 
 pub(crate) mod capture;
 pub(crate) mod file;

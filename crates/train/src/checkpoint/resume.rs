@@ -24,9 +24,9 @@ use wgrad_nn::optim::Optimizer;
 /// Checkpoint that a trainer resumes from.
 #[derive(Default)]
 pub(crate) struct Resume {
-    /// File or folder, until it is read.
+    /// File or folder to resume from. `None` after it has been read.
     place: Option<PathBuf>,
-    /// Checkpoint that was read, until its fit begins.
+    /// Checkpoint that was read. `None` after its fit has begun.
     pending: Option<Checkpoint>,
     resumed: Option<Resumed>,
 }
@@ -77,18 +77,20 @@ impl Resume {
         Ok(())
     }
 
-    /// Returns the history of a fit that ended before the one of the checkpoint.
+    /// Returns the history of the fit with this index, if it ended before the fit in which the checkpoint was
+    /// written.
     pub fn finished(&self, fit: usize) -> Option<History> {
         let manifest = &self.pending.as_ref()?.manifest;
         manifest.fits.get(fit).filter(|_| manifest.position.fit > fit).map(|fit| fit.history(None))
     }
 
-    /// Takes the checkpoint that was read.
+    /// Takes the checkpoint that was read, if there is one.
     pub fn take(&mut self) -> Option<Checkpoint> {
         self.pending.take()
     }
 
-    /// Restores the state of a training run from a checkpoint of this fit. Returns the position.
+    /// Restores the state of a training run from a checkpoint of this fit. Returns the position from which the fit
+    /// continues.
     pub fn restore(
         &mut self,
         checkpoint: Checkpoint,
@@ -110,7 +112,7 @@ impl Resume {
         Ok(Position { over, ..manifest.position })
     }
 
-    /// Returns an error if a checkpoint differs from the training.
+    /// Returns an error if a checkpoint and the training run differ.
     fn agree(&self, differences: Vec<Difference>) -> Result<()> {
         if differences.is_empty() {
             return Ok(());
@@ -119,7 +121,7 @@ impl Resume {
         Err(CheckpointError::OtherTraining { path, differences }.into())
     }
 
-    /// Records differences to the checkpoint that may change the bits.
+    /// Records the differences from the checkpoint's training run that may change the bits of the results.
     fn note_differences(&mut self, manifest: &Manifest, session: &mut LazySession) -> Result<()> {
         let device = session.get()?.device();
         let now = [device.kind, device.adapter, device.api, device.driver];
@@ -183,8 +185,9 @@ impl RestoreTarget<'_> {
     }
 }
 
-/// Sets variables, counters and the random generator. If anything does not match, sets nothing and returns the
-/// differences. `undeclared` allows state that is not declared yet, such as that of the optimizer of an earlier fit.
+/// Sets variables, counters and the random generator to the values of a checkpoint. If anything does not match,
+/// sets nothing and returns the differences. `undeclared` allows values of state that is not declared yet, such as
+/// the optimizer state of an earlier fit.
 fn put(params: &Params, mut tensors: BTreeMap<String, Stored>, undeclared: bool) -> Result<Vec<Difference>> {
     let (mut arrays, mut counts, mut wrong) = (vec![], vec![], vec![]);
     for variable in params.variables() {
@@ -216,7 +219,7 @@ fn put(params: &Params, mut tensors: BTreeMap<String, Stored>, undeclared: bool)
     for (name, stored) in tensors {
         match stored {
             Stored::Array(array) if undeclared => new.push((name, array)),
-            // The trainer declares its counter of epochs with the first epoch.
+            // The trainer does not declare its epoch counter before its first epoch.
             Stored::Count(count) if undeclared || name == "train.@epoch" => counts.push((params.counter(&name), count)),
             _ => wrong.push(Difference::Gone { name }),
         }
@@ -240,7 +243,7 @@ fn put(params: &Params, mut tensors: BTreeMap<String, Stored>, undeclared: bool)
     Ok(vec![])
 }
 
-/// Returns the weights of the best epoch; none if any of them is missing.
+/// Returns the weights of the best epoch, or `None` if a variable or counter is missing.
 fn weights_of(params: &Params, tensors: &BTreeMap<String, Stored>) -> Option<Weights> {
     let mut weights = Weights::of(Snapshot::take(params).ok()?);
     for SavedVariable { variable, value } in &mut weights.variables {

@@ -1,4 +1,4 @@
-//! Writer of a training run's checkpoints: their times, and the report of failures.
+//! Writer of a training run's checkpoints: decides when they are written, and reports failures.
 
 use std::path::{Path, PathBuf};
 
@@ -15,21 +15,21 @@ pub(crate) struct Saver {
     checkpoints: Option<Checkpoints>,
     /// True once the folder has been checked.
     begun: bool,
-    /// Files of another training run, to be removed.
+    /// Files of another training run, which are removed after the first checkpoint is written.
     others: Vec<PathBuf>,
     /// Last file that was written.
     last: Option<PathBuf>,
-    /// Steps of the last checkpoint, over all fits.
+    /// Number of steps before the last checkpoint, over all fits.
     saved: Option<u64>,
-    /// Best epoch that was saved.
+    /// Best epoch that was saved so far.
     best: Option<BestEpoch>,
 }
 
-/// Measure of a completed epoch.
+/// Loss or metric of a completed epoch, which decides whether it is the best epoch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measure {
     pub epoch: usize,
-    /// Value; NaN if the epoch must not be saved as the best one.
+    /// Loss or metric. NaN if the epoch must not be saved as the best epoch.
     pub value: f64,
     pub maximize: bool,
 }
@@ -47,12 +47,14 @@ impl Saver {
         self.last.as_deref()
     }
 
-    /// Returns the number of steps until the next checkpoint within an epoch, after `total` steps of the training.
+    /// Returns the number of steps from step `total` of the training to the next step after which a checkpoint is
+    /// due. `None` if checkpoints are not written every few steps.
     pub fn steps_left(&self, total: u64) -> Option<usize> {
         self.checkpoints.as_ref().and_then(|checkpoints| checkpoints.steps_left(total))
     }
 
-    /// Checks the folder before the first step of a training run. `resumes` allows checkpoints in it.
+    /// Checks the folder before the first step of a training run. With `resumes`, the folder may contain
+    /// checkpoints.
     pub fn begin(&mut self, resumes: bool) -> Result<()> {
         if let Some(checkpoints) = self.checkpoints.as_ref().filter(|_| !self.begun) {
             self.others = checkpoints.begin(resumes)?;
@@ -61,12 +63,12 @@ impl Saver {
         Ok(())
     }
 
-    /// Continues after a checkpoint of `total` steps.
+    /// Continues after a checkpoint that was written after `total` steps.
     pub fn resume(&mut self, total: u64, best: Option<BestEpoch>) {
         (self.saved, self.best) = (Some(total), best);
     }
 
-    /// Saves a position between two steps. Reports a checkpoint that cannot be written.
+    /// Writes a checkpoint between two steps or after an epoch. If this fails, reports it and returns no error.
     pub fn save(&mut self, capture: &mut Capture<'_>, progress: &mut dyn Progress) -> Result<()> {
         let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
         let (bytes, total) = (capture.bytes(self.best)?, capture.at.total);
@@ -84,7 +86,8 @@ impl Saver {
         Ok(())
     }
 
-    /// Saves the best epoch, and the position after an epoch if a checkpoint is due.
+    /// Writes the checkpoint of the best epoch, if this epoch is the best so far, and the checkpoint after the
+    /// epoch, if it is due.
     pub fn save_epoch(
         &mut self,
         capture: &mut Capture<'_>,
@@ -110,7 +113,7 @@ impl Saver {
         }
     }
 
-    /// Saves the position at the end of a fit. A checkpoint that cannot be written is an error.
+    /// Writes the final checkpoint of a fit. Returns an error if it cannot be written.
     pub fn save_last(&mut self, capture: &mut Capture<'_>) -> Result<()> {
         let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
         let total = capture.at.total;

@@ -1,4 +1,4 @@
-//! Settings that must be the same to resume from a checkpoint, as text for messages.
+//! Settings that must be the same to resume from a checkpoint, stored as text that error messages can show.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +22,7 @@ pub(crate) struct Subject<'s> {
     pub step: Graph,
 }
 
-/// Parts of a training run that its settings describe.
+/// Parts of a training run from which the text of its settings is written.
 pub(crate) struct SettingsSource<'d> {
     subject: &'d Subject<'d>,
     options: &'d TrainerOptions,
@@ -50,7 +50,8 @@ impl<'d> SettingsSource<'d> {
         Ok(known.clone().unwrap_or_default())
     }
 
-    /// Describes everything that must be the same for a resumed training to give the same bits. Reads all rows.
+    /// Describes everything that must be the same for a resumed training run to end with the same bits. Reads all
+    /// rows.
     fn settings(&self) -> Result<Settings> {
         let Self { subject: Subject { data, params, step }, options, .. } = self;
         let print = format!("checksum {:08x}", crc32fast::hash(step.to_text().as_bytes()));

@@ -1,4 +1,4 @@
-//! Damaged files, folders that cannot be written, and removal of old checkpoints.
+//! Tests of damaged files, of folders that cannot be written, and of the removal of old checkpoints.
 
 use wgrad_core::{Array, DeviceInfo, Stream};
 
@@ -59,7 +59,7 @@ fn a_checkpoint_comes_back_as_it_was() {
     let history = again.manifest.fits[0].history(Some(9));
     assert_eq!((history.epochs[0].loss, history.epochs[0].epochs), (1.0 / 3.0, 9));
     assert_eq!(history.epochs[0].validation_loss, Some(f64::INFINITY));
-    // It is a safetensors file with the weights under their names.
+    // The checkpoint is a safetensors file that contains the weights under their names.
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(file.tensor("fc.weight").unwrap().shape(), [3]);
 }
@@ -87,7 +87,7 @@ fn ten_thousand_flips_are_found() {
     let mut below = |n: usize| (stream.uniform() * n as f64) as usize;
     for i in 0..10_000 {
         let mut damaged = bytes.clone();
-        // Each bit once, then several random bytes at a time.
+        // Flips each bit of the file once, then overwrites up to four random bytes at a time.
         if i < bytes.len() * 8 {
             damaged[i / 8] ^= 1 << (i % 8);
         } else {
@@ -110,7 +110,7 @@ fn other_files_are_recognised() {
     let plain = safetensors::serialize([("w", view)], None).unwrap();
     assert!(message(&plain).starts_with("a.safetensors is a safetensors file, but no checkpoint of wgrad"));
     assert!(message(&[b'x'; 100]).contains("this is not a safetensors file"));
-    // A header that claims to be huge allocates nothing.
+    // No memory is allocated for a header that claims to be huge.
     let huge = [&u64::MAX.to_le_bytes()[..], &small().to_bytes().unwrap()[8..]].concat();
     assert!(message(&huge).contains("cut off"));
     let mut newer = small();
@@ -141,7 +141,7 @@ fn the_last_checkpoints_and_the_best_are_kept() {
     }
     let kept = ["best.safetensors", "step-000000000009.safetensors", "step-000000001000.safetensors"];
     assert_eq!(names_in(checkpoints.folder()), kept);
-    // A training that resumed from an earlier step keeps later files until it replaces them.
+    // A training run that resumed from an earlier step keeps later files until it replaces them.
     checkpoints.save(&bytes, 12, &mut vec![]).unwrap();
     assert_eq!(list(checkpoints.folder()).unwrap().len(), 4);
     let Latest { resumed, .. } = latest(checkpoints.folder()).unwrap();
@@ -202,7 +202,7 @@ fn a_failed_write_leaves_only_older_checkpoints() {
         "{error}"
     );
     assert_eq!(names_in(place.path()), ["step-000000000003.safetensors"]);
-    // A file where a folder should be.
+    // There is a file where the folder should be.
     let file = place.path().join("file");
     std::fs::write(&file, b"").unwrap();
     assert!(Checkpoints::new(file.join("below")).begin(false).is_err());

@@ -1,10 +1,10 @@
-//! Result of the comparison of a step of PyTorch with wgrad's.
+//! Result of comparing a recorded PyTorch step with the same step in wgrad.
 
 use std::fmt;
 
 use wgrad_core::{Deviation, Lockstep, Shape, Site};
 
-/// Stage of a step at which a value is compared.
+/// Stage of a training step in which a compared value is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ComparedStage {
     /// Output of a module.
@@ -28,11 +28,11 @@ pub struct Compared {
     pub site: Site,
     /// Shape of the value.
     pub shape: Shape,
-    /// Element with the largest deviation relative to its bound: the value that PyTorch recorded, the value that wgrad
-    /// computes in `f64`, and the bound of a run in `f32`.
+    /// Element with the largest deviation relative to its bound. It contains the value that PyTorch recorded, the
+    /// value that wgrad computes in `f64`, and the bound, which is the largest rounding error of a run in `f32`.
     pub worst: Option<Deviation>,
-    /// Modules that PyTorch called between the previous value and this one and that cannot be compared. They may be the
-    /// cause of a difference.
+    /// Modules that PyTorch called between the previous compared value and this value, and whose outputs cannot be
+    /// compared. They may be the cause of a difference.
     pub unseen: Vec<String>,
 }
 
@@ -58,14 +58,14 @@ impl Compared {
 /// Result of [`Recording::compare`](crate::Recording::compare).
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    /// All values that both have, in the order of execution: outputs, the loss, gradients from the last module to the
-    /// first, updated parameters and buffers.
+    /// All compared values, in the order of execution: outputs of modules, the loss, gradients from the last
+    /// parameter to the first, then updated parameters and buffers.
     pub compared: Vec<Compared>,
-    /// Recorded values that cannot be compared: modules without a counterpart of the same name and shape, and
-    /// parameters whose gradient is 0 by construction, such as a bias before a batch norm, where PyTorch adds up
-    /// rounding errors.
+    /// Recorded values that cannot be compared. These are outputs of modules for which wgrad has no output of the
+    /// same name and shape, and parameters whose exact gradient is always 0, such as a bias before a batch norm,
+    /// for which PyTorch records rounding errors.
     pub skipped: Vec<String>,
-    /// Comparison of the same step on the session's device with the reference.
+    /// Comparison of the same step, run node by node on the session's device, with a reference on the host.
     pub lockstep: Lockstep,
 }
 

@@ -1,4 +1,4 @@
-//! Comparison of training steps with the reference, and of their gradients with finite differences.
+//! Comparison of training steps with a reference on the host, and of gradients with finite differences.
 
 use std::panic::Location;
 
@@ -11,12 +11,12 @@ use crate::trainer::Trainer;
 use wgrad_data::Dataset;
 
 impl Trainer<'_> {
-    /// Compares the first `steps` steps of the training with the reference, node by node:
-    /// [`Session::lockstep`](wgrad_core::Session::lockstep) of each, with the batches that [`Self::fit`] would use.
-    /// Ends after the first step in which a node exceeds its bound; its report is then the last.
+    /// Compares the first `steps` training steps with a reference that the host computes, node by node. Calls
+    /// [`Session::lockstep`](wgrad_core::Session::lockstep) for each step, with the batches that [`Self::fit`]
+    /// would use, and returns the reports. Ends early after a step with an error that exceeds its bound.
     ///
-    /// Each step also runs as usual, to train for the next one. Weights, optimizer state, counters and random numbers
-    /// are restored afterwards.
+    /// After its comparison, each step also runs as usual, so that the next step begins with updated weights.
+    /// Weights, optimizer state, counters and random numbers are restored at the end.
     ///
     /// ```
     /// use wgrad_core::{CpuBackend, Params};
@@ -36,7 +36,8 @@ impl Trainer<'_> {
     /// ```
     ///
     /// # Errors
-    /// As [`Self::fit`]: no optimizer, no rows, every error of the graph, a lost device.
+    /// Returns an error if there is no optimizer, the data set has no rows, or the device is lost. Also returns
+    /// the errors recorded in the graph.
     #[track_caller]
     pub fn lockstep(
         &mut self,
@@ -55,12 +56,12 @@ impl Trainer<'_> {
         Ok(reports)
     }
 
-    /// Compares the gradients of a training run with finite differences after its first `steps` steps:
-    /// [`wgrad_core::audit`](fn@wgrad_core::audit) of the next step, with the batch that [`Self::fit`] would use, in
-    /// `f64` on the host.
+    /// Trains for `steps` steps, then compares the gradients of the next step with finite differences. This uses
+    /// [`wgrad_core::audit`](fn@wgrad_core::audit), which runs on the host in `f64`, with the batch that
+    /// [`Self::fit`] would use.
     ///
-    /// Before the first step, weights that are initialised with 0 make some gradients 0, so train for a few steps.
-    /// Weights, optimizer state, counters and random numbers are restored afterwards. The duration grows with the
+    /// Train for a few steps, because weights that are initialised with 0 make some gradients of the first step 0.
+    /// Weights, optimizer state, counters and random numbers are restored at the end. The duration grows with the
     /// batch size; a few rows are enough.
     ///
     /// ```
@@ -80,7 +81,8 @@ impl Trainer<'_> {
     /// ```
     ///
     /// # Errors
-    /// As [`Self::fit`]: no optimizer, no rows, every error of the graph, a lost device.
+    /// Returns an error if there is no optimizer, the data set has no rows, or the device is lost. Also returns
+    /// the errors recorded in the graph.
     #[track_caller]
     pub fn audit(&mut self, data: &Dataset, steps: usize, loss: impl Fn(&Tensor, &Tensor) -> Tensor) -> Result<Audit> {
         let mut report = None;
@@ -94,8 +96,8 @@ impl Trainer<'_> {
         Ok(report.expect("the loop ends with the audit"))
     }
 
-    /// Runs the steps of a training run and passes each to `inspect` before it runs, until that returns true. Restores
-    /// the state of the training afterwards.
+    /// Runs training steps one at a time, and passes each step to `inspect` before it runs. Ends when `inspect`
+    /// returns true, then restores the state of the training.
     fn inspect_steps<L: Fn(&Tensor, &Tensor) -> Tensor>(
         &mut self,
         data: &Dataset,

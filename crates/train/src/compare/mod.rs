@@ -1,4 +1,5 @@
-//! Comparisons of training steps: with the CPU reference, with finite differences, and with a recorded step of PyTorch.
+//! Comparisons of training steps with a reference on the CPU, with finite differences, and with recorded PyTorch
+//! steps.
 
 mod comparison;
 mod lockstep;

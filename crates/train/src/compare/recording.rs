@@ -1,4 +1,4 @@
-//! Recorded step of PyTorch, and its repetition.
+//! Recorded PyTorch steps, which wgrad repeats and compares.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,8 @@ use crate::snapshot::Snapshot;
 use wgrad_nn::entries::{entries, set, unreadable, value, words};
 use wgrad_nn::optim::Optimizer;
 
-/// Training step of PyTorch as recorded by `examples/record_pytorch.py`: the batch, outputs of modules, the loss,
-/// gradients, and the state dict before and after the step.
+/// PyTorch training step that `examples/record_pytorch.py` has recorded: the batch, the outputs of modules, the
+/// loss, the gradients, and the state dict before and after the step.
 ///
 /// ```no_run
 /// use wgrad_core::{CpuBackend, Params, Session};
@@ -37,7 +37,8 @@ use wgrad_nn::optim::Optimizer;
 pub struct Recording {
     path: PathBuf,
     bytes: Vec<u8>,
-    /// Modules in the order of execution; `NAME#0` and so on for several calls.
+    /// Names of the modules in the order of execution. If a module is called several times, its calls are
+    /// `NAME#0`, `NAME#1` and so on.
     order: Vec<String>,
 }
 
@@ -64,7 +65,7 @@ impl Recording {
         SafeTensors::deserialize(&self.bytes).expect("it was read before")
     }
 
-    /// Returns a tensor of the recording; integers become labels.
+    /// Returns a tensor of the recording. Integers are labels and are converted to `u32`.
     fn array(&self, name: &str) -> Result<Array> {
         let (path, tensors) = (&self.path, self.tensors());
         let missing = |_| RecordingError::Missing { path: path.clone(), name: name.into() };
@@ -73,18 +74,19 @@ impl Recording {
         Ok(array(&view).map_err(unusable)?)
     }
 
-    /// Repeats the recorded step and compares the values: loads the recorded parameters and buffers into `params` by
-    /// name, traces `loss` on the recorded batch and `optimizer` on that, and compares the recorded values with those
-    /// of the graph in `f64`, within the bound of a run in `f32` ([`expected`]). Runs the step in lockstep on the
-    /// session's device as well. All variables and counters are restored afterwards.
+    /// Repeats the recorded step and compares its values. Loads the recorded parameters and buffers into `params`
+    /// by name, and traces `loss` on the recorded batch and an update with `optimizer`. Computes the values of
+    /// this graph in `f64` and compares the recorded values with them. A difference may be as large as the
+    /// rounding errors of a run in `f32` ([`expected`]). Also runs the step on the session's device and checks it
+    /// node by node ([`Session::lockstep`]). All variables and counters are restored afterwards.
     ///
-    /// A module is identified by its dotted name: the scope in which a layer declares its variables and traces its
-    /// ops. The calls of a module that is called several times are compared in their order. `optimizer` should be new,
-    /// with the settings of the recorded one.
+    /// A module is identified by its dotted name, which is the scope in which a layer declares its variables and
+    /// traces its ops. If a module is called several times, its calls are compared in order. `optimizer` should be
+    /// new, with the same settings as the recorded optimizer.
     ///
     /// # Errors
-    /// Names or shapes of the state dict that differ; a step that draws random numbers, which differ from PyTorch's;
-    /// every error of the graph; a lost device.
+    /// Returns an error if names or shapes in the state dict differ, if the step draws random numbers (which
+    /// differ from PyTorch's), or if the device is lost. Also returns the errors recorded in the graph.
     #[track_caller]
     pub fn compare(
         &self,
@@ -169,7 +171,7 @@ impl Recording {
         Ok(Comparison { compared, skipped, lockstep })
     }
 
-    /// Finds the tensors of the recorded outputs, in the order of execution.
+    /// Finds the graph tensor for each recorded output of a module, in the order of execution.
     fn outputs(&self, graph: &Graph) -> Result<Outputs> {
         let mut values: Vec<RecordedValue> = vec![];
         let (mut skipped, mut unseen) = (vec![], vec![]);
@@ -181,7 +183,7 @@ impl Recording {
                     values.push(RecordedValue { stage, name, tensor, recorded, unseen });
                     unseen = vec![];
                 }
-                // A module that only calls others has no ops.
+                // A module that only calls other modules has no ops, so its output cannot be found.
                 Err(_)
                     if self
                         .order
@@ -196,7 +198,7 @@ impl Recording {
         Ok(Outputs { values, skipped, unseen })
     }
 
-    /// Finds the tensors of the recorded gradients, from the last parameter to the first.
+    /// Finds the graph tensor for each recorded gradient, from the last parameter to the first.
     fn gradients(&self, graph: &Graph, loss: &Tensor) -> Result<Vec<RecordedValue>> {
         let tensors = self.tensors();
         let recorded: BTreeMap<&str, _> =
@@ -238,17 +240,17 @@ impl Recording {
 /// Fraction of the largest recorded gradient below which a recorded gradient may be rounding noise.
 const NOISE: f64 = 1e-5;
 
-/// Recorded outputs of modules.
+/// Recorded outputs of modules, with the graph tensors that they are compared with.
 struct Outputs {
     values: Vec<RecordedValue>,
     /// Outputs that cannot be compared, with the reason.
     skipped: Vec<String>,
-    /// Modules among them that were called after the last comparable output.
+    /// Modules whose outputs cannot be compared, called after the last comparable output.
     unseen: Vec<String>,
 }
 
-/// Returns the names of gradients that are rounding noise. An optimizer that normalises gradients makes full-size
-/// updates of them.
+/// Returns the names of parameters whose recorded gradients are only rounding errors. They cannot be compared,
+/// because an optimizer that normalises gradients makes full-size updates with them.
 fn noise<'w>(values: &'w [RecordedValue], truth: &[Expected]) -> Vec<&'w str> {
     let gradients = values.iter().zip(truth).filter(|(value, _)| value.stage == ComparedStage::Gradient);
     let size = |array: &Array| array.to_f64().iter().fold(0f64, |size, x| size.max(x.abs()));
@@ -281,7 +283,7 @@ impl RecordedValue {
     }
 }
 
-/// Recorded name of a module, with the number of the call if there are several.
+/// Name of a module in a recording, with the number of the call if the module is called several times.
 struct ModuleCall<'n> {
     module: &'n str,
     call: Option<usize>,

@@ -1,4 +1,4 @@
-//! Checkpoints that cannot be written, read or resumed from.
+//! Errors of writing and reading checkpoints, and of resuming from them.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -9,11 +9,11 @@ use wgrad_core::Shape;
 use super::fix::TrainFix;
 use super::text::{Say, Text};
 
-/// Checkpoint that cannot be written, read or resumed from.
+/// Error: a checkpoint cannot be written or read, or the training cannot resume from it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// A training that does not resume would write into a folder with checkpoints of another one.
+    /// A training run that does not resume would write into a folder with checkpoints of another run.
     FolderInUse {
         /// The folder.
         folder: PathBuf,
@@ -36,65 +36,65 @@ pub enum CheckpointError {
     NothingToResume {
         /// The file or folder.
         path: PathBuf,
-        /// True if it is a folder.
+        /// True if `path` is a folder.
         is_folder: bool,
     },
-    /// No checkpoint of a folder is whole.
+    /// None of the checkpoints that were found can be read.
     NoneReadable {
         /// The file or folder.
         path: PathBuf,
-        /// Message of each checkpoint, the latest first.
+        /// Error message of each checkpoint, the latest first.
         reasons: Vec<String>,
     },
-    /// A checkpoint is of another training run.
+    /// A checkpoint belongs to a different training run.
     OtherTraining {
         /// The checkpoint.
         path: PathBuf,
-        /// Differences between both trainings.
+        /// Differences between the two training runs.
         differences: Vec<Difference>,
     },
-    /// A checkpoint is cut off or changed.
+    /// A checkpoint file is truncated, or its bytes have changed.
     Damaged {
         /// Name of the file.
         name: String,
-        /// The damage.
+        /// Kind of damage.
         damage: Damage,
     },
-    /// A file is a safetensors file without the metadata of a checkpoint.
+    /// A file is a safetensors file, but not a checkpoint.
     NotCheckpoint {
         /// Name of the file.
         name: String,
     },
-    /// The manifest of a checkpoint cannot be parsed.
+    /// The manifest of a checkpoint (its metadata, as JSON) cannot be parsed.
     Manifest {
         /// Name of the file.
         name: String,
         /// Message of the parser.
         reason: String,
     },
-    /// A checkpoint is of another version of the format.
+    /// A checkpoint has a version of the file format that this wgrad cannot read.
     Version {
         /// Name of the file.
         name: String,
-        /// Version of the file.
+        /// Format version of the file.
         version: u32,
-        /// Version that this wgrad reads.
+        /// Format version that this wgrad reads.
         supported: u32,
     },
 }
 
-/// Damage of a checkpoint.
+/// Kind of damage to a checkpoint file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Damage {
-    /// The file ends too early.
+    /// The file ends before the end of its header.
     CutOff {
-        /// Length of the file.
+        /// Length of the file, in bytes.
         bytes: usize,
     },
-    /// The file is longer or shorter than its header says.
+    /// The length of the file differs from the length that its header specifies.
     Length {
-        /// Length of the file.
+        /// Length of the file, in bytes.
         bytes: usize,
     },
     /// The checksum does not match.
@@ -104,44 +104,44 @@ pub enum Damage {
         /// Message of the parser.
         reason: String,
     },
-    /// The metadata have no manifest.
+    /// The file has no manifest (metadata of a checkpoint, as JSON).
     NoManifest,
-    /// A tensor has the wrong form.
+    /// A tensor has an unexpected type or shape.
     Tensor {
         /// Name of the tensor.
         name: String,
-        /// The wrong form.
+        /// Description of the unexpected type or shape.
         reason: String,
     },
 }
 
-/// Difference between the training of a checkpoint and the one that is to resume from it.
+/// Difference between the training run that wrote a checkpoint and the run that is to resume from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Difference {
-    /// A setting.
+    /// A setting has a different value.
     Setting {
         /// Name of the setting.
         name: String,
         /// Value in the checkpoint.
         then: String,
-        /// Value in the training that is to resume.
+        /// Value in the training run that is to resume.
         now: String,
     },
     /// The checkpoint's position does not exist in this fit.
     Position {
-        /// Fit of the trainer, from 1.
+        /// Number of the fit within the trainer, from 1.
         fit: usize,
-        /// Epoch of the fit, from 1.
+        /// Number of the epoch within the fit, from 1.
         epoch: usize,
-        /// Steps of the epoch.
+        /// Number of completed steps in the epoch.
         step: usize,
     },
-    /// The checkpoint has more epochs than the fit.
+    /// The number of epochs trained so far does not fit the number of epochs that the fit is to train.
     Epochs {
-        /// Epochs that were trained.
+        /// Number of epochs that were trained before the checkpoint.
         trained: usize,
-        /// Epochs of the fit.
+        /// Number of epochs that the fit is to train.
         wanted: usize,
     },
     /// A variable has another shape.
@@ -153,12 +153,12 @@ pub enum Difference {
         /// Shape in the model.
         now: Shape,
     },
-    /// The checkpoint lacks a variable.
+    /// The checkpoint lacks a variable of the model.
     NewVariable {
         /// Name of the variable.
         name: String,
     },
-    /// The checkpoint lacks a counter.
+    /// The checkpoint lacks a counter of the model.
     NewCounter {
         /// Name of the counter.
         name: String,
@@ -168,7 +168,7 @@ pub enum Difference {
         /// Name of the variable or counter.
         name: String,
     },
-    /// The state of the random number generator is not valid.
+    /// The checkpoint's state of the random number generator is not valid.
     Generator,
 }
 

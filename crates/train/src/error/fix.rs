@@ -1,28 +1,29 @@
-//! Fixes that messages suggest.
+//! Fixes that error messages suggest.
 
 use std::fmt;
 
-/// Suggestion at the end of a message. `Display` writes it for a Rust program: a call, or a short sentence.
+/// Suggestion at the end of an error message. `Display` writes it for Rust programs, as a function call or a short
+/// sentence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum TrainFix {
-    /// Continue from the checkpoints of a folder.
+    /// Resume from the checkpoints in the folder.
     Resume,
-    /// Begin a new training in a folder and remove its checkpoints.
+    /// Begin a new training run in the folder, and remove the checkpoints in it.
     Overwrite,
     /// Write checkpoints into another folder.
     OtherFolder,
-    /// Resume with what the checkpoint was made of, or begin a new training.
+    /// Resume with the same model, data and settings as the checkpoint, or begin a new training run.
     SameTraining,
-    /// Begin a new training in another folder.
+    /// Begin a new training run in another folder.
     BeginElsewhere,
-    /// Resume from a folder that has checkpoints, or not at all.
+    /// Resume from a folder that has checkpoints, or begin a new training run.
     CheckpointFolder,
     /// Free some space on the disk, or write into another folder.
     FreeSpace,
     /// Write into a folder with write permission.
     WritableFolder,
-    /// Load a file of weights with the function for that.
+    /// Load the file with `params.load`, because it contains only weights.
     LoadWeights,
     /// Use the version of wgrad that wrote the file.
     SameVersion,
@@ -30,35 +31,35 @@ pub enum TrainFix {
     LowerLearningRate,
     /// Standardise the features.
     Standardize,
-    /// Keep functions with poles out of the loss.
+    /// Keep a logarithm, division or root of numbers that can be 0 or negative out of the loss.
     SafeLoss,
     /// Clip gradients to this norm.
     ClipGradNorm(f64),
-    /// Give the trainer an optimizer.
+    /// Set the trainer's optimizer.
     Optimizer,
-    /// Give the trainer a schedule.
+    /// Set the trainer's schedule.
     Schedule,
     /// Accumulate the gradients of this many batches per update.
     Accumulate(usize),
-    /// Train with class numbers, cross-entropy and this many outputs.
+    /// Train with class numbers as targets, the cross-entropy loss and one output per class.
     ClassTargets {
         /// Number of classes.
         classes: usize,
     },
     /// Search for the learning rate before the first fit.
     FindRateFirst,
-    /// Give the last layer the outputs that this many classes need.
+    /// Change the number of outputs of the last layer to fit the number of classes.
     Outputs {
         /// Number of classes.
         classes: usize,
     },
     /// Train again, which writes the file anew.
     TrainAgain,
-    /// Record a step with the script for that.
+    /// Record a PyTorch step with `examples/record_pytorch.py`.
     Record,
-    /// Switch off every dropout.
+    /// Set the probability of every dropout layer to 0.
     NoDropout,
-    /// Split the rows such that each part has rows of all classes.
+    /// Split the rows so that each part has rows of all classes.
     SplitByClass,
     /// Leave a class out of the data.
     LeaveClassOut,

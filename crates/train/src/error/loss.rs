@@ -1,11 +1,11 @@
-//! A loss that is infinite or NaN.
+//! Error of a loss that is infinite or NaN.
 
 use wgrad_core::{Error, NonFinite};
 
 use super::fix::TrainFix;
 use super::text::{Say, Text};
 
-/// Facts about a loss that is infinite or NaN.
+/// Error: the loss of a training step is infinite or NaN.
 #[derive(Debug)]
 pub struct NonFiniteLoss {
     /// The loss.
@@ -14,26 +14,27 @@ pub struct NonFiniteLoss {
     pub epoch: usize,
     /// Step of the epoch, from 1.
     pub step: usize,
-    /// Step and node that caused it.
+    /// Step and graph node that caused the infinity or NaN, if they were found.
     pub origin: NonFiniteOrigin,
 }
 
-/// Origin of values that are infinite or NaN, as found by repeating the last steps.
+/// Origin of an infinite or NaN loss. The trainer searches for it by repeating the last steps.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum NonFiniteOrigin {
-    /// This step caused them. The model is as it was before it.
+    /// This step caused the infinite or NaN loss. The model is restored to its state before this step.
     Step {
         /// Epoch of the fit, from 1.
         epoch: usize,
         /// Step of the epoch, from 1.
         step: usize,
-        /// First node of the step that is not finite; none if every node is finite on its own.
+        /// First graph node of the step whose result is not finite. `None` if each node has a finite result when
+        /// it runs separately.
         node: Option<NonFinite>,
     },
-    /// The repeated steps were finite.
+    /// The steps were repeated, but their results were finite this time.
     NotReproduced,
-    /// The host has no values from before the failed step to repeat it from.
+    /// The steps could not be repeated, because the host has no values from before the failed step.
     NoValues,
     /// Repeating the steps failed.
     Failed(Box<Error>),

@@ -1,8 +1,9 @@
-//! Errors of training: facts in fields, and all their text in one place.
+//! Errors of training. Their fields contain the facts from which the messages are written.
 //!
-//! Functions of this crate return [`wgrad_core::Error`], which wraps a [`TrainError`]; `error.facts::<TrainError>()`
-//! returns it. A message ends with its fixes. [`TrainError::message`] lets a program write each [`TrainFix`] in its own way,
-//! such as an option of a command line; `Display` writes the Rust call.
+//! Functions of this crate return [`wgrad_core::Error`], which wraps a [`TrainError`];
+//! `error.facts::<TrainError>()` returns the wrapped error. A message ends with suggested fixes. With
+//! [`TrainError::message`], a program can write each [`Fix`] in its own way, for example as an option of its
+//! command line; `Display` writes it as a Rust call.
 //!
 //! ```
 //! use wgrad_core::{CpuBackend, Params};
@@ -47,26 +48,26 @@ pub(crate) use text::Text;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// A training step had a loss that is infinite or NaN.
+    /// The loss of a training step is infinite or NaN.
     LossNotFinite(NonFiniteLoss),
-    /// A setting is missing, outside its range, or contradicts another one.
+    /// A setting is missing, outside its range, or contradicts another setting.
     Setting(TrainSettingError),
-    /// A checkpoint cannot be written, read or resumed from.
+    /// A checkpoint cannot be written or read, or the training cannot resume from it.
     Checkpoint(CheckpointError),
-    /// A model's outputs or inputs have the wrong form.
+    /// A model's output or input has the wrong shape, or an output is not finite.
     Model(ModelError),
-    /// The scores of a report cannot be made, compared, written or read.
+    /// The scores (logits and labels) of a report are invalid, or cannot be compared, written or read.
     Scores(ScoresError),
-    /// Class shares, or weights and biases made of them, cannot be used.
+    /// Class shares (fractions of rows in each class), class weights or biases are invalid.
     Prior(PriorError),
-    /// A recorded step of PyTorch cannot be compared.
+    /// A recorded PyTorch step cannot be read or compared.
     Recording(RecordingError),
-    /// The thread that gathers rows has ended.
+    /// The background thread that gathers rows for the next steps has ended unexpectedly.
     GatherEnded,
 }
 
 impl TrainError {
-    /// Returns the message with each fix written by `say`.
+    /// Returns the message, in which `say` converts each fix to text.
     pub fn message(&self, say: &dyn Fn(&TrainFix) -> String) -> String {
         let text = self.text();
         match &self.fixes(say)[..] {
@@ -79,7 +80,7 @@ impl TrainError {
         }
     }
 
-    /// Returns the family that this error belongs to, if it has one.
+    /// Returns the error that this error wraps, if any.
     fn family(&self) -> Option<&dyn Text> {
         match self {
             Self::LossNotFinite(loss) => Some(loss),

@@ -1,11 +1,11 @@
-//! Outputs and inputs of a model that do not fit the data.
+//! Errors of a model's outputs and inputs.
 
 use wgrad_core::Shape;
 
 use super::fix::TrainFix;
 use super::text::{Say, Text};
 
-/// Output or input of a model in the wrong form.
+/// Error: an output or input of a model has the wrong shape, or an output is not finite.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ModelError {
@@ -16,7 +16,7 @@ pub enum ModelError {
         /// Names of the classes.
         classes: Vec<String>,
     },
-    /// The output is not one logit per row or per row and class.
+    /// The output has neither one logit per row nor one logit per row and class.
     Shape {
         /// Shape of the output.
         shape: Shape,
@@ -27,7 +27,7 @@ pub enum ModelError {
     NotFinite {
         /// The logit.
         value: f64,
-        /// Row of the data set, from 0.
+        /// Index of the row in the data set, from 0.
         row: usize,
     },
     /// The features to predict from are not a matrix.

@@ -1,15 +1,15 @@
-//! Class shares, and weights and biases made of them.
+//! Errors of class shares, and of the class weights and biases that are computed from them.
 
 use wgrad_core::text::count;
 
 use super::fix::TrainFix;
 use super::text::{Say, Text, one_or};
 
-/// Class shares, weights or biases that cannot be used.
+/// Error: class shares, class weights or biases cannot be used.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum PriorError {
-    /// No row is of a class.
+    /// A class has no rows.
     EmptyClass {
         /// Name of the class.
         class: String,
@@ -26,7 +26,7 @@ pub enum PriorError {
         /// The share.
         share: f64,
     },
-    /// There is not one weight per class.
+    /// The number of weights differs from the number of classes.
     WeightCount {
         /// Number of weights.
         weights: usize,
@@ -40,23 +40,23 @@ pub enum PriorError {
         /// The weight.
         weight: f64,
     },
-    /// A `pos_weight` for other than two classes.
+    /// A `pos_weight` is used, but there are not exactly two classes.
     PosWeight {
         /// Number of classes.
         classes: usize,
     },
-    /// A model has another number of logits per row than its classes need.
+    /// The number of logits per row does not fit the number of classes.
     Width {
         /// Logits per row.
         width: usize,
         /// Number of classes.
         classes: usize,
     },
-    /// A model was trained on another number of classes.
+    /// The number of classes differs from the number in training.
     ClassCount {
-        /// Number of classes of the training.
+        /// Number of classes in training.
         trained: usize,
-        /// Number of classes here.
+        /// Number of classes that logits are to be converted to.
         here: usize,
     },
     /// The last layer has no bias.
@@ -64,7 +64,7 @@ pub enum PriorError {
         /// Name of the layer's weight.
         weight: String,
     },
-    /// The number of logits is not that of the outputs.
+    /// The number of logits differs from the number of the layer's outputs.
     BiasLength {
         /// Name of the bias.
         bias: String,
@@ -73,14 +73,14 @@ pub enum PriorError {
         /// Number of logits.
         logits: usize,
     },
-    /// A logit for a bias is infinite or NaN.
+    /// A logit to which a bias is to be set is infinite or NaN.
     NotFinite {
         /// Number of the output, from 0.
         output: usize,
         /// The logit.
         value: f64,
     },
-    /// Logits to be shifted have another number per row than the classes need.
+    /// The logits to be shifted have a number of logits per row that does not fit the number of classes.
     ShiftWidth {
         /// Logits per row.
         width: usize,

@@ -1,4 +1,4 @@
-//! Recorded steps of PyTorch.
+//! Errors of recorded PyTorch steps.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,11 +8,11 @@ use wgrad_core::Site;
 use super::fix::TrainFix;
 use super::text::{Say, Text};
 
-/// Recorded step that cannot be read or compared.
+/// Error: a recorded PyTorch step cannot be read or compared.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum RecordingError {
-    /// The file is a safetensors file of something else.
+    /// The file is a safetensors file, but not a recording.
     NotRecording {
         /// The file.
         path: PathBuf,
@@ -30,44 +30,44 @@ pub enum RecordingError {
         path: PathBuf,
         /// Name of the tensor.
         name: String,
-        /// Reason, to be read after the name.
+        /// Reason, worded so that it can follow the tensor's name in a message.
         reason: String,
     },
-    /// The recorded state dict is that of another model.
+    /// The recorded state dict does not match the model.
     OtherModel {
         /// The file.
         path: PathBuf,
-        /// Entries that do not match, in alphabetical order of their text.
+        /// Entries that do not match, sorted by the text of their messages.
         mismatches: Vec<Mismatch>,
     },
     /// The step draws random numbers, which differ from those of PyTorch.
     Random {
-        /// Name of the op that draws them.
+        /// Name of the op that draws random numbers.
         op: String,
         /// Source line of the op.
         site: Site,
     },
 }
 
-/// Entry of a state dict that a recording and a model do not share.
+/// Mismatch between an entry of the recorded state dict and the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mismatch {
-    /// Only the recording has it.
+    /// Only the recording has this entry.
     NotInModel {
         /// Name of the entry.
         name: String,
     },
-    /// Only the model has it.
+    /// Only the model has this entry.
     NotRecorded {
         /// Name of the entry.
         name: String,
     },
-    /// Both have it, in different forms.
+    /// The recording and the model have this entry, but the recorded value does not fit the model's variable.
     Value {
         /// Name of the entry.
         name: String,
-        /// Difference between both.
+        /// Description of the difference.
         reason: String,
     },
 }

@@ -1,11 +1,11 @@
-//! Scores of a report.
+//! Errors of a report's scores.
 
 use wgrad_core::text::count;
 
 use super::fix::TrainFix;
 use super::text::{Say, Text};
 
-/// Scores that cannot be made, compared, written or read.
+/// Error: scores (logits and labels of a set of rows) are invalid, or cannot be compared, written or read.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ScoresError {
@@ -16,7 +16,7 @@ pub enum ScoresError {
         /// Number of classes.
         classes: usize,
     },
-    /// The number of logits fits neither one per row nor one per row and class.
+    /// There is neither one logit per row nor one logit per row and class.
     Logits {
         /// Number of logits.
         logits: usize,
@@ -27,28 +27,28 @@ pub enum ScoresError {
     },
     /// A logit is infinite or NaN.
     NotFinite {
-        /// Row, from 0.
+        /// Index of the row, from 0.
         row: usize,
         /// The logit.
         value: f64,
     },
-    /// A label has no class.
+    /// A label is not the number of a class.
     Label {
-        /// Row, from 0.
+        /// Index of the row, from 0.
         row: usize,
         /// The label.
         label: u32,
         /// Number of classes.
         classes: usize,
     },
-    /// Two models have scores of different rows or classes.
+    /// The scores of two models are from different rows or classes.
     OtherRows,
     /// The scores cannot be encoded.
     Encode {
         /// Message of the encoder.
         reason: String,
     },
-    /// A file does not hold scores.
+    /// A file does not contain scores.
     NotScores {
         /// Name of the file.
         name: String,

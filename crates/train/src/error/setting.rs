@@ -1,17 +1,17 @@
-//! Settings of a trainer, a search for a learning rate or a report that cannot be used.
+//! Errors of settings of a trainer, a learning-rate search or a report.
 
 use super::fix::TrainFix;
 use super::text::{Say, Text};
 
-/// Setting that is missing, outside its range, or contradicts another one.
+/// Error: a setting is missing, outside its range, or contradicts another setting.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum TrainSettingError {
     /// The trainer has no optimizer.
     NoOptimizer,
-    /// Gradients are to be accumulated over no batch.
+    /// Gradients are to be accumulated over 0 batches.
     NoBatches,
-    /// Binary targets, but not two classes.
+    /// Binary targets are set, but the data set does not have two classes.
     BinaryTargets {
         /// Names of the classes.
         classes: Vec<String>,
@@ -20,40 +20,40 @@ pub enum TrainSettingError {
     NoSchedule,
     /// The optimizer has no learning rate to search for.
     NoLearningRate,
-    /// The schedule sets the learning rate in every step, so that a search cannot.
+    /// A learning-rate search is not possible, because the schedule sets the learning rate in every step.
     ScheduleSetsRate,
-    /// The learning rates of a search do not grow.
+    /// The learning rates of a search are not positive, or do not grow.
     Rates {
         /// First rate.
         from: f64,
         /// Last rate.
         to: f64,
     },
-    /// A search has fewer than two updates.
+    /// A learning-rate search has fewer than two updates.
     Updates {
         /// Number of updates.
         updates: usize,
     },
-    /// The smoothing of a search is below 0, or not below 1.
+    /// The smoothing of a learning-rate search is below 0, or is not below 1.
     Smoothing {
-        /// Weight of the earlier losses.
+        /// Weight of earlier losses in the smoothed loss.
         smoothing: f64,
     },
-    /// The factor by which a loss diverges is not above 1.
+    /// The factor by which the loss must rise to end a learning-rate search is not above 1.
     Divergence {
         /// The factor.
         factor: f64,
     },
-    /// A confidence is not between 0 and 1.
+    /// The confidence of an interval is not between 0 and 1.
     Confidence {
         /// The confidence.
         confidence: f64,
     },
-    /// Too many columns to measure their importance.
+    /// The data set has too many columns to measure their importance.
     TooManyFeatures {
         /// Number of columns.
         features: usize,
-        /// Largest number that is measured.
+        /// Largest number of columns whose importance is measured.
         most: usize,
     },
 }

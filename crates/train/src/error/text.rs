@@ -1,22 +1,23 @@
-//! Text of a family of errors.
+//! Messages of errors, and the fixes that they suggest.
 
 use super::fix::TrainFix;
 
-/// Function that writes a fix.
+/// Function that converts a fix to text.
 pub(crate) type Say<'s> = &'s dyn Fn(&TrainFix) -> String;
 
-/// Text of a family of errors.
+/// Messages of errors, and the fixes that they suggest.
 pub(crate) trait Text {
     /// Returns the message without its fixes.
     fn text(&self) -> String;
 
-    /// Returns the fixes, each written by `say`, most likely first.
+    /// Returns the suggested fixes, which `say` converts to text. The most likely fix is first.
     fn fixes(&self, _say: Say<'_>) -> Vec<String> {
         vec![]
     }
 }
 
-/// Returns `1 or ` if a model of this many classes may have one output, and nothing otherwise.
+/// Returns the text `1 or ` for two classes, for which a model may have a single output, and an empty text
+/// otherwise.
 pub(super) fn one_or(classes: usize) -> &'static str {
     if classes == 2 { "1 or " } else { "" }
 }

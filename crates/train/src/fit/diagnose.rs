@@ -1,5 +1,5 @@
-//! Localisation of the cause of a loss that is infinite or NaN: the steps since the last good values are repeated up
-//! to the one that failed, which is then checked node by node.
+//! Search for the cause of a loss that is infinite or NaN. The trainer restores the last good values and repeats
+//! the steps since then, up to the step that failed. That step is then checked node by node.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -17,18 +17,19 @@ use wgrad_nn::optim::Optimizer;
 /// Number of repeated steps between two checks of the variables.
 const STRIDE: usize = 64;
 
-/// History of the last steps: good values, and the rows and host settings of the epochs since then.
+/// Data for repeating the last steps: good values from before these steps, and the rows and learning rates of the
+/// epochs since then.
 pub(super) struct StepHistory {
-    /// Values before the steps; none if the host did not have them.
+    /// Values before the first recorded step. `None` if the host did not have them.
     good: Option<Snapshot>,
     epochs: Vec<EpochStart>,
     /// Time of the last snapshot.
     taken: Instant,
-    /// Duration of the last snapshot.
+    /// Time that the last snapshot took.
     cost: Duration,
 }
 
-/// Beginning of an epoch, or of the rest of an epoch that was resumed.
+/// Start of an epoch, or of the remaining part of an epoch that was resumed.
 struct EpochStart {
     epoch: usize,
     step: usize,
@@ -36,7 +37,7 @@ struct EpochStart {
     host: HostSettings,
 }
 
-/// First step whose results are not finite, and its first node that is not.
+/// First step with a result that is not finite, and the first graph node in it with such a result.
 struct Culprit {
     epoch: usize,
     step: usize,
@@ -50,7 +51,7 @@ pub(super) struct Replay<'r, 's, L> {
     pub optimizer: &'r dyn Optimizer,
     pub steps: &'r mut Steps<'s, L>,
     pub batch_size: usize,
-    /// Steps of an epoch.
+    /// Number of steps per epoch.
     pub epoch_steps: usize,
 }
 
@@ -60,12 +61,13 @@ impl StepHistory {
         Self { good: None, epochs: vec![], taken: Instant::now(), cost: Duration::ZERO }
     }
 
-    /// Begins a history at the values on the host. Copies nothing.
+    /// Begins a history with the values that are on the host. Copies nothing.
     pub fn new(params: &Params) -> Self {
         Self { good: Snapshot::take(params).ok(), ..Self::empty() }
     }
 
-    /// Begins a new history at the current values, at most once per second. Takes at most 2 % of the time.
+    /// Begins a new history with the current values, at most once per second. If snapshots are slow, waits longer
+    /// between them, so that they take at most 2 % of the time.
     pub fn refresh(&mut self, session: &mut LazySession) -> Result<()> {
         if !self.epochs.is_empty() && self.taken.elapsed() > Duration::from_secs(1).max(self.cost * 50) {
             let begin = Instant::now();
@@ -82,8 +84,8 @@ impl StepHistory {
         self.epochs.push(EpochStart { epoch: at.epoch, step: at.step, order: order.to_vec(), host });
     }
 
-    /// Returns the error about a loss that is not finite. If the step that caused it can be found, the model is
-    /// restored to its values before that step.
+    /// Searches for the cause of a loss that is not finite, and returns an error that names it. If the step that
+    /// caused the loss is found, the model is restored to its values before that step.
     pub fn explain<L: Fn(&Tensor, &Tensor) -> Tensor>(
         &self,
         mut replay: Replay<'_, '_, L>,
@@ -102,14 +104,14 @@ impl StepHistory {
         NonFiniteLoss { loss, epoch, step, origin }.into()
     }
 
-    /// Repeats the recorded steps until the loss, or a variable after a step, is not finite.
+    /// Repeats the recorded steps until the loss or a variable is not finite.
     fn find<L: Fn(&Tensor, &Tensor) -> Tensor>(
         &self,
         good: &Snapshot,
         replay: &mut Replay<'_, '_, L>,
         failed: usize,
     ) -> Result<Option<Culprit>> {
-        // Variables that are infinite from the beginning, such as masks, are not checked.
+        // Variables that are infinite or NaN from the beginning, such as masks, are not checked.
         let checked: Vec<bool> = good.variables.iter().map(is_finite).collect();
         let ruined =
             |now: &Snapshot| now.variables.iter().zip(&checked).any(|(now, checked)| *checked && !is_finite(now));
@@ -133,7 +135,7 @@ impl StepHistory {
     }
 }
 
-/// State of a replay that can be restored.
+/// Values and learning rates at some point of the repetition, which can be restored.
 struct ReplayState {
     values: Snapshot,
     host: HostSettings,
@@ -159,7 +161,7 @@ impl<L: Fn(&Tensor, &Tensor) -> Tensor> Replay<'_, '_, L> {
         Ok(ran != StepsOutcome::Completed || ruined(&Snapshot::take(self.session.params())?))
     }
 
-    /// Finds the first step of a range whose results are not finite, and the node in it.
+    /// Finds the first step in a range with a result that is not finite, and the graph node that caused this.
     fn localise(
         &mut self,
         start: &EpochStart,

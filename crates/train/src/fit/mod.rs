@@ -1,4 +1,4 @@
-//! Fits: epochs of training steps with validation, callbacks and checkpoints.
+//! Fits: training over some epochs, with validation, callbacks and checkpoints.
 
 mod diagnose;
 mod running;
@@ -17,19 +17,20 @@ use running::{Fit, FitOptions};
 use wgrad_data::Dataset;
 
 impl Trainer<'_> {
-    /// Trains for `epochs` epochs on the loss that `loss` computes from features `x: f32[N, features]` and targets `y`
-    /// (see [`Targets`](crate::Targets)). Afterwards the values of all variables are in [`Params`](wgrad_core::Params),
-    /// ready to be saved.
+    /// Trains the model for `epochs` epochs. `loss` computes the loss of a batch from features
+    /// `x: f32[N, features]` and targets `y` (see [`Targets`](crate::Targets)). Afterwards,
+    /// [`Params`](wgrad_core::Params) contains the values of all variables, ready to be saved.
     ///
-    /// Steps are submitted to the device in chunks (one at a time with [`Self::on_step`]). Their rows are gathered on
-    /// the device if the data set fits (see [`Self::streaming`]). `loss` is traced once per batch size, and once
-    /// before that to declare all state; the ops that it adds to the graph run in every step. A second call continues
-    /// with the optimizer's state and the next shuffles.
+    /// Steps are submitted to the device several at a time, or one at a time with [`Self::on_step`]. If the data
+    /// set fits on the device, the device gathers the rows of each step (see [`Self::streaming`]). `loss` is
+    /// called once to declare all state, and then once for each batch size; the ops that it adds to the graph run
+    /// in every step. A second call of `fit` continues with the optimizer's state and new shuffles.
     ///
     /// # Errors
-    /// Every error of the graph, with its source line; a loss that is not finite, with the first node that is not, and
-    /// the model as it was before that step; a lost device; a checkpoint to resume from that is missing, damaged or of
-    /// another training; a final checkpoint that cannot be written.
+    /// Returns the errors recorded in the graph, with their source lines. If the loss is not finite, returns an
+    /// error that names the first node with such a result, if it can be found, and restores the model to its state
+    /// before that step. Also returns an error if the device is lost, if the checkpoint to resume from is missing,
+    /// damaged or from another training run, or if the final checkpoint cannot be written.
     #[track_caller]
     pub fn fit(&mut self, data: &Dataset, epochs: usize, loss: impl Fn(&Tensor, &Tensor) -> Tensor) -> Result<History> {
         let caller = Location::caller();

@@ -1,4 +1,4 @@
-//! State of a running fit, from its first step or a checkpoint to its end.
+//! State of a running fit, from its first step (or the checkpoint that it resumes from) to its end.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -28,30 +28,30 @@ pub(super) struct FitOptions<'f> {
     pub epochs: usize,
     pub optimizer: &'f dyn Optimizer,
     pub batches: Batches,
-    /// Steps of an epoch.
+    /// Number of steps per epoch.
     pub steps: usize,
     /// Index of the fit within the trainer, from 0.
     pub fit: usize,
 }
 
-/// Running fit.
+/// Fit that is running.
 pub(super) struct Fit<'f, L> {
     options: FitOptions<'f>,
     steps: Steps<'f, L>,
-    /// Steps over the validation rows.
+    /// Evaluation steps over the validation rows. `None` without validation rows.
     checks: Option<Steps<'f, L>>,
     subject: Subject<'f>,
     at: Position,
     history: &'f mut History,
     recent: StepHistory,
     settings: Option<Settings>,
-    /// Learning rate of the parameters that are in no group, for the progress.
+    /// Learning rate of the parameters that belong to no parameter group, for the progress display.
     lr: Option<LearningRate>,
 }
 
 impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
-    /// Prepares a fit at its beginning, or at the position of a checkpoint. Returns none if the checkpoint is of a
-    /// later fit.
+    /// Prepares a fit that begins with its first step or continues from a checkpoint. Returns `None` if the
+    /// checkpoint was written in a later fit, so that this fit is already complete.
     pub fn prepare(
         trainer: &mut Trainer<'_>,
         options: FitOptions<'f>,
@@ -68,7 +68,7 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
             *history = finished;
             return Ok(None);
         }
-        // Tracing declares the optimizer's state and the averages with their initial values.
+        // Tracing a step declares the optimizer's state and the weight averages, with their initial values.
         let step = steps.example(trainer.options.batch_size).graph;
         let mut fit = Self {
             at: Position::begin(options.fit, trainer.runs.steps()),
@@ -102,7 +102,7 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         Ok(())
     }
 
-    /// Announces the fit to the progress and the callbacks.
+    /// Announces the fit to the progress observer and the callbacks.
     pub fn begin(&mut self, trainer: &mut Trainer<'_>) -> Result<()> {
         let FitOptions { epochs, steps, source, .. } = self.options;
         let done = ((self.at.epoch - 1) * steps + self.at.step).min(epochs * steps);
@@ -119,8 +119,8 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         Ok(())
     }
 
-    /// Returns the counter of the epochs of all fits. It is declared before the first step and after a checkpoint is
-    /// restored.
+    /// Returns the counter of epochs, which counts over all fits. The first call declares it, after a checkpoint
+    /// is restored and before the first step.
     fn trained(&self) -> Counter {
         self.subject.params.at("train").counter("@epoch")
     }
@@ -136,7 +136,8 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         self.restore_best(trainer)
     }
 
-    /// Runs the remaining steps of an epoch, the `nth` of this process. Breaks if the fit was stopped.
+    /// Runs the remaining steps of an epoch. `nth` is the number of epochs that this call of `fit` has already
+    /// run. Returns `Break` if the fit was stopped.
     fn epoch(&mut self, trainer: &mut Trainer<'_>, nth: u64) -> Result<ControlFlow<()>> {
         let begin = Instant::now();
         let random = self.subject.params.with_torch_random(|random| random.clone());
@@ -166,10 +167,11 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         self.after_epoch(trainer, &stats)
     }
 
-    /// Draws the rows of an epoch.
+    /// Chooses the rows of an epoch and their order.
     fn draw(&self, trainer: &Trainer<'_>, nth: u64) -> Result<wgrad_data::Epoch> {
         let Trainer { options, schedules, .. } = trainer;
-        // PyTorch's generator advances with each epoch; a seed is combined with the number of the epoch.
+        // PyTorch's generator advances with each epoch. A seed does not, so it is combined with the number of the
+        // epoch.
         let as_torch = options.as_torch(&self.subject.params);
         let number = if as_torch { nth } else { self.trained().get() };
         if as_torch && !options.shuffle {
@@ -179,7 +181,7 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         Ok(self.options.batches.epoch(number))
     }
 
-    /// Runs the remaining steps of an epoch and writes the checkpoints that are due between them.
+    /// Runs the remaining steps of an epoch, and writes the checkpoints that are due between two steps.
     fn steps(
         &mut self,
         trainer: &mut Trainer<'_>,
@@ -221,13 +223,14 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         Ok(ran)
     }
 
-    /// Returns the sums of the epoch so far.
+    /// Returns the sums of the losses and tracked values of the current epoch so far.
     fn tally(&self) -> Tally {
         let Position { step, loss_sum, tracked, .. } = &self.at;
         Tally { steps: *step, sum: loss_sum.0, tracked: tracked.clone() }
     }
 
-    /// Returns the statistics of an epoch whose steps have run, and advances the schedule.
+    /// Runs the validation after the last step of an epoch, returns the statistics of the epoch, and advances the
+    /// schedule.
     fn measure(&mut self, trainer: &mut Trainer<'_>, rows: usize, begin: Instant) -> Result<EpochStats> {
         let Tally { sum: loss, tracked, .. } = self.tally().means(rows);
         let seconds = begin.elapsed().as_secs_f64();
@@ -250,7 +253,7 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         })
     }
 
-    /// Returns the means over the validation rows, if there are any.
+    /// Returns the means of the loss and the tracked values over the validation rows, if there are any.
     fn validate(&mut self, trainer: &mut Trainer<'_>) -> Result<Option<Tally>> {
         let Some(checks) = &mut self.checks else { return Ok(None) };
         let rows: Vec<u32> = (0..).take(checks.rows()).collect();
@@ -264,8 +267,8 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         Ok(Some(tally.means(rows.len())))
     }
 
-    /// Reports an epoch, lets early stopping and callbacks decide whether it was the last one, and writes checkpoints.
-    /// Breaks if the fit was stopped.
+    /// Reports an epoch, lets early stopping and callbacks decide whether it was the last epoch, and writes the
+    /// checkpoints that are due. Returns `Break` if the fit was stopped.
     fn after_epoch(&mut self, trainer: &mut Trainer<'_>, stats: &EpochStats) -> Result<ControlFlow<()>> {
         self.history.epochs.push(stats.clone());
         trainer.progress.epoch(stats);
@@ -297,8 +300,8 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         Ok(())
     }
 
-    /// Calls `save` with the current position if checkpoints are enabled. `random` is the generator at the beginning
-    /// of the epoch; none for its current state.
+    /// Calls `save` with the state of the training, if checkpoints are enabled. `random` is the state of PyTorch's
+    /// generator at the beginning of the epoch; `None` means its current state.
     fn save_with(
         &mut self,
         trainer: &mut Trainer<'_>,
@@ -328,7 +331,8 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
     }
 }
 
-/// Returns how the fit ends after an epoch, as early stopping and callbacks decide.
+/// Lets early stopping and callbacks decide whether the fit ends after an epoch. Returns the reason for the end,
+/// or `Completed` if the fit continues.
 fn decided(trainer: &mut Trainer<'_>, stats: &EpochStats) -> Result<Ended> {
     let mut ended = if trainer.measure(stats)? { Ended::EarlyStopping } else { Ended::Completed };
     trainer.each_callback(|callback, trainer| {
@@ -340,13 +344,13 @@ fn decided(trainer: &mut Trainer<'_>, stats: &EpochStats) -> Result<Ended> {
     Ok(ended)
 }
 
-/// Returns the measure that decides whether an epoch is saved as the best one.
+/// Returns the loss or metric that decides whether an epoch is saved as the best epoch.
 fn saved_measure(trainer: &Trainer<'_>, stats: &EpochStats) -> Measure {
     let epoch = stats.epoch;
     let Some(patience) = trainer.patience() else {
         return Measure { epoch, value: stats.validation_loss.unwrap_or(stats.loss), maximize: false };
     };
-    // An epoch that is better by less than `min_delta` does not replace the best one.
+    // An epoch that is better by less than `min_delta` does not replace the best epoch.
     let best = patience.state().best.filter(|best| best.epoch == epoch);
     Measure { epoch, value: best.map_or(f64::NAN, BestEpoch::value), maximize: patience.maximize }
 }

@@ -1,9 +1,10 @@
-//! Prior probabilities of classes: initial biases for rare classes, the effect of class weights, and its correction.
+//! Prior probabilities of classes: initial biases for rare classes, the effect of class weights on a model's
+//! probabilities, and the correction of this effect.
 //!
-//! The share of a class is the fraction of the rows that belong to it. A weighted loss, and a sampler that draws some
-//! rows more often, train a model for other class shares than those of the data: with class shares `p` and weights
-//! `w`, the model learns the shares `p·w / Σ p·w`. This shifts its logits by a known amount. The ranking of the rows
-//! may improve; the probabilities are off by that shift.
+//! The share of a class is the fraction of the rows that belong to it. A weighted loss, or a sampler that draws
+//! some rows more often, trains a model for class shares that differ from those of the data. With class shares `p`
+//! and weights `w`, the model learns the shares `p·w / Σ p·w`. This shifts the model's logits by a known amount.
+//! The ranking of the rows may improve, but the probabilities are wrong by this shift.
 //!
 //! ```
 //! use wgrad_core::Params;
@@ -33,7 +34,7 @@ use wgrad_data::Dataset;
 use wgrad_metrics::Calibration;
 use wgrad_nn::layers::Linear;
 
-/// Shares of exclusive classes: those of a set of rows, or those that a weighted loss makes of them.
+/// Shares of mutually exclusive classes, either in a set of rows or as a weighted loss sees them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prior {
     shares: Vec<f64>,
@@ -60,10 +61,10 @@ impl Prior {
         Self::from_shares(&counts.iter().map(|&rows| rows as f64).collect::<Vec<_>>())
     }
 
-    /// Returns shares from numbers in any unit, such as rows or per cent; divides them by their sum.
+    /// Returns shares that are proportional to the given numbers, such as row counts or percentages.
     ///
     /// # Errors
-    /// When there are fewer than two, or one is not a number above 0.
+    /// When there are fewer than two numbers, or a number is not finite or not above 0.
     pub fn from_shares(shares: &[f64]) -> Result<Self> {
         if shares.len() < 2 {
             return Err(PriorError::TooFewClasses { classes: shares.len() }.into());
@@ -85,8 +86,8 @@ impl Prior {
         -self.shares.iter().map(|p| p * p.ln()).sum::<f64>()
     }
 
-    /// Returns the number of negative rows per positive row, the usual `pos_weight`, with which both classes have the
-    /// same total weight. None for more than two classes.
+    /// Returns the number of negative rows per positive row. This is the usual `pos_weight`, which makes the total
+    /// weights of both classes equal. Returns `None` for more than two classes.
     pub fn pos_weight(&self) -> Option<f64> {
         match self.shares[..] {
             [negatives, positives] => Some(negatives / positives),
@@ -94,8 +95,8 @@ impl Prior {
         }
     }
 
-    /// Returns `1 / (classes · p)` for each class. All classes have the same total weight with these weights, and the
-    /// mean weight of a row is 1; scikit-learn's "balanced".
+    /// Returns the weight `1 / (classes · p)` for each class, as scikit-learn's "balanced" does. With these
+    /// weights, all classes have the same total weight, and the mean weight of a row is 1.
     pub fn class_weights(&self) -> Vec<f64> {
         self.shares.iter().map(|p| 1.0 / (self.shares.len() as f64 * p)).collect()
     }
@@ -103,7 +104,7 @@ impl Prior {
     /// Returns the shares that a loss with these class weights sees: `p·w / Σ p·w`.
     ///
     /// # Errors
-    /// When there is not one weight per class, or one is not a number above 0.
+    /// When the number of weights differs from the number of classes, or a weight is not finite or not above 0.
     pub fn weighted(&self, weights: &[f64]) -> Result<Self> {
         if weights.len() != self.shares.len() {
             return Err(PriorError::WeightCount { weights: weights.len(), classes: self.shares.len() }.into());
@@ -114,11 +115,11 @@ impl Prior {
         Self::from_shares(&self.shares.iter().zip(weights).map(|(p, w)| p * w).collect::<Vec<_>>())
     }
 
-    /// Returns the shares that a binary loss with this `pos_weight` sees. That of the positive class is
-    /// `w·p / (w·p + 1 − p)`, the effective prevalence.
+    /// Returns the shares that a binary loss with this `pos_weight` sees. The share of the positive class, called
+    /// its effective prevalence, is `w·p / (w·p + 1 − p)`.
     ///
     /// # Errors
-    /// When there are not two classes, or the weight is not a number above 0.
+    /// When there are not two classes, or the weight is not finite or not above 0.
     pub fn with_pos_weight(&self, weight: f64) -> Result<Self> {
         if self.shares.len() != 2 {
             return Err(PriorError::PosWeight { classes: self.shares.len() }.into());
@@ -126,11 +127,11 @@ impl Prior {
         self.weighted(&[1.0, weight])
     }
 
-    /// Returns the logits whose probabilities are these shares: `ln(p / (1 − p))` for two classes and one logit, `ln
-    /// p` for one logit per class.
+    /// Returns the logits that correspond to these shares. If `width` is 1, this is the logit `ln(p / (1 − p))` of
+    /// the positive class of two; otherwise it is `ln p` for each class.
     ///
     /// # Errors
-    /// When `width` is neither the number of classes nor 1 for two classes.
+    /// When `width` is neither the number of classes nor, for two classes, 1.
     pub fn logits(&self, width: usize) -> Result<Vec<f64>> {
         match (width, &self.shares[..]) {
             (1, [negatives, positives]) => Ok(vec![(positives / negatives).ln()]),
@@ -139,14 +140,15 @@ impl Prior {
         }
     }
 
-    /// Initialises the last layer of a model such that it predicts these shares for every row: its bias becomes
-    /// [`Self::logits`], its weight 0. The first loss is then [`Self::entropy`], and no steps are spent on learning the
-    /// frequencies of the classes. The layers before keep their initial values and learn from the second step on.
+    /// Initialises the last layer of a model so that the model predicts these shares for every row. Sets the
+    /// layer's bias to [`Self::logits`] and its weight to 0. The first loss is then [`Self::entropy`], and no
+    /// steps are spent on learning the frequencies of the classes. Earlier layers keep their initial values and
+    /// learn from the second step on.
     ///
     /// With a weighted loss, use the shares that the loss sees ([`Self::with_pos_weight`], [`Self::weighted`]).
     ///
     /// # Errors
-    /// When the layer has no bias, or another number of outputs than the classes need.
+    /// When the layer has no bias, or its number of outputs does not fit the number of classes.
     pub fn initialize(&self, head: &Linear) -> Result<()> {
         let outputs = head.weight().shape().dims()[0];
         initialize(head, &self.logits(outputs)?)
@@ -166,7 +168,7 @@ impl Prior {
     }
 }
 
-/// Prints `2.00 % positive` for two classes, a list of percentages otherwise.
+/// Writes `2.00 % positive` for two classes, or a list of percentages for more classes.
 impl fmt::Display for Prior {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |p: &f64| {
@@ -180,11 +182,11 @@ impl fmt::Display for Prior {
     }
 }
 
-/// Sets the bias of a model's last layer to these logits, one for each output, and its weight to 0. For labels that are
-/// not exclusive, pass the log odds of each label.
+/// Sets the bias of a model's last layer to these logits, one for each output, and the layer's weight to 0. If a
+/// row can have several labels, pass the log odds of each label.
 ///
 /// # Errors
-/// When the layer has no bias or another number of outputs, or a logit is not finite.
+/// When the layer has no bias, the number of logits differs from the number of outputs, or a logit is not finite.
 pub fn initialize(head: &Linear, logits: &[f64]) -> Result<()> {
     let Some(bias) = head.bias() else {
         return Err(PriorError::NoBias { weight: head.weight().name().into() }.into());
@@ -200,47 +202,48 @@ pub fn initialize(head: &Linear, logits: &[f64]) -> Result<()> {
     head.weight().set(Array::full(head.weight().shape(), 0f32))
 }
 
-/// Shift of logits from one set of class shares to another: `ln p_here − ln p_trained` for each class. After training
-/// with a `pos_weight` of `w` it is `−ln w` for the single logit.
+/// Shift that converts logits from one set of class shares to another: `ln p_here − ln p_trained` for each class.
+/// After training with a `pos_weight` of `w`, the shift of the single logit is `−ln w`.
 ///
-/// This is Bayes' rule, if the rows of each class have the same distribution in both places.
-/// Source: Elkan, The Foundations of Cost-Sensitive Learning, 2001.
+/// This follows from Bayes' rule if the rows of each class have the same distribution in both sets. Source: Elkan,
+/// The Foundations of Cost-Sensitive Learning, 2001.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PriorShift {
     by: Vec<f64>,
 }
 
 impl PriorShift {
-    /// Returns the shift that corrects a binary loss with this `pos_weight`.
+    /// Returns the shift that corrects the logits of a model trained with this `pos_weight`.
     ///
     /// # Errors
-    /// When the weight is not a number above 0.
+    /// When the weight is not finite or not above 0.
     pub fn of_pos_weight(weight: f64) -> Result<Self> {
         let even = Prior { shares: vec![0.5, 0.5] };
         even.shift_from(&even.with_pos_weight(weight)?)
     }
 
-    /// Returns a shifted logit of a model with one logit per row; NaN for more than two classes.
+    /// Shifts the logit of a model with one logit per row. Returns NaN if there are more than two classes.
     pub fn logit(&self, logit: f64) -> f64 {
         logit + self.single()
     }
 
-    /// Returns the probability after the shift; NaN for more than two classes.
+    /// Converts a probability of the positive class to that after the shift. Returns NaN if there are more than
+    /// two classes.
     pub fn probability(&self, probability: f64) -> f64 {
         let odds = self.single().exp() * probability;
         odds / (odds + 1.0 - probability)
     }
 
-    /// Returns the shift as the calibration of a model of two classes, for its decision; none for more classes.
+    /// Returns the shift as a [`Calibration`] of a model with two classes. Returns `None` for more classes.
     pub fn calibration(&self) -> Option<Calibration> {
         let intercept = self.single();
         intercept.is_finite().then_some(Calibration::Platt { slope: 1.0, intercept })
     }
 
-    /// Shifts rows of `width` logits in place, one per row for two classes or one per class.
+    /// Shifts rows of `width` logits in place. `width` is the number of classes, or 1 for two classes.
     ///
     /// # Errors
-    /// When `width` is another number.
+    /// When `width` is any other number.
     pub fn logits(&self, logits: &mut [f64], width: usize) -> Result<()> {
         let by = self.row(width)?;
         for row in logits.chunks_mut(width) {
@@ -249,8 +252,8 @@ impl PriorShift {
         Ok(())
     }
 
-    /// Adds the shift to logits `[…, 1]` or `[…, classes]` in a graph. A last axis of another size gives an invalid
-    /// tensor and an error of the graph.
+    /// Adds the shift to logits of shape `[…, 1]` or `[…, classes]` in a graph. If the last axis has another size,
+    /// records an error in the graph, which `compile` reports.
     #[track_caller]
     pub fn apply(&self, logits: &Tensor) -> Tensor {
         let width = logits.shape().dims().last().copied().unwrap_or(1);
@@ -263,7 +266,7 @@ impl PriorShift {
         }
     }
 
-    /// Returns the difference of the shifts of two classes; NaN for more.
+    /// Returns the shift of the single logit of two classes, or NaN for more than two classes.
     fn single(&self) -> f64 {
         match self.by[..] {
             [negative, positive] => positive - negative,
@@ -271,7 +274,7 @@ impl PriorShift {
         }
     }
 
-    /// Returns the shift of a row of `width` logits.
+    /// Returns the numbers to add to a row of `width` logits.
     fn row(&self, width: usize) -> Result<Vec<f64>, PriorError> {
         match (width, self.by.len()) {
             (1, 2) => Ok(vec![self.single()]),

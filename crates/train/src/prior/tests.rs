@@ -9,7 +9,7 @@ fn near(a: f64, b: f64) {
     assert!((a - b).abs() <= 1e-12 * b.abs().max(1.0), "{a} is not {b}");
 }
 
-/// Returns the loss of a layer that was initialised with a prior, on rows with these labels.
+/// Returns the loss of a layer that was initialised with a prior, for rows with these labels.
 fn first_loss(prior: &Prior, outputs: usize, labels: &[u32], pos_weight: Option<f64>) -> f64 {
     let params = Params::seeded(3);
     let head = Linear::new(&params, 5, outputs);
@@ -50,7 +50,7 @@ fn with_a_weight_the_first_answer_is_the_best_constant() {
     let seen = prior.with_pos_weight(10.0).unwrap();
     near(seen.shares()[1], 20.0 / 118.0);
     let begin = first_loss(&seen, 1, &labels, Some(10.0));
-    // The weighted mean of 118 weights over 100 rows, at its least.
+    // The weights of the 100 rows add up to 118, so the smallest possible loss is 1.18 times the entropy.
     assert!((begin - 1.18 * seen.entropy()).abs() < 1e-8, "{begin}");
     for other in [0.1, 0.25] {
         let other = Prior::from_shares(&[1.0 - other, other]).unwrap();
@@ -68,7 +68,7 @@ fn weights_balance_and_the_shift_undoes_them() {
     }
     let shift = PriorShift::of_pos_weight(7.0).unwrap();
     near(shift.logit(1.5), 1.5 - 7f64.ln());
-    // sigmoid(1.5 - ln 7)
+    // The expected value is sigmoid(1.5 − ln 7).
     near(shift.probability(1.0 / (1.0 + (-1.5f64).exp())), 1.0 / (1.0 + (7f64.ln() - 1.5).exp()));
     let three = Prior::from_counts(&[70, 25, 5]).unwrap();
     assert_eq!(three.pos_weight(), None);

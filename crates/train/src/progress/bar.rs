@@ -12,7 +12,7 @@ use crate::history::{EpochStats, History, Short};
 /// Progress bar over all steps, on standard error, with loss, learning rate, steps per second and the time left.
 #[derive(Debug, Default)]
 pub struct Bar {
-    /// Shared with the callbacks for compilation and warnings.
+    /// Progress bar on the screen. It is shared with the callbacks for compilation and warnings.
     bar: Arc<Mutex<Option<indicatif::ProgressBar>>>,
     epochs: usize,
     epoch: usize,
@@ -63,7 +63,7 @@ impl Progress for Bar {
     }
 
     fn now(&mut self, loss: f64, lr: Option<f64>) {
-        // At most 20 updates per second.
+        // Updates the message at most 20 times per second.
         if self.drawn.is_none_or(|drawn| drawn.elapsed() > Duration::from_millis(50))
             && let Some(bar) = &*lock(&self.bar)
         {

@@ -5,15 +5,15 @@ use std::time::Instant;
 use super::observer::FitInfo;
 use crate::history::Short;
 
-/// Counter of the steps of a fit, with the time of the current epoch.
+/// Counter of the steps of a fit, with the start time of the current epoch.
 #[derive(Debug)]
 pub(super) struct Clock {
     fit: FitInfo,
-    /// Steps so far, over all epochs.
+    /// Number of steps so far, over all epochs.
     done: usize,
-    /// Beginning of the epoch.
+    /// Start time of the current epoch.
     began: Instant,
-    /// Steps of the epoch so far.
+    /// Number of steps of the current epoch so far.
     made: usize,
 }
 
@@ -31,20 +31,20 @@ impl Clock {
         self.made += 1;
     }
 
-    /// Returns steps per second of the epoch so far, and the time left. The time counts from the beginning of the
-    /// epoch, as the steps of a chunk are reported together.
+    /// Returns the steps per second of the current epoch, and the time left, as text. The rate is an average since
+    /// the beginning of the epoch, because steps are reported in groups.
     pub fn rate(&self) -> String {
         self.rate_within(self.began.elapsed().as_secs_f64())
     }
 
-    /// Ends an epoch whose steps took `seconds`. Returns its steps per second and the time left.
+    /// Ends an epoch whose steps took `seconds`. Returns the epoch's steps per second, and the time left, as text.
     pub fn epoch(&mut self, seconds: f64) -> String {
         let rate = self.rate_within(seconds);
         (self.began, self.made) = (Instant::now(), 0);
         rate
     }
 
-    /// Returns steps per second and the time left; an empty text if they are not known.
+    /// Returns the steps per second and the time left as text, which is empty if no step has run yet.
     fn rate_within(&self, seconds: f64) -> String {
         if self.made == 0 || seconds <= 0.0 {
             return String::new();
@@ -83,7 +83,8 @@ mod tests {
         for _ in 0..3 {
             clock.step();
         }
-        // Three steps in three seconds, eight done, twelve left.
+        // Three steps took slightly more than three seconds. Eight steps are done and twelve are left, which is
+        // rounded up to 13 s.
         clock.began = Instant::now().checked_sub(Duration::from_secs(3)).expect("the clock runs for longer");
         assert!(clock.rate().ends_with(" left") && clock.rate().contains("  13 s left"), "{}", clock.rate());
     }
@@ -92,14 +93,14 @@ mod tests {
     fn the_rate_of_an_epoch_is_that_of_its_own_steps() {
         let mut clock = Clock::new(&FitInfo { epochs: 3, steps: 15, rows: 480, done: 0 });
         for (seconds, rate) in [(0.03, "  500 steps/s  1 s left"), (0.001, "  15000 steps/s  1 s left")] {
-            // The steps of a chunk are reported together at its end.
+            // Reports all steps of the epoch at once, as after a chunk of steps.
             for _ in 0..15 {
                 clock.step();
             }
             assert_eq!(clock.epoch(seconds), rate);
         }
         assert_eq!(clock.rate(), "", "the next epoch has no step yet");
-        // A fit that resumes within an epoch runs only the rest of its steps.
+        // A fit that resumes within an epoch runs only the remaining steps of that epoch.
         let mut resumed = Clock::new(&FitInfo { epochs: 1, steps: 15, rows: 480, done: 10 });
         for _ in 0..5 {
             resumed.step();

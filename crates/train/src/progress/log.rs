@@ -1,4 +1,4 @@
-//! Progress as lines of a log.
+//! Progress observer that writes log lines.
 
 use std::time::{Duration, Instant};
 
@@ -6,8 +6,9 @@ use super::clock::Clock;
 use super::observer::{FitInfo, Progress};
 use crate::history::{EpochStats, Short};
 
-/// Writes a line per epoch to standard error, with steps per second and the time left, and a line every 30 seconds
-/// within long epochs. [`automatic`](super::automatic) returns this observer where there is no terminal.
+/// Progress observer that writes log lines to standard error: one line per epoch, with steps per second and the
+/// time left, and one line every 30 seconds within long epochs. [`automatic`](super::automatic) returns this
+/// observer if standard error is not a terminal.
 #[derive(Debug, Default)]
 pub struct Log {
     clock: Option<Clock>,

@@ -1,4 +1,4 @@
-//! Progress of a fit on standard error.
+//! Progress observers, which write the progress of a fit to standard error.
 
 #[cfg(feature = "progress")]
 mod bar;
@@ -14,8 +14,8 @@ pub use bar::Bar;
 pub use log::Log;
 pub use observer::{FitInfo, Lines, Progress, Silent};
 
-/// Returns a progress bar if standard error is a terminal and the feature `progress` is enabled, lines of a log
-/// otherwise.
+/// Returns a progress bar if standard error is a terminal and the feature `progress` is enabled. Otherwise returns
+/// an observer that writes log lines.
 pub fn automatic() -> Box<dyn Progress> {
     #[cfg(feature = "progress")]
     if stderr().is_terminal() {

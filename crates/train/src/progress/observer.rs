@@ -15,43 +15,45 @@ pub struct FitInfo {
     pub steps: usize,
     /// Rows of the training set.
     pub rows: usize,
-    /// Steps of the checkpoint that the fit resumes from, over all epochs of the fit; 0 if it does not.
+    /// Number of steps of this fit that ran before the checkpoint from which it resumes. 0 if it does not resume.
     pub done: usize,
 }
 
-/// Observer of a fit. Every method has a default.
+/// Observer that shows the progress of a fit. Every method has a default.
 pub trait Progress {
     /// Called at the beginning of a fit.
     fn begin(&mut self, _fit: &FitInfo) {}
 
-    /// Returns a callback that receives the numbers of compiled kernels and of all kernels, before the first steps of a
-    /// fit. Default: none.
+    /// Returns a callback that is called while kernels are compiled, before the first steps of a fit. It receives
+    /// the number of compiled kernels and the number of all kernels. Default: `None`.
     fn compiling(&self) -> Option<OnCompile> {
         None
     }
 
-    /// Returns the callback that receives warnings about the model. Default: standard error.
+    /// Returns the callback that receives warnings about the model. The default callback writes them to standard
+    /// error.
     fn warnings(&self) -> OnWarning {
         Arc::new(|warning| eprintln!("{warning}"))
     }
 
-    /// Called after step number `step` of the epoch, from 1. Steps are submitted in chunks, so the calls of a chunk
-    /// come together, after it has run.
+    /// Called after each training step with the number of the step in its epoch, from 1. Steps run on the device
+    /// in chunks of several steps; after a chunk has run, this method is called once for each of its steps.
     fn step(&mut self, _step: usize) {}
 
-    /// Receives the loss of the last reported step and the current learning rate. As steps are submitted ahead, the
-    /// rate may be that of a later step.
+    /// Receives the loss of the last reported step, and the current learning rate. The host submits steps ahead of
+    /// the device, so the learning rate may belong to a later step.
     fn now(&mut self, _loss: f64, _lr: Option<f64>) {}
 
-    /// Receives a message for the user, such as a checkpoint that could not be written. Default: standard error.
+    /// Receives a message for the user, such as a warning that a checkpoint could not be written. By default, it
+    /// is written to standard error.
     fn note(&mut self, text: &str) {
         eprintln!("{text}");
     }
 
-    /// Called after an epoch.
+    /// Called after each epoch.
     fn epoch(&mut self, _stats: &EpochStats) {}
 
-    /// Called at the end of the fit, also if it failed.
+    /// Called at the end of a fit, even if the fit failed.
     fn end(&mut self, _history: &History) {}
 }
 

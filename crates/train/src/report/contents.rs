@@ -20,17 +20,17 @@ pub(super) struct Epoch {
     pub tracked: Vec<TrackedNumber>,
 }
 
-/// Class counts of one part of the data.
+/// Class counts of one part of the data, such as the training rows.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
     pub name: String,
     pub classes: Vec<String>,
-    /// Rows per class, or their total weights.
+    /// Number of rows of each class, or their total weight if `weighted` is true.
     pub counts: Vec<f64>,
     pub weighted: bool,
 }
 
-/// Row of the table at the end of the page.
+/// Row of the table at the end of the page: a name and its value.
 #[derive(Clone, Debug)]
 pub(super) struct Fact {
     pub name: String,
@@ -58,12 +58,14 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// Returns the scores that the page evaluates: those of the test rows, or else of the validation rows.
+    /// Returns the scores with which the page evaluates the model: those of the test rows if there are any,
+    /// otherwise those of the validation rows.
     pub fn evaluated(&self) -> Option<&Scores> {
         self.test.as_ref().or(self.validation.as_ref())
     }
 
-    /// Returns the metrics of the evaluated rows with their 95 % intervals; none without rows.
+    /// Returns the metrics of the evaluated rows with their 95 % intervals. The list is empty if there are no
+    /// rows.
     pub fn intervals(&self) -> Result<Vec<MetricInterval>> {
         self.evaluated().map_or(Ok(vec![]), |scores| intervals(scores, &self.decision, 0.95, self.seed))
     }

@@ -7,7 +7,7 @@ use super::contents::Contents;
 use super::resample::MetricInterval;
 use crate::history::TrackedNumber;
 
-/// Returns `metrics.csv`: a row per epoch, with an empty cell for a missing number.
+/// Returns the contents of `metrics.csv`: a row for each epoch. The cell of a missing number is empty.
 pub(super) fn csv(contents: &Contents) -> String {
     let Contents { history, rates, .. } = contents;
     let tracked: &[TrackedNumber] = history.first().map_or(&[], |epoch| &epoch.tracked);
@@ -26,13 +26,14 @@ pub(super) fn csv(contents: &Contents) -> String {
     text
 }
 
-/// Replaces the characters that would end a cell.
+/// Replaces characters that would end a cell of a CSV file by `_`.
 fn quoted(name: &str) -> String {
     name.replace([',', '"', '\n', '\r'], "_")
 }
 
-/// Returns an event file: records of a length, its checksum, an `Event` message and its checksum. Each scalar has a
-/// tag, the epoch as its step, and a time in seconds since 1970.
+/// Returns an event file for TensorBoard. Each of its records consists of a length, the checksum of the length, an
+/// `Event` message, and the checksum of the message. Each scalar has a tag, a step (the number of the epoch), and
+/// a time in seconds since 1970.
 pub(super) fn events(contents: &Contents, last: &[MetricInterval]) -> Vec<u8> {
     let Contents { history, rates, begun, .. } = contents;
     let mut file = vec![];
@@ -67,14 +68,14 @@ pub(super) fn events(contents: &Contents, last: &[MetricInterval]) -> Vec<u8> {
     file
 }
 
-/// Scalar of an event.
+/// Number in an event, with its tag.
 struct Scalar {
     tag: String,
     value: f64,
 }
 
-/// Encodes `Event { wall_time: 1, step: 2, summary: 5 }` of `Summary { value: 1 }` of `Value { tag: 1, simple_value: 2
-/// }`.
+/// Encodes an event as a Protocol Buffers message. The field numbers are
+/// `Event { wall_time: 1, step: 2, summary: 5 }`, `Summary { value: 1 }` and `Value { tag: 1, simple_value: 2 }`.
 fn event(time: f64, step: u64, scalars: impl Iterator<Item = Scalar>) -> Vec<u8> {
     let mut summary = vec![];
     for Scalar { tag, value } in scalars {
@@ -125,7 +126,7 @@ fn masked(data: &[u8]) -> u32 {
     crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// Returns the CRC-32C (Castagnoli), computed bit by bit because the files are small.
+/// Returns the CRC-32C (Castagnoli). It is computed bit by bit, without a table, because the files are small.
 fn crc32c(data: &[u8]) -> u32 {
     let step = |crc: u32, byte: &u8| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg()))
@@ -151,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_checksum_is_the_published_one() {
-        // RFC 3720, B.4.
+        // Test values from RFC 3720, appendix B.4.
         assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
         assert_eq!(crc32c(&(0..32).collect::<Vec<u8>>()), 0x46dd_794e);
         assert_eq!(crc32c(b"123456789"), 0xe306_9283);

@@ -10,9 +10,9 @@ use super::scores::Scores;
 use super::svg::{Cell, Figure, Range, range, short, shorten};
 use wgrad_metrics::{Bins, ConfusionMatrix, Cuts, Decision, Reliability};
 
-/// Bins of the reliability diagram.
+/// Number of bins of the reliability diagram.
 const BINS: usize = 10;
-/// Bins of the histograms.
+/// Number of bins of each histogram.
 const BARS: usize = 20;
 /// Largest number of classes whose curves are drawn.
 const CURVES: usize = 12;
@@ -27,7 +27,7 @@ fn epochs(epochs: &[Epoch]) -> Range {
     Range::new(0.5, epochs.len().max(1) as f64 + 0.5)
 }
 
-/// Draws training and validation loss by epoch.
+/// Draws the training loss and the validation loss of each epoch.
 pub(super) fn loss(history: &[Epoch]) -> Option<Figure> {
     let last = history.last()?;
     let train: Vec<_> = history.iter().enumerate().map(|(i, e)| (i as f64 + 1.0, e.loss)).collect();
@@ -54,7 +54,7 @@ pub(super) fn loss(history: &[Epoch]) -> Option<Figure> {
     Some(figure.summary(words + "."))
 }
 
-/// Draws the confusion matrix for a file; the page has a table instead.
+/// Draws the confusion matrix for a plot file. The page shows a table instead.
 pub(super) fn confusion(scores: &Scores, decision: &Decision) -> Result<Option<Figure>> {
     let names = scores.classes();
     if names.len() > CELLS {
@@ -73,7 +73,7 @@ pub(super) fn confusion(scores: &Scores, decision: &Decision) -> Result<Option<F
     Ok(Some(figure.summary(format!("{right} of {} rows have the predicted class.", scores.rows()))))
 }
 
-/// Draws the learning rate by epoch.
+/// Draws the learning rate of each epoch.
 pub(super) fn learning_rate(rates: &[f64]) -> Option<Figure> {
     let (first, last) = (rates.first()?, rates.last()?);
     let points: Vec<_> = rates.iter().enumerate().map(|(i, &rate)| (i as f64 + 1.0, rate)).collect();
@@ -106,7 +106,7 @@ fn ranked(scores: &Scores) -> Result<Vec<Ranked>> {
     classes.iter().zip(0u32..).take(CURVES).map(|(name, class)| of(name, &column(class as usize), class)).collect()
 }
 
-/// Draws the ROC curve, or one per class.
+/// Draws the ROC curve, or a curve for each class if there are more than two.
 pub(super) fn roc(scores: &Scores, decision: &Decision) -> Result<Option<Figure>> {
     let mut figure = Figure::new("roc", "ROC curve", [UNIT; 2], ["false positive rate", "recall"]);
     figure = figure.line("third", &[(0.0, 0.0), (1.0, 1.0)]);
@@ -131,7 +131,7 @@ pub(super) fn roc(scores: &Scores, decision: &Decision) -> Result<Option<Figure>
     Ok(Some(figure.legend("first", &name).legend("third", "chance").summary(words)))
 }
 
-/// Draws the precision-recall curve, or one per class.
+/// Draws the precision-recall curve, or a curve for each class if there are more than two.
 pub(super) fn precision_recall(scores: &Scores, decision: &Decision) -> Result<Option<Figure>> {
     let mut figure = Figure::new("precision_recall", "Precision and recall", [UNIT; 2], ["recall", "precision"]);
     let all = ranked(scores)?;
@@ -162,14 +162,14 @@ pub(super) fn precision_recall(scores: &Scores, decision: &Decision) -> Result<O
     Ok(Some(figure.summary(words)))
 }
 
-/// Returns the cut at a decision's threshold.
+/// Returns the counts of true and false positives at a decision's threshold.
 pub(super) fn cut_at_threshold(cuts: &Cuts, decision: &Decision) -> wgrad_metrics::Cut {
     let all = cuts.all();
     all[all.partition_point(|cut| cut.score > decision.threshold()).saturating_sub(1)]
 }
 
-/// Compares probabilities with observed frequencies: for two classes those of the positive class, otherwise those of
-/// the predicted class.
+/// Compares probabilities with observed frequencies. For two classes, the probabilities are those of the positive
+/// class; otherwise they are those of the predicted class.
 fn reliabilities(scores: &Scores, decision: &Decision) -> Result<Reliability> {
     let probabilities = scores.probabilities(decision);
     if scores.classes().len() == 2 {
@@ -179,7 +179,7 @@ fn reliabilities(scores: &Scores, decision: &Decision) -> Result<Reliability> {
     Reliability::new(&highest, &right, BINS, Bins::Uniform)
 }
 
-/// Highest probability of each row, and whether its class is correct.
+/// Highest class probability of each row, and 1 if the predicted class is correct, 0 if not.
 struct Confidence {
     highest: Vec<f64>,
     right: Vec<u32>,
@@ -194,11 +194,11 @@ impl Confidence {
     }
 }
 
-/// Reliability diagram and its numbers.
+/// Reliability diagram, and the numbers that it shows.
 pub(super) struct ReliabilityFigure {
     pub figure: Figure,
     pub plain: Reliability,
-    /// Numbers after calibration; none without a calibration.
+    /// Numbers after calibration. `None` without a calibration.
     pub calibrated: Option<Reliability>,
 }
 
@@ -208,7 +208,7 @@ pub(super) fn reliability(scores: &Scores, decision: &Decision) -> Result<Reliab
     let calibrated = decision.calibration().map(|_| reliabilities(scores, decision)).transpose()?;
     let bins = plain.bins().iter().chain(calibrated.iter().flat_map(Reliability::bins));
     let most = bins.map(|bin| bin.predicted.max(bin.observed)).fold(0.0, f64::max);
-    // For rare positives, both axes end after the largest probability.
+    // If positive rows are rare, both axes end at a limit just above the largest probability.
     let limit = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5].into_iter().find(|limit| most <= *limit).unwrap_or(1.0);
     let two = scores.classes().len() == 2;
     let names = if two { ["predicted probability", "observed fraction"] } else { ["confidence", "accuracy"] };
@@ -230,7 +230,8 @@ pub(super) fn reliability(scores: &Scores, decision: &Decision) -> Result<Reliab
     Ok(ReliabilityFigure { figure, plain, calibrated })
 }
 
-/// Draws the distribution of the probabilities of both classes, or of correct and wrong rows.
+/// Draws two histograms of the probabilities: one for the rows of each class, or for more than two classes one for
+/// correct and one for wrong predictions.
 pub(super) fn histogram(scores: &Scores, decision: &Decision) -> Figure {
     let two = scores.classes().len() == 2;
     let (values, up) = if two {
@@ -275,7 +276,7 @@ pub(super) fn histogram(scores: &Scores, decision: &Decision) -> Figure {
     figure.summary(words)
 }
 
-/// Draws bars of the most important features.
+/// Draws a bar for each of the most important features.
 pub(super) fn importance(all: &[Importance]) -> Option<Figure> {
     let first = all.first()?;
     let shown = &all[..all.len().min(FEATURES)];

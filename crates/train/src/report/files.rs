@@ -7,13 +7,14 @@ use wgrad_core::{Error, Result};
 
 use wgrad_nn::write;
 
-/// Name of the page.
+/// File name of the report's page.
 pub const PAGE: &str = "report.html";
-/// Name of the file with the statistics of each epoch.
+/// File name of the table with the statistics of each epoch.
 pub const METRICS: &str = "metrics.csv";
-/// Name of the event file for TensorBoard, fixed so that a report in the same folder replaces it.
+/// File name of the event file for TensorBoard. It is fixed, so that a report in the same folder replaces the
+/// file.
 pub const EVENTS: &str = "events.out.tfevents.wgrad";
-/// Name of the folder of the plots.
+/// Name of the folder with the plots.
 pub const PLOTS: &str = "plots";
 
 /// Plot of a report.
@@ -25,7 +26,7 @@ pub struct Plot {
     pub svg: String,
 }
 
-/// Names of the plots that an earlier report may have.
+/// File names of plots that an earlier report may have written into the same folder.
 const NAMES: [&str; 7] = [
     "loss.svg",
     "learning_rate.svg",
@@ -45,7 +46,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Writes each file atomically, and removes plots of an earlier report that this one does not have.
+    /// Writes each file atomically, and removes plots of an earlier report that this report does not have.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let Self { page, plots, metrics, events } = self;
         let below = folder.join(PLOTS);

@@ -8,9 +8,9 @@ use wgrad_core::SplitMix64;
 use wgrad_data::{Dataset, Seed, Span};
 use wgrad_metrics::Decision;
 
-/// Largest number of values that are passed to a model at once.
+/// Largest number of feature values that are passed to the model in one call.
 const VALUES: usize = 4 << 20;
-/// Rows that the model evaluates over all features.
+/// Total number of rows that the model evaluates, over all features and shuffles.
 const BUDGET: usize = 400_000;
 /// Smallest number of rows per feature for a useful estimate.
 const FEWEST: usize = 100;
@@ -24,14 +24,14 @@ const REPEATS: usize = 5;
 pub struct Importance {
     /// Name of the column.
     pub feature: String,
-    /// Mean rise of the loss.
+    /// Mean rise of the loss over the shuffles.
     pub mean: f64,
-    /// Standard deviation over the shuffles.
+    /// Standard deviation of the rise over the shuffles.
     pub deviation: f64,
 }
 
 impl Importance {
-    /// Returns the importance of a feature from the rises of the loss.
+    /// Computes the importance of a feature from the rise of the loss in each shuffle.
     fn of(feature: &str, rises: &[f64]) -> Self {
         let mean = rises.iter().sum::<f64>() / rises.len() as f64;
         let variance = rises.iter().map(|rise| (rise - mean).powi(2)).sum::<f64>() / rises.len() as f64;
@@ -39,14 +39,14 @@ impl Importance {
     }
 }
 
-/// Returns the permutation importance of each column, the most important first: the rise of the mean cross-entropy when
-/// the values of the column are shuffled among the rows. Source: Breiman, Random Forests, 2001. A column of text is
-/// shuffled as a whole, with all features made of it.
+/// Returns the permutation importance of each column, the most important column first. It is the rise of the mean
+/// cross-entropy when the values of the column are shuffled among the rows. Source: Breiman, Random Forests, 2001.
+/// A text column is shuffled together with all features that were created from it.
 ///
-/// Correlated features split their importance: if one of them is shuffled, the model still has the other. `logits`
-/// returns the model's logits for features `f32[N, features]`. To limit the cost, at most 1000 rows are used (a seeded
-/// choice) and each feature is shuffled five times; fewer for more than 80 features, so that the model evaluates about
-/// 400,000 rows in all.
+/// Correlated features split their importance: if one of them is shuffled, the model can still use the other.
+/// `logits` computes the model's logits from features `f32[N, features]`. To limit the cost, at most 1000 rows are
+/// used, chosen at random with `seed`, and each feature is shuffled five times. With more than 80 features there
+/// are fewer shuffles or rows, so that the model evaluates about 400,000 rows in total.
 ///
 /// ```
 /// use wgrad_core::Array;
@@ -64,7 +64,8 @@ impl Importance {
 /// ```
 ///
 /// # Errors
-/// Errors of `logits`; more than 4000 columns, as that takes too long; errors of [`Scores::new`].
+/// Returns the errors of `logits` and of [`Scores::new`], and an error if there are more than 4000 columns, which
+/// would take too long.
 pub fn permutation_importance(
     data: &Dataset,
     seed: Seed,
@@ -143,7 +144,8 @@ mod tests {
         assert_eq!((all.len(), &all[0].feature[..], all[39].mean), (40, "f1", 0.0));
         assert_eq!(all, measure(3).unwrap());
         assert_ne!(all[0], measure(4).unwrap()[0]);
-        // The unshuffled rows, then 40 features, each five times with 1000 rows.
+        // The first call has the 1000 unshuffled rows. The others have 40 features, each shuffled five times, with
+        // 1000 rows each.
         assert_eq!(calls[0], 1000);
         assert_eq!(calls.iter().take(calls.len() / 3).skip(1).sum::<usize>(), 200_000);
         assert!(calls.iter().all(|rows| rows * 40 <= VALUES));

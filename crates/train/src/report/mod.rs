@@ -1,9 +1,10 @@
-//! Report of a training run: a page, its plots, and the statistics for other programs.
+//! Report of a training run: an HTML page, its plots, and statistics that other programs can read.
 //!
-//! [`RunReport`] takes any of a history, [`Scores`] of validation and test rows, a
-//! [`Decision`](wgrad_metrics::Decision), importances and facts. It writes `report.html`, which opens from disk
-//! without a network, `plots/*.svg`, `metrics.csv` and an event file for TensorBoard. [`intervals`] and [`paired`]
-//! compute all metrics with bootstrap intervals, for one model and for the difference of two.
+//! [`RunReport`] combines a history, [`Scores`] of validation and test rows, a
+//! [`Decision`](wgrad_metrics::Decision), feature importances and facts, all of which are optional. It writes
+//! `report.html`, which opens from disk without a network, `plots/*.svg`, `metrics.csv` and an event file for
+//! TensorBoard. [`intervals`] computes all metrics of one model with bootstrap intervals, and [`paired`] those of
+//! the difference between two models.
 //!
 //! ```
 //! use wgrad_core::{CpuBackend, Params};

@@ -35,7 +35,7 @@ pub(super) fn figures(report: &Contents) -> Result<Vec<Figure>> {
     Ok(all)
 }
 
-/// Returns the whole page.
+/// Returns the complete HTML page.
 pub(super) fn html(report: &Contents) -> Result<String> {
     let title = escape(&report.title);
     let mut body = String::new();
@@ -90,9 +90,9 @@ pub(super) fn html(report: &Contents) -> Result<String> {
     Ok(document(&report.title, &body, &script))
 }
 
-/// Returns an HTML page with a body and the style of reports, for a screen of any width, light or dark. It opens from
-/// disk and loads nothing from a network. `body` is HTML, see [`escape`](super::escape); `script` is an element or
-/// empty.
+/// Returns an HTML page with the style of reports. The page fits screens of any width, in light or dark mode. It
+/// opens from disk and loads nothing from a network. `body` is HTML, whose text is escaped with
+/// [`escape`](super::escape). `script` is a `<script>` element or empty.
 pub fn document(title: &str, body: &str, script: &str) -> String {
     let title = escape(title);
     format!(
@@ -105,7 +105,7 @@ pub fn document(title: &str, body: &str, script: &str) -> String {
     )
 }
 
-/// Returns the lines about the evaluated rows, the decision and the time.
+/// Returns lines of HTML about the evaluated rows, the decision and the start time.
 fn about(report: &Contents) -> String {
     let mut lines = String::new();
     if let Some(scores) = report.evaluated() {
@@ -131,7 +131,7 @@ fn capital(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// Returns a plot with its title and summary.
+/// Returns the HTML of a plot with its title and summary.
 fn card(figure: &Figure) -> String {
     let (title, summary) = (escape(&figure.title), escape(&figure.summary));
     format!(
@@ -140,7 +140,7 @@ fn card(figure: &Figure) -> String {
     )
 }
 
-/// Returns the name of a metric for display.
+/// Returns the name of a metric as the page shows it.
 fn display_name(name: &str) -> &str {
     match name {
         "f1" => "F1",
@@ -152,7 +152,7 @@ fn display_name(name: &str) -> &str {
     }
 }
 
-/// Returns the metrics with their intervals.
+/// Returns the section of the page with the metrics and their intervals.
 fn headline(report: &Contents, scores: &Scores) -> Result<String> {
     let all = report.intervals()?;
     let two = scores.classes().len() == 2;
@@ -234,7 +234,7 @@ fn model(report: &Contents) -> String {
 
 /// Formats a time as `2026-11-21 16:02:45 UTC`.
 pub fn date(time: SystemTime) -> String {
-    // Days to dates as of the Gregorian calendar, counted from 1 March of the year 0.
+    // Converts days, counted from 1 March of the year 0, to a date of the Gregorian calendar.
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day) = (days / 146_097, days % 146_097);

@@ -1,4 +1,4 @@
-//! Bootstrap intervals of all metrics, for one model or for the difference of two.
+//! Bootstrap intervals of all metrics, for one model or for the difference between two models.
 
 use wgrad_core::Result;
 
@@ -8,12 +8,12 @@ use wgrad_core::SplitMix64;
 use wgrad_data::Seed;
 use wgrad_metrics::{Decision, Interval, quantile};
 
-/// Cost of all draws together, in rows times passes.
+/// Largest cost of all draws together, in rows times passes over the rows.
 const WORK: usize = 300_000_000;
 /// Smallest and largest number of draws.
 const DRAWS: std::ops::RangeInclusive<usize> = 100..=1000;
 
-/// Scores of a model with its decision.
+/// Scores of a model, and the decision that is applied to them.
 #[derive(Clone, Copy, Debug)]
 pub struct DecidedScores<'a> {
     /// Logits and labels of the rows.
@@ -29,16 +29,18 @@ pub struct MetricInterval {
     pub name: &'static str,
     /// True if smaller values are better.
     pub less_is_better: bool,
-    /// Value of the metric and its interval; none if the metric is undefined.
+    /// Value of the metric and its interval. `None` if the metric is undefined.
     pub interval: Option<Interval>,
 }
 
-/// Computes the metrics of a set of rows with bootstrap intervals. The numbers are those of
-/// [`bootstrap`](wgrad_metrics::bootstrap) for each metric, but faster, as the rows are sorted once.
+/// Computes the metrics of a set of rows with bootstrap intervals. The results are those of
+/// [`bootstrap`](wgrad_metrics::bootstrap) for each metric, but they are computed faster, because the rows are
+/// sorted only once.
 ///
-/// For two classes precision, recall and F1 are those of the positive class. For more classes they are macro averages,
-/// and so are the two areas. `log_loss` and `brier` (two classes only) use the decision's probabilities. There are
-/// 1000 draws; fewer, but at least 100, if rows times classes exceed 150,000.
+/// For two classes, precision, recall and F1 are those of the positive class. For more classes they are macro
+/// averages, and so are the areas `roc_auc` and `pr_auc`. `log_loss` and `brier` (two classes only) use the
+/// decision's probabilities. There are 1000 draws. For large data sets, such as more than 150,000 rows of two
+/// classes, there are fewer draws, but at least 100.
 ///
 /// ```
 /// use wgrad_data::Seed;
@@ -60,9 +62,9 @@ pub fn intervals(scores: &Scores, decision: &Decision, confidence: f64, seed: Se
     resample(scores.rows(), inputs.draws(), confidence, seed, draw)
 }
 
-/// Computes the differences `other − first` of the metrics of two models on the same rows, in the same order, with
-/// paired bootstrap intervals: each draw takes the same rows of both models. The intervals are much narrower than
-/// those of the difference of two independent samples.
+/// Computes the differences `other − first` between the metrics of two models on the same rows, in the same order,
+/// with paired bootstrap intervals: each draw selects the same rows for both models. The intervals are much
+/// narrower than those of the difference between two independent samples.
 ///
 /// # Errors
 /// When the rows differ in number, labels or classes; when `confidence` is not between 0 and 1.
@@ -84,11 +86,11 @@ pub fn paired(
     resample(one.rows(), a.draws() / 2, confidence, seed, draw)
 }
 
-/// Metric of one draw of rows.
+/// Value of a metric for one draw of rows.
 struct Metric {
     name: &'static str,
     less_is_better: bool,
-    /// Value; none if undefined.
+    /// Value. `None` if the metric is undefined.
     value: Option<f64>,
 }
 
@@ -134,9 +136,9 @@ struct MetricInputs<'a> {
     classes: usize,
     predicted: Vec<u32>,
     losses: Vec<f64>,
-    /// Squared errors of the probability, for two classes.
+    /// Squared error of each row's probability. `None` for more than two classes.
     squares: Option<Vec<f64>>,
-    /// Ranking of each class; for two classes that of the positive class only.
+    /// Ranking of the rows for each class. For two classes, only that for the positive class.
     orders: Vec<Ranking>,
 }
 
@@ -148,11 +150,11 @@ struct Ranking {
 
 struct RankedRow {
     row: u32,
-    /// True if the score differs from that of the row before.
+    /// True if the score differs from that of the previous row.
     new: bool,
 }
 
-/// Areas under the ROC and precision-recall curves; none if undefined.
+/// Areas under the ROC and precision-recall curves. `None` if the area is undefined.
 struct Areas {
     roc: Option<f64>,
     pr: Option<f64>,
@@ -185,7 +187,7 @@ impl<'a> MetricInputs<'a> {
         (WORK / (self.labels.len() * (self.orders.len() + 1))).clamp(*DRAWS.start(), *DRAWS.end())
     }
 
-    /// Computes the metrics of a draw that has each row as many times as `counts` says.
+    /// Computes the metrics of a draw. `counts` contains how many times each row was drawn.
     fn metrics(&self, counts: &[u32]) -> Vec<Metric> {
         let n = counts.iter().map(|&count| u64::from(count)).sum::<u64>() as f64;
         let mut classes = vec![[0u64; 3]; self.classes];
@@ -199,7 +201,7 @@ impl<'a> MetricInputs<'a> {
         }
         let over = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
         let right = classes.iter().map(|[hits, ..]| hits).sum::<u64>();
-        // As for a confusion matrix, macro averages leave out classes that do not occur.
+        // As in a confusion matrix, macro averages leave out classes that do not occur.
         let occur = classes.iter().filter(|[_, truth, predicted]| truth + predicted > 0).count() as f64;
         let mean = |ratio: &dyn Fn(&[u64; 3]) -> f64| match &classes[..] {
             [_, positive] => ratio(positive),
@@ -230,7 +232,7 @@ impl<'a> MetricInputs<'a> {
         metrics
     }
 
-    /// Computes the areas under both curves, as means over the ranked classes.
+    /// Computes the areas under the ROC and precision-recall curves, as means over the ranked classes.
     fn areas(&self, counts: &[u32], n: f64) -> Areas {
         let (mut roc, mut pr) = (Some(0.0), Some(0.0));
         for Ranking { class, rows } in &self.orders {
@@ -238,7 +240,7 @@ impl<'a> MetricInputs<'a> {
             let all: f64 =
                 (0u32..).zip(counts).filter(|(row, _)| positive(*row)).map(|(_, &count)| f64::from(count)).sum();
             let others = n - all;
-            // Negative and positive rows with a higher score, and with this score.
+            // Numbers of negative and positive rows with a higher score, and with the current score.
             let (mut above, mut equal) = ([0.0; 2], [0.0; 2]);
             let (mut won, mut area) = (0.0, 0.0);
             let mut close = |equal: &mut [f64; 2], above: &mut [f64; 2]| {

@@ -18,8 +18,8 @@ use wgrad_metrics::Decision;
 
 /// Report of a training run; see [the module](super) for an example. Everything except the title is optional.
 ///
-/// The same contents give the same bytes; only [`Self::begun`] and the history contain times. Names may contain
-/// any characters.
+/// The same contents always result in the same files. Only [`Self::begun`] and the history contain times. Names
+/// may contain any characters.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RunReport {
@@ -32,14 +32,14 @@ impl RunReport {
         Self { contents: Contents { title: title.into(), ..Contents::default() } }
     }
 
-    /// Sets the beginning of the run, which the page shows and the event file begins with. Default: none, and 1970 in
-    /// the event file.
+    /// Sets the time at which the run began. The page shows this time, and the event file begins with it. By
+    /// default, the page shows no time and the event file begins in 1970.
     pub fn begun(mut self, time: SystemTime) -> Self {
         self.contents.begun = Some(time);
         self
     }
 
-    /// Adds the epochs: curves, `metrics.csv` and events.
+    /// Sets the history of the fit, which is shown as curves and written to `metrics.csv` and the event file.
     pub fn history(mut self, history: &History) -> Self {
         let epochs = history.epochs.iter();
         let numbers = |epoch: &EpochStats| Epoch {
@@ -53,13 +53,14 @@ impl RunReport {
         self
     }
 
-    /// Sets the learning rate of each epoch, in place of the rates of the history.
+    /// Sets the learning rate of each epoch, which replaces the rates in the history.
     pub fn learning_rates(mut self, rates: impl IntoIterator<Item = f64>) -> Self {
         self.contents.rates = rates.into_iter().collect();
         self
     }
 
-    /// Adds the class counts of a part of the data. Those of validation and test rows are known from their scores.
+    /// Adds the class counts of a part of the data, such as the training rows. The counts of the validation and
+    /// test rows are computed from their scores.
     pub fn part<C: AsRef<str>>(mut self, name: impl Into<String>, classes: &[C], counts: &[usize]) -> Self {
         let classes = classes.iter().map(|class| class.as_ref().to_string()).collect();
         let counts = counts.iter().map(|&count| count as f64).collect();
@@ -67,8 +68,9 @@ impl RunReport {
         self
     }
 
-    /// Adds the effective class weights of a part of the data (rows times weight), for a weighted loss or a sampler
-    /// that draws some classes more often. The effective prevalence of a class is its fraction of the total weight.
+    /// Adds the total weight of each class in a part of the data (number of rows times weight), for a weighted
+    /// loss or a sampler that draws some classes more often. The page shows the fraction of the total weight that
+    /// each class has, its effective prevalence.
     pub fn weighted_part<C: AsRef<str>>(mut self, name: impl Into<String>, classes: &[C], weights: &[f64]) -> Self {
         let classes = classes.iter().map(|class| class.as_ref().to_string()).collect();
         self.contents.parts.push(Part { name: name.into(), classes, counts: weights.to_vec(), weighted: true });
@@ -81,8 +83,8 @@ impl RunReport {
         self
     }
 
-    /// Sets the scores of the test rows, on which the page evaluates the model. Without them it uses the validation
-    /// rows and states that.
+    /// Sets the scores of the test rows, on which the page evaluates the model. Without test rows, the page uses
+    /// the validation rows and states that.
     pub fn test(mut self, scores: Scores) -> Self {
         self.contents.test = Some(scores);
         self
@@ -106,13 +108,13 @@ impl RunReport {
         self
     }
 
-    /// Adds a row to the table at the end: a name and its value.
+    /// Adds a row, with a name and a value, to the table at the end of the page.
     pub fn fact(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.contents.facts.push(Fact { name: name.into(), value: value.into() });
         self
     }
 
-    /// Adds the device of the training to the table at the end.
+    /// Adds the device of the training to the table at the end of the page.
     pub fn device(self, info: &DeviceInfo) -> Self {
         let about = [
             ("device", &info.kind),
@@ -127,13 +129,13 @@ impl RunReport {
             .fold(self, |report, (name, value)| report.fact(name, value))
     }
 
-    /// Sets the description of the layers.
+    /// Sets the text that describes the model's layers.
     pub fn model(mut self, text: impl Into<String>) -> Self {
         self.contents.model = text.into();
         self
     }
 
-    /// Sets the plan of the training step: `step.to_string()`.
+    /// Sets the text that describes the compiled training step: `step.to_string()`.
     pub fn plan(mut self, text: impl Into<String>) -> Self {
         self.contents.plan = text.into();
         self
@@ -151,35 +153,37 @@ impl RunReport {
         self
     }
 
-    /// Returns the metrics of the evaluated rows with their 95 % intervals; none without rows.
+    /// Returns the metrics of the evaluated rows with their 95 % intervals. The list is empty if there are no
+    /// rows.
     ///
     /// # Errors
-    /// None for a report of valid scores.
+    /// Returns no error if the scores are valid.
     pub fn intervals(&self) -> Result<Vec<MetricInterval>> {
         self.contents.intervals()
     }
 
-    /// Returns the stops of the page's threshold slider; none without rows, or with more than two classes.
+    /// Returns the stops of the page's threshold slider, which are the positions that it can have. `None` without
+    /// rows, or with more than two classes.
     ///
     /// # Errors
-    /// None for a report of valid scores.
+    /// Returns no error if the scores are valid.
     pub fn stops(&self) -> Result<Option<SliderStops>> {
         let Contents { decision, .. } = &self.contents;
         self.contents.evaluated().map_or(Ok(None), |scores| stops(scores, decision))
     }
 
-    /// Returns the page.
+    /// Returns the HTML page.
     ///
     /// # Errors
-    /// None for a report of valid scores.
+    /// Returns no error if the scores are valid.
     pub fn html(&self) -> Result<String> {
         page::html(&self.contents)
     }
 
-    /// Draws the plots.
+    /// Draws the plots and returns them as SVG files.
     ///
     /// # Errors
-    /// None for a report of valid scores.
+    /// Returns no error if the scores are valid.
     pub fn plots(&self) -> Result<Vec<Plot>> {
         let mut figures = page::figures(&self.contents)?;
         if let Some(scores) = self.contents.evaluated() {
@@ -188,23 +192,25 @@ impl RunReport {
         Ok(figures.iter().map(|figure| Plot { name: format!("{}.svg", figure.id), svg: figure.file() }).collect())
     }
 
-    /// Returns `metrics.csv`: a row per epoch with the columns `epoch,loss,validation_loss,learning_rate,seconds`,
-    /// followed by those of tracked numbers.
+    /// Returns the contents of `metrics.csv`. It has a row for each epoch with the columns
+    /// `epoch,loss,validation_loss,learning_rate,seconds`, followed by two columns for each tracked number
+    /// (training and validation).
     pub fn metrics_csv(&self) -> String {
         curves::csv(&self.contents)
     }
 
-    /// Returns an event file for TensorBoard: the statistics of each epoch, and the metrics of the evaluated rows
-    /// after the last epoch.
+    /// Returns an event file for TensorBoard with the statistics of each epoch, and the metrics of the evaluated
+    /// rows after the last epoch.
     ///
     /// # Errors
-    /// None for a report of valid scores.
+    /// Returns no error if the scores are valid.
     pub fn events(&self) -> Result<Vec<u8>> {
         Ok(curves::events(&self.contents, &self.intervals()?))
     }
 
-    /// Writes all files into a folder: `report.html`, `plots/*.svg`, `metrics.csv` and `events.out.tfevents.wgrad`.
-    /// Files of an earlier report are replaced atomically; its plots that this report does not have are removed.
+    /// Writes all files into a folder: `report.html`, `plots/*.svg`, `metrics.csv` and
+    /// `events.out.tfevents.wgrad`. Files of an earlier report are replaced atomically. Plots of the earlier
+    /// report that this report does not have are removed.
     ///
     /// # Errors
     /// When a file cannot be written.

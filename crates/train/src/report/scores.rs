@@ -25,14 +25,14 @@ pub struct Scores {
     width: usize,
     labels: Vec<u32>,
     classes: Vec<String>,
-    /// Digest of features and labels; none if the features are not known.
+    /// Hash of features and labels. `None` if the features are not known.
     digest: Option<String>,
 }
 
-/// Key of the metadata in a file of scores.
+/// Key of the metadata in a scores file.
 const ABOUT: &str = "about";
 
-/// Rows that are gathered at once.
+/// Number of rows that are gathered in one call.
 const CHUNK: usize = 4096;
 
 #[derive(Serialize, Deserialize)]
@@ -60,11 +60,11 @@ impl Fnv {
 }
 
 impl Scores {
-    /// Creates scores from logits, row by row.
+    /// Creates scores from logits in row-major order.
     ///
     /// # Errors
-    /// When there are no rows, fewer than two classes, neither one logit per row nor one per class, a logit is not
-    /// finite, or a label has no class.
+    /// When there are no rows or fewer than two classes, when there is neither one logit per row nor one per row
+    /// and class, when a logit is not finite, or when a label is not the number of a class.
     pub fn new<S: Copy + Into<f64>, N: AsRef<str>>(logits: &[S], labels: &[u32], classes: &[N]) -> Result<Self> {
         let (rows, n) = (labels.len(), classes.len());
         if rows == 0 {
@@ -91,7 +91,7 @@ impl Scores {
     /// Creates scores from the logits `[rows, width]` of a data set.
     ///
     /// # Errors
-    /// As [`Self::new`]; when the features are on disk and cannot be read.
+    /// Returns the errors of [`Self::new`]. Also returns an error if the features are on disk and cannot be read.
     pub fn of(data: &Dataset, logits: &Array) -> Result<Self> {
         let mut digest = Fnv::default();
         let rows: Vec<u32> = (0..).take(data.rows()).collect();
@@ -103,17 +103,17 @@ impl Scores {
         Ok(Self { digest: Some(format!("{:016x}", digest.0)), ..scores })
     }
 
-    /// Returns whether the rows are known to be the same as those of `other`, with the same features and in the same
-    /// order. Only scores of [`Self::of`] know their features.
+    /// Returns whether the rows are known to be the same as those of `other`, with the same features and in the
+    /// same order. The features are known only for scores that were created with [`Self::of`].
     pub fn same_rows(&self, other: &Self) -> bool {
         self.digest.is_some() && self.digest == other.digest && self.labels == other.labels
     }
 
-    /// Returns a safetensors file: `logits` as `f32[rows, width]`, `labels` as `u32[rows]`, and as JSON metadata the
-    /// names of the classes and a digest of the features.
+    /// Returns the bytes of a safetensors file with the tensors `logits`, `f32[rows, width]`, and `labels`,
+    /// `u32[rows]`. The metadata contain, as JSON, the names of the classes and a hash of the features and labels.
     ///
     /// # Errors
-    /// None for valid scores.
+    /// Returns no error if the scores are valid.
     pub fn to_safetensors(&self) -> Result<Vec<u8>> {
         let failed = |error: &dyn std::fmt::Display| Error::from(ScoresError::Encode { reason: error.to_string() });
         let logits: Vec<u8> = self.logits.iter().flat_map(|&z| (z as f32).to_le_bytes()).collect();
@@ -128,7 +128,8 @@ impl Scores {
         safetensors::serialize(tensors, Some(HashMap::from([(ABOUT.into(), about)]))).map_err(|error| failed(&error))
     }
 
-    /// Parses the bytes of [`Self::to_safetensors`]. `name` is the name of the file in messages.
+    /// Parses the bytes of a file that [`Self::to_safetensors`] returned. `name` is the file name for error
+    /// messages.
     ///
     /// ```
     /// use wgrad_train::report::Scores;
@@ -138,7 +139,7 @@ impl Scores {
     /// ```
     ///
     /// # Errors
-    /// When the bytes are not such a file, or are damaged.
+    /// When the bytes are not a scores file, or are damaged.
     pub fn from_safetensors(name: &str, bytes: &[u8]) -> Result<Self> {
         let wrong = |why: &dyn std::fmt::Display| {
             Error::from(ScoresError::NotScores { name: name.into(), reason: why.to_string() })
@@ -174,7 +175,7 @@ impl Scores {
         self.width
     }
 
-    /// Returns the logits, row by row.
+    /// Returns the logits in row-major order.
     pub fn logits(&self) -> &[f64] {
         &self.logits
     }
@@ -189,8 +190,8 @@ impl Scores {
         &self.classes
     }
 
-    /// Returns one logit per row for two classes: that of the positive class minus that of the negative. None for more
-    /// classes.
+    /// Returns one logit per row for two classes: the single logit, or the logit of the positive class minus that
+    /// of the negative class. Returns `None` for more classes.
     pub fn margins(&self) -> Option<Vec<f64>> {
         match (self.classes.len(), self.width) {
             (2, 1) => Some(self.logits.clone()),
@@ -206,10 +207,11 @@ impl Scores {
         counts
     }
 
-    /// Fits a decision to these rows. For more than two classes it has a calibration only, and the rule is ignored.
+    /// Fits a decision (calibration and threshold) to these rows. For more than two classes, the decision has only
+    /// a calibration, and `rule` is ignored.
     ///
     /// # Errors
-    /// As [`Decision::fit`] and [`Decision::multiclass`].
+    /// The same as those of [`Decision::fit`] and [`Decision::multiclass`].
     pub fn decide(&self, calibrate: Calibrate, rule: Rule) -> Result<Decision> {
         match self.margins() {
             Some(margins) => Decision::fit(&margins, &self.labels, calibrate, rule),
@@ -230,8 +232,8 @@ impl Scores {
         }
     }
 
-    /// Returns the cross-entropy of each row under a decision's probabilities. Isotonic calibration may give a
-    /// probability of 0, which is raised to `1e-15`.
+    /// Returns the cross-entropy of each row under a decision's probabilities. After isotonic calibration a
+    /// probability can be 0; `1e-15` is then used instead.
     pub fn losses(&self, decision: &Decision) -> Vec<f64> {
         let signed = |z: f64, label: u32| softplus(if label == 0 { z } else { -z });
         let rows = self.labels.iter();
@@ -260,10 +262,10 @@ impl Scores {
         }
     }
 
-    /// Returns the usual metrics of the rows under a decision.
+    /// Returns the usual metrics of the rows, computed with a decision's probabilities and classes.
     ///
     /// # Errors
-    /// When a probability is not between 0 and 1, which a valid decision rules out.
+    /// When a probability is not between 0 and 1, which cannot happen with a valid decision.
     pub fn report(&self, decision: &Decision) -> Result<Report> {
         let loss = self.losses(decision).iter().sum::<f64>() / self.rows() as f64;
         let probabilities = self.probabilities(decision);
@@ -271,7 +273,8 @@ impl Scores {
             2 => {
                 let predicted = self.predicted(decision);
                 let report = Report::decided(&probabilities, &predicted, &self.labels, &self.classes, loss)?;
-                // Isotonic calibration creates ties, so the ranking uses the logits.
+                // Isotonic calibration maps different logits to the same probability, so the rows are ranked by
+                // their logits.
                 let ranked = self.margins().unwrap_or(probabilities);
                 let (roc_auc, pr_auc) = (roc_auc(&ranked, &self.labels).ok(), pr_auc(&ranked, &self.labels).ok());
                 Ok(Report { roc_auc, pr_auc, ..report })

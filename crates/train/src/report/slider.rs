@@ -1,4 +1,5 @@
-//! Threshold slider of the page: its stops and the numbers at each.
+//! Threshold slider of the report page: its stops, which are the positions that it can have, and the numbers that
+//! it shows.
 
 #![allow(clippy::write_with_newline, reason = "the code should read as the page does")]
 
@@ -12,21 +13,22 @@ use super::scores::Scores;
 use super::svg::{FRAME, escape, short};
 use wgrad_metrics::{Costs, Cut, Cuts, Decision};
 
-/// Number of steps over the positive rows, and over all rows. There are about twice as many stops.
+/// Number of steps into which all rows, and also the positive rows, are divided to choose the stops. There are at
+/// most about twice as many stops.
 const STEPS: u64 = 150;
 
-/// Stop of the threshold slider.
+/// Stop: a position of the threshold slider.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SliderStop {
-    /// Logit above which rows are positive; infinite at the ends.
+    /// Logit above which a row is predicted as positive. Infinite at the two ends of the slider.
     pub threshold: f64,
-    /// Probability of that logit after calibration.
+    /// Probability that corresponds to `threshold`, after calibration.
     pub probability: f64,
-    /// Counts of the rows at this threshold.
+    /// Counts of true and false positives at this threshold.
     pub cut: Cut,
 }
 
-/// Stops of the threshold slider.
+/// Stops of the threshold slider, which are the positions that it can have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SliderStops {
     /// Stops in ascending order of the threshold.
@@ -35,8 +37,9 @@ pub struct SliderStops {
     pub chosen: usize,
 }
 
-/// Selects the stops of the slider: all cuts if there are few, otherwise enough that neighbouring stops differ by less
-/// than one per cent of the positive rows and of all rows.
+/// Selects the stops of the slider. All thresholds that separate different rows are stops if there are few.
+/// Otherwise so many are selected that neighbouring stops differ by less than one per cent of the positive rows
+/// and of all rows.
 pub(super) fn stops(scores: &Scores, decision: &Decision) -> Result<Option<SliderStops>> {
     let Some(margins) = scores.margins() else { return Ok(None) };
     let cuts = Cuts::new(&margins, scores.labels())?;
@@ -67,7 +70,7 @@ pub(super) fn stops(scores: &Scores, decision: &Decision) -> Result<Option<Slide
     Ok(Some(SliderStops { all: kept.into_iter().enumerate().map(stop).collect(), chosen: at }))
 }
 
-/// Number that changes with the slider.
+/// Number on the page that changes when the slider moves.
 struct LiveNumber {
     /// Suffix of the element's id in the page.
     id: &'static str,
@@ -90,7 +93,7 @@ fn numbers(cut: &Cut, costs: &Costs) -> Vec<LiveNumber> {
     ]
 }
 
-/// Returns the section of the page, with the data for its script.
+/// Returns the section of the page with the slider, and the data for the page's script.
 pub(super) fn html(report: &Contents, scores: &Scores, decision: &Decision) -> Result<String> {
     let Some(SliderStops { all: stops, chosen: at }) = stops(scores, decision)? else { return Ok(String::new()) };
     let costs =
@@ -161,7 +164,7 @@ fn data(stops: &[SliderStop], at: usize, costs: &Costs) -> String {
     )
 }
 
-/// Describes the origin of the threshold.
+/// Describes how the threshold was chosen.
 fn rule(report: &Contents, decision: &Decision) -> String {
     match (decision.chosen_on(), report.validation.is_some()) {
         (None, _) => "which was given".into(),

@@ -1,4 +1,4 @@
-//! Plots as SVG: a frame with two axes and marks in it.
+//! Plots as SVG: a frame with two axes, and lines, dots, bars or cells inside it.
 
 use std::fmt::Write;
 
@@ -6,10 +6,10 @@ use std::fmt::Write;
 pub(super) const WIDTH: f64 = 400.0;
 /// Height of a plot in CSS pixels.
 pub(super) const HEIGHT: f64 = 300.0;
-/// Frame of a plot: left, top, right, bottom.
+/// Edges of a plot's frame in CSS pixels: left, top, right and bottom.
 pub(super) const FRAME: [f64; 4] = [70.0, 32.0, 390.0, 252.0];
 
-/// Point of a plot, in the units of its axes or of its frame.
+/// Point of a plot, in the units of its axes or in CSS pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Point {
     pub x: f64,
@@ -48,11 +48,11 @@ pub(super) struct Cell {
     pub column: usize,
 }
 
-/// Left edge of a frame with names to its left.
+/// Left edge of the frame in a plot that has the names of rows to the left of its frame.
 const NAMED_LEFT: f64 = 158.0;
-/// Largest number of letters of such a name.
+/// Largest number of letters in the name of a row.
 const NAME_LETTERS: usize = 21;
-/// Width of a letter.
+/// Approximate width of a letter in CSS pixels.
 const LETTER: f64 = 6.6;
 
 /// Escapes text for HTML and SVG, in content and in attributes.
@@ -65,7 +65,8 @@ pub fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            // Control characters are not allowed in XML; others change the direction of text.
+            // Replaces control characters, which XML does not allow, and characters that change the direction of
+            // text.
             c if (c.is_control() && !matches!(c, '\n' | '\t'))
                 || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}') =>
             {
@@ -101,7 +102,7 @@ pub(super) fn short(x: f64) -> String {
     }
 }
 
-/// Returns round numbers that cover a range: from two to about `most + 1`.
+/// Returns round numbers in a range, at which an axis has ticks: from two to about `most + 1` numbers.
 pub(super) fn ticks(low: f64, high: f64, most: u32) -> Vec<f64> {
     let span = high - low;
     if !(span > 0.0 && span.is_finite()) {
@@ -114,7 +115,7 @@ pub(super) fn ticks(low: f64, high: f64, most: u32) -> Vec<f64> {
     (0..=most + 1).map(|i| (first + f64::from(i)) * step).filter(|t| *t <= high + span * 1e-9).collect()
 }
 
-/// Returns the range of some numbers with a margin of 4 %; 0 to 1 if there are none.
+/// Returns the range of some numbers, extended by 4 % at each end. Returns 0 to 1 if there are no numbers.
 pub(super) fn range(values: impl Iterator<Item = f64>) -> Range {
     let finite = values.filter(|x| x.is_finite());
     let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
@@ -128,10 +129,10 @@ pub(super) fn range(values: impl Iterator<Item = f64>) -> Range {
     }
 }
 
-/// Plot as SVG without its style, which the page or the file adds.
+/// Plot as SVG. Its style is not included; the page or the file adds it.
 #[derive(Clone, Debug)]
 pub(super) struct Figure {
-    /// Stem of the file name, and prefix of the ids in the page.
+    /// Name of the plot's file without `.svg`, and prefix of ids in the page.
     pub id: &'static str,
     /// Title.
     pub title: String,
@@ -145,7 +146,7 @@ pub(super) struct Figure {
 }
 
 impl Figure {
-    /// Creates an empty frame with these ranges and names of axes.
+    /// Creates an empty plot whose axes have these ranges and names.
     pub fn new(id: &'static str, title: &str, [x, y]: [impl Into<Range>; 2], [x_name, y_name]: [&str; 2]) -> Self {
         let (x, y) = (x.into(), y.into());
         let mut figure = Self::across(id, title, [x, y], FRAME, x_name);
@@ -164,7 +165,7 @@ impl Figure {
         figure
     }
 
-    /// Creates an empty frame with named rows from top to bottom: row `i` is at `y = i`.
+    /// Creates an empty plot with named rows from top to bottom. Row `i` is at `y = i`.
     pub fn rows(id: &'static str, title: &str, x: Range, names: &[&str], x_name: &str) -> Self {
         let [_, top, right, bottom] = FRAME;
         let y = Range::new(names.len() as f64 - 0.5, -0.5);
@@ -176,7 +177,7 @@ impl Figure {
         figure
     }
 
-    /// Creates a square matrix of cells with named rows and columns.
+    /// Creates an empty plot of a square matrix with named rows and columns.
     pub fn square(id: &'static str, title: &str, names: &[String], [x_name, y_name]: [&str; 2]) -> Self {
         let [_, top, right, bottom] = FRAME;
         let range = Range::new(-0.5, names.len() as f64 - 0.5);
@@ -194,7 +195,7 @@ impl Figure {
         figure
     }
 
-    /// Adds a cell with a text. Its opacity grows with `fraction`.
+    /// Adds a cell of the matrix with a text. The opacity of the cell grows with `fraction`.
     pub fn cell(mut self, cell: Cell, fraction: f64, text: &str) -> Self {
         let Cell { row, column } = cell;
         let (x, y) = (column as f64, row as f64);
@@ -202,7 +203,7 @@ impl Figure {
             (self.at(x - 0.5, y - 0.5), self.at(x + 0.5, y + 0.5));
         self.push(&format!(
             "<rect class=\"bar first\" fill-opacity=\"{:.3}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
-            // Dark text stays readable.
+            // Limits the opacity, so that dark text stays readable.
             fraction * 0.6,
             right - left - 1.0,
             bottom - top - 1.0
@@ -212,7 +213,7 @@ impl Figure {
         self
     }
 
-    /// Creates a frame with its horizontal axis.
+    /// Creates an empty plot that has only a horizontal axis.
     fn across(id: &'static str, title: &str, [x, y]: [Range; 2], frame: [f64; 4], name: &str) -> Self {
         let [left, top, right, bottom] = frame;
         let (summary, body) = (String::new(), String::new());
@@ -227,13 +228,13 @@ impl Figure {
         figure
     }
 
-    /// Adds text, which must be escaped.
+    /// Adds text, which must already be escaped.
     fn text(&mut self, class: &str, at: impl Into<Point>, anchor: &str, text: &str) {
         let Point { x, y } = at.into();
         self.push(&format!("<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"));
     }
 
-    /// Removes the minus signs of the tick labels.
+    /// Removes the minus signs from the tick labels.
     pub fn unsigned(mut self) -> Self {
         self.body = self.body.replace(">-", ">");
         self
@@ -250,15 +251,16 @@ impl Figure {
         self.body.push('\n');
     }
 
-    /// Converts a point from the units of the axes to those of the plot, clamped to just outside the frame.
+    /// Converts a point from the units of the axes to CSS pixels. A point outside the frame is moved to at most
+    /// just outside it.
     fn at(&self, x: f64, y: f64) -> Point {
         let [left, top, right, bottom] = self.frame;
         let part = |value: f64, Range { low, high }: Range| ((value - low) / (high - low)).clamp(-0.02, 1.02);
         Point { x: left + part(x, self.x) * (right - left), y: bottom - part(y, self.y) * (bottom - top) }
     }
 
-    /// Adds a line through points. Leaves out points on the line between their neighbours or within 0.3 units of the
-    /// one before. A point that is not finite interrupts the line.
+    /// Adds a line through points. Leaves out a point if it lies on the line between its neighbours, or within 0.3
+    /// pixels of the previous point. A point that is not finite interrupts the line.
     pub fn line(mut self, class: &str, points: &[impl Into<Point> + Copy]) -> Self {
         let mut path = String::new();
         let points: Vec<Point> = points.iter().map(|&point| point.into()).collect();
@@ -341,7 +343,7 @@ impl Figure {
         self
     }
 
-    /// Returns the element for a page that has the style.
+    /// Returns an SVG element for a page that already has the style of plots.
     pub fn inline(&self) -> String {
         self.element("", "")
     }

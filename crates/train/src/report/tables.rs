@@ -1,4 +1,4 @@
-//! Tables of the page.
+//! Tables of the report page.
 
 #![allow(
     clippy::format_collect,
@@ -17,10 +17,10 @@ use wgrad_metrics::{ConfusionMatrix, Ratio, Reliability, pr_auc, roc_auc};
 
 /// Largest number of classes whose confusion matrix is shown.
 const CLASSES: usize = 25;
-/// Largest number of features, or of classes of a part, that are listed.
+/// Largest number of features in the table of importances, and of classes in the table of class counts.
 const FEATURES: usize = 200;
 
-/// Returns the metrics of each class and the confusion matrix, for more than two classes.
+/// Returns the section with the metrics of each class and the confusion matrix, for more than two classes.
 pub(super) fn classes(report: &Contents, scores: &Scores) -> Result<String> {
     let (names, n) = (scores.classes(), scores.classes().len());
     let matrix = ConfusionMatrix::new(&scores.predicted(&report.decision), scores.labels(), names)?;
@@ -51,11 +51,12 @@ pub(super) fn classes(report: &Contents, scores: &Scores) -> Result<String> {
     Ok(html + "</div></section>\n")
 }
 
-/// Returns the confusion matrix as a table. The darkness of a cell is its fraction of the row.
+/// Returns the confusion matrix as a table. A cell is darker if it has a larger fraction of the rows in its table
+/// row.
 fn confusion(matrix: &ConfusionMatrix) -> String {
     let names = matrix.classes();
     let long = names.iter().any(|name| name.chars().count() > 4);
-    // If names are long, columns have numbers, which the rows show with the names.
+    // If names are long, columns have only numbers. The first cell of each row has the number and the name.
     let column = |i: usize| if long { (i + 1).to_string() } else { escape(&names[i]) };
     let row = |i: usize| if long { format!("{} {}", i + 1, escape(&names[i])) } else { escape(&names[i]) };
     let heads: String = (0..names.len())
@@ -82,7 +83,7 @@ fn confusion(matrix: &ConfusionMatrix) -> String {
     )
 }
 
-/// Returns the most frequent mistakes, for too many classes for a matrix.
+/// Returns a table of the most frequent mistakes, if there are too many classes for a matrix.
 fn confused(matrix: &ConfusionMatrix) -> String {
     let names = matrix.classes();
     let cells =
@@ -99,7 +100,7 @@ fn confused(matrix: &ConfusionMatrix) -> String {
     )
 }
 
-/// Returns the numbers of the reliability diagrams.
+/// Returns tables with the numbers of the reliability diagrams.
 pub(super) fn bins(plain: &Reliability, calibrated: Option<&Reliability>) -> String {
     let table = |caption: &str, diagram: &Reliability| {
         let rows: String = (diagram.bins().iter())
@@ -124,7 +125,7 @@ pub(super) fn bins(plain: &Reliability, calibrated: Option<&Reliability>) -> Str
     )
 }
 
-/// Returns the statistics of the epochs.
+/// Returns a table with the statistics of each epoch.
 pub(super) fn epochs(report: &Contents) -> String {
     let cell = |value: Option<f64>| value.map_or_else(|| "–".into(), |value| escape(&short(value)));
     let rows: String = (report.history.iter().enumerate())
@@ -145,7 +146,7 @@ pub(super) fn epochs(report: &Contents) -> String {
     )
 }
 
-/// Returns the importances, in tables of ten.
+/// Returns the importances of the features, in tables of ten rows.
 pub(super) fn importance(report: &Contents) -> String {
     let shown = report.importance.iter().take(FEATURES).enumerate();
     let rows: String = shown
@@ -176,7 +177,7 @@ pub(super) fn importance(report: &Contents) -> String {
     format!("<div class=\"card\">{rows}{rest}</div>\n")
 }
 
-/// Returns the numbers of rows per class of each part of the data.
+/// Returns a table with the number of rows of each class in each part of the data.
 pub(super) fn parts(report: &Contents) -> String {
     let part = |name: &str, scores: &Option<Scores>| {
         scores.as_ref().map(|scores| Part {

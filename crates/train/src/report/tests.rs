@@ -1,4 +1,4 @@
-//! Pages, plots and files of reports.
+//! Tests of the pages, plots and files of reports.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::report::*;
 use wgrad_metrics::{Calibrate, Cuts, Rule};
 
-/// Names that contain markup, or would end a script.
+/// Names that contain HTML markup or could end a script element.
 const HOSTILE: [&str; 2] = ["<script>alert(1)</script>", "\"'><img src=x onerror=alert(2)>&"];
 
 fn scores(rows: u32, names: &[&str]) -> Scores {
@@ -56,7 +56,7 @@ fn report(names: &[&str]) -> RunReport {
         .command("wgrad train '</pre><script>' --x")
 }
 
-/// Checks that tags are closed in order and attributes quoted.
+/// Checks that tags are closed in the right order and that attributes are quoted.
 fn check_markup(text: &str) {
     let mut open: Vec<&str> = vec![];
     let mut rest = text;
@@ -151,7 +151,8 @@ fn missing_contents_are_not_shown() {
     assert!(RunReport::new("nothing").plots().unwrap().is_empty());
     let page = RunReport::new("v").validation(scores(50, &["no", "yes"])).html().unwrap();
     assert!(page.contains("as there are no test rows"));
-    // One row, one class, equal logits: no curve and no NaN.
+    // With one row, one class or equal logits, some curves are undefined. The page must not contain NaN or
+    // infinity.
     for (logits, labels) in [(vec![0.5], vec![0]), (vec![0.0, 0.0], vec![1, 1]), (vec![3.0; 4], vec![0, 1, 0, 1])] {
         let one = RunReport::new("one").test(Scores::new(&logits, &labels, &["no", "yes"]).unwrap()).html().unwrap();
         check_markup(&one);
@@ -226,7 +227,7 @@ fn scores_survive_a_file_and_damage_is_an_error() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let at = usize::try_from(seed >> 33).unwrap() % damaged.len();
         damaged[at] ^= 1 << (seed % 7);
-        // Damaged bytes may parse, but then they must be valid scores.
+        // Damaged bytes may still be parsed, but only to valid scores.
         let _ = Scores::from_safetensors("t", &damaged).map(|scores| scores.report(&Decision::default()).unwrap());
     }
 }

@@ -1,24 +1,25 @@
-//! Chunks of an epoch: the rows of the next steps and the use of their gradients.
+//! Chunks: groups of consecutive steps of an epoch, which are submitted to the device together.
 
-/// Rows of an epoch in their order, and the number of rows per batch.
+/// Row numbers of an epoch in order, and the number of rows per batch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EpochOrder<'o> {
     pub rows: &'o [u32],
     pub batch_size: usize,
 }
 
-/// Use of the gradients of a step.
+/// Action that a step takes with its gradients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Gradients {
-    /// Updates the parameters. An evaluation, which has no gradients, uses this, too.
+    /// Updates the parameters. Evaluation steps, which have no gradients, also have this value.
     Use,
-    /// Adds them to the accumulated gradients.
+    /// Adds the gradients to the accumulated gradients.
     Accumulate,
-    /// Updates the parameters with the accumulated gradients and its own.
+    /// Updates the parameters with the sum of the accumulated gradients and the step's own gradients.
     UseAll,
 }
 
-/// Chunk of steps: rows in their order, rows per step, and the weight of each step's loss in that of the update.
+/// Chunk of steps: the row numbers in order, the number of rows per step, and the weight of each step's loss in
+/// the loss of an update.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct ChunkWork<'o> {
     pub rows: &'o [u32],
@@ -28,9 +29,9 @@ pub(super) struct ChunkWork<'o> {
 }
 
 impl<'o> ChunkWork<'o> {
-    /// Returns the chunk that begins with step `from` of an epoch with an update after every `accumulate` batches. It
-    /// has at least one and at most `steps` steps, all with the same number of rows and the same use of their
-    /// gradients.
+    /// Returns the chunk that begins with step `from` of an epoch in which the parameters are updated after every
+    /// `accumulate` batches. The chunk has 1 to `steps` steps. All of them have the same number of rows and the
+    /// same action for their gradients.
     pub fn at(order: EpochOrder<'o>, accumulate: usize, from: usize, steps: usize) -> Self {
         let EpochOrder { rows: order, batch_size: size } = order;
         let rest = &order[from * size..];
@@ -39,7 +40,8 @@ impl<'o> ChunkWork<'o> {
             let (rows, size) = if full == 0 { (rest, rest.len()) } else { (&rest[..full * size], size) };
             return Self { rows, size, gradients: Gradients::Use, weight: 1.0 };
         }
-        // The rows of the update, and the number of whole batches before its last one.
+        // Rows of the update that contains this step, and the number of batches before the last batch of the
+        // update.
         let done = from % accumulate;
         let begin = (from - done) * size;
         let update = &order[begin..order.len().min(begin + size * accumulate)];

@@ -1,8 +1,9 @@
-//! Compiled steps of a fit: one plan per batch size, traced from the same closure, run in chunks of steps.
+//! Compiled steps of a fit. The loss closure is traced and compiled once per batch size. The steps are submitted
+//! to the device in chunks, which are groups of up to 64 consecutive steps.
 //!
-//! A data set that fits is uploaded once, and a step is fed the numbers of its rows. For a larger one a step is fed the
-//! rows themselves, which a thread gathers one chunk ahead. In both cases the host prepares the next steps while the
-//! device runs the last ones.
+//! A data set that fits on the device is uploaded once, and each step receives only row numbers. For a larger data
+//! set, each step receives the rows themselves, which a background thread gathers one chunk ahead. In both cases
+//! the host prepares the next steps while the device runs the current steps.
 
 mod chunk;
 mod prefetch;
@@ -26,13 +27,13 @@ use wgrad_nn::optim::{Ema, Optimizer};
 /// Largest number of steps in a chunk.
 pub(crate) const CHUNK: usize = 64;
 
-/// Largest size, in bytes, of the rows that are fed for a chunk.
+/// Largest size, in bytes, of the rows that are uploaded for one chunk.
 pub(crate) const FED: usize = 8 << 20;
 
-/// Target duration of a chunk, in seconds. A stop waits for up to two chunks.
+/// Target duration of a chunk, in seconds. When a stop is requested, up to two chunks still run to their end.
 const CHUNK_SECONDS: f64 = 0.25;
 
-/// Key of a compiled step: its rows and the use of its gradients.
+/// Key of a compiled step: its number of rows, and the action for its gradients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct StepKey {
     rows: usize,
@@ -41,27 +42,28 @@ struct StepKey {
 
 /// Compiled step over a fixed number of rows.
 struct Compiled {
-    /// Numbers of the rows, or features and targets; with accumulation, also the weight of the loss.
+    /// Graph inputs: either the row numbers, or the features and targets. With gradient accumulation, the last
+    /// input is the weight of the loss.
     inputs: Vec<Tensor>,
     step: Step,
     /// Names of the tracked values, which are fetched after the loss.
     tracked: Arc<[String]>,
 }
 
-/// Outcome of a call that runs steps.
+/// Outcome of running steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum StepsOutcome {
     /// All steps have run.
     Completed,
     /// A stop was requested before the last step.
     Stopped,
-    /// The loss of this step of the epoch, from 1, is not finite.
+    /// The loss of step number `step` of the epoch, counted from 1, is not finite.
     NotFinite { step: usize, loss: f64 },
 }
 
 /// Observer of running steps.
 pub(crate) struct StepObserver<'w> {
-    /// Waits for each step before the next one is submitted.
+    /// True to wait for each step before the next step is submitted.
     pub wait: bool,
     /// Returns whether to stop; called before each chunk is submitted.
     pub stop: &'w dyn Fn() -> bool,
@@ -76,25 +78,26 @@ impl StepObserver<'_> {
     }
 }
 
-/// Steps of one closure over one data set, compiled on first use.
+/// Steps that compute one loss closure on the rows of one data set. Each kind of step is compiled on first use.
 pub(crate) struct Steps<'a, L> {
     loss: L,
     source: DataSource<'a>,
-    /// Optimizer and averages; none to evaluate.
+    /// Optimizer and weight averages. `None` for evaluation.
     training: Option<Training<'a>>,
-    /// Features and targets of all rows, if they are kept on the device.
+    /// Features and targets of all rows. `None` if the data set is not kept on the device.
     resident: Option<Resident>,
     /// Source line of the user's call.
     caller: &'static Location<'static>,
     compiled: HashMap<StepKey, Compiled>,
-    /// Measured duration of a step, in seconds; none before the first chunk.
+    /// Measured duration of a step, in seconds. `None` before the first chunk has run.
     seconds_per_step: Option<f64>,
 }
 
-/// Traced step.
+/// Step that is traced to a graph, but not compiled.
 pub(crate) struct Traced {
     pub graph: Graph,
-    /// Numbers of the rows, or features and targets; with accumulation, also the weight of the loss.
+    /// Graph inputs: either the row numbers, or the features and targets. With gradient accumulation, the last
+    /// input is the weight of the loss.
     pub inputs: Vec<Tensor>,
     pub loss: Tensor,
 }
@@ -105,26 +108,26 @@ pub(crate) struct FedStep {
     pub arrays: Vec<Array>,
 }
 
-/// Optimizer of training steps, with its accumulation and averages.
+/// Optimizer of training steps, with the settings for weight averages and gradient accumulation.
 #[derive(Clone, Copy)]
 pub(crate) struct Training<'a> {
     pub optimizer: &'a dyn Optimizer,
     pub ema: Option<&'a Ema>,
-    /// Batches per update.
+    /// Number of batches per update.
     pub accumulate: usize,
 }
 
-/// Submitted chunk of steps.
+/// Chunk (group of consecutive steps) that was submitted to the device.
 struct Chunk {
-    /// Losses, followed by the tracked values.
+    /// Losses of the steps, followed by their tracked values.
     fetched: Fetching,
     tracked: Arc<[String]>,
     steps: usize,
-    /// Rows of each step.
+    /// Number of rows per step.
     rows: usize,
 }
 
-/// Steps of an epoch to run: all up to number `to`, in chunks of at most `chunk`.
+/// Steps of an epoch that are to be run: all up to step `to`, in chunks of at most `chunk` steps.
 #[derive(Clone, Copy)]
 struct StepRange<'o> {
     order: EpochOrder<'o>,
@@ -149,7 +152,8 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         self.source.rows()
     }
 
-    /// Traces a step over rows that are fed, or gathered on the device.
+    /// Traces a step. With `resident`, the device gathers the rows if the data set is kept there; otherwise the
+    /// host uploads the rows.
     fn trace(&self, key: StepKey, resident: bool) -> Traced {
         let graph = Graph::new(if self.training.is_some() { Mode::Train } else { Mode::Evaluate });
         let _scope = graph.scope_of_library("", self.caller, crate::source());
@@ -175,14 +179,15 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         Traced { graph, inputs, loss }
     }
 
-    /// Traces a whole step, with its update, over at most `rows` fed rows. This declares all state of the training.
+    /// Traces a complete training step, with its update, for at most `rows` rows. This declares all variables and
+    /// counters of the training.
     pub fn example(&self, rows: usize) -> Traced {
         let several = self.training.is_some_and(|training| training.accumulate > 1);
         let gradients = if several { Gradients::UseAll } else { Gradients::Use };
         self.trace(StepKey { rows: rows.min(self.rows()), gradients }, false)
     }
 
-    /// Traces one step of an epoch with fed rows.
+    /// Traces one step of an epoch, and gathers the arrays for its inputs.
     pub fn single(&self, order: EpochOrder<'_>, step: usize) -> Result<FedStep> {
         let work = ChunkWork::at(order, self.accumulate(), step, 1);
         let traced = self.trace(StepKey { rows: work.size, gradients: work.gradients }, false);
@@ -200,7 +205,7 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         Ok(Compiled { inputs, step, tracked: names.into() })
     }
 
-    /// Submits a chunk of steps, and compiles the step if it is new.
+    /// Submits a chunk of steps to the device. Compiles the step first if that has not been done yet.
     fn start(&mut self, session: &mut Session, work: &ChunkWork<'_>, feeds: &[Array]) -> Result<Chunk> {
         let key = StepKey { rows: work.size, gradients: work.gradients };
         if !self.compiled.contains_key(&key) {
@@ -209,14 +214,15 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         }
         let steps = work.steps();
         let Compiled { inputs, step, tracked } = &self.compiled[&key];
-        // Without accumulation there is no input for the weight, and `zip` drops its array.
+        // Without gradient accumulation there is no input for the weight of the loss, and `zip` drops the array of
+        // the weight.
         let feeds: Vec<_> = inputs.iter().zip(feeds).collect();
         let (fetched, tracked) = (session.run_many_later(step, steps, &feeds)?, tracked.clone());
         Ok(Chunk { fetched, tracked, steps, rows: work.size })
     }
 
-    /// Runs the steps of an epoch from the position of `tally` up to step `to`. The last step may have fewer rows. All
-    /// submitted steps have run afterwards, unless a loss was not finite.
+    /// Runs the steps of an epoch that follow those in `tally`, up to step `to`. The last step may have fewer
+    /// rows. When this returns, all submitted steps have run, unless a loss was not finite.
     pub fn run(
         &mut self,
         session: &mut Session,
@@ -244,7 +250,7 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         })
     }
 
-    /// Runs a range of steps with rows from a producer.
+    /// Runs a range of steps. Their input arrays come from a producer.
     fn run_with<'o>(
         &mut self,
         rows: &mut Producer<'_, ChunkWork<'o>, Vec<Array>>,
@@ -256,7 +262,7 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         let StepRange { order, to, chunk } = range;
         let (mut next, mut under_way, mut since) = (tally.steps, VecDeque::new(), Instant::now());
         let (mut stopped, accumulate) = (false, self.accumulate());
-        // Chunks whose rows were requested, and the step after the last of them.
+        // Chunks whose rows were requested but not used yet, and the first step whose rows were not requested yet.
         let (mut requested, mut after) = (VecDeque::new(), next);
         while next < to || !under_way.is_empty() {
             if next < to && !stopped {
@@ -273,7 +279,7 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
                 let Some(work) = requested.pop_front() else { break };
                 let chunk = self.start(session, &work, &rows.take()?)?;
                 if self.seconds_per_step.is_none() {
-                    // Compilation is not part of the duration of a step.
+                    // Restarts the clock, because compilation does not count as part of a step's duration.
                     since = Instant::now();
                 }
                 next += chunk.steps;
@@ -297,7 +303,8 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         self.seconds_per_step.map_or(most, |seconds| (CHUNK_SECONDS / seconds).clamp(1.0, most as f64) as usize)
     }
 
-    /// Waits for a chunk and adds its steps to the tally. Returns the first step whose loss is not finite.
+    /// Waits for a chunk, and adds the losses and tracked values of its steps to the tally. If a training loss is
+    /// not finite, returns the first such step.
     fn finish(&self, chunk: Chunk, tally: &mut Tally, watch: &mut StepObserver<'_>) -> Result<Option<StepsOutcome>> {
         let Chunk { fetched, tracked, steps, rows } = chunk;
         let fetched: Vec<_> = fetched.wait()?.iter().map(Array::to_f64).collect();
@@ -317,7 +324,7 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
     }
 }
 
-/// Gathers features, targets and the weight of the loss, in shapes that begin with `dims`.
+/// Gathers the features and targets of a chunk, in shapes that begin with `dims`, and the weight of the loss.
 fn fed(source: DataSource<'_>, work: &ChunkWork<'_>, dims: &[usize]) -> Result<Vec<Array>> {
     let mut arrays = source.gather(work.rows, dims)?;
     arrays.push(Array::scalar(work.weight));

@@ -1,4 +1,5 @@
-//! Prefetch: the rows of the next chunk of steps are gathered while the device runs the last one.
+//! Prefetching: a background thread gathers the rows of the next chunk of steps while the device runs the current
+//! chunk.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -8,7 +9,7 @@ use wgrad_core::{Error, Result};
 
 use crate::error::TrainError;
 
-/// Producer of items, in the order of their requests.
+/// Producer of items, such as the input arrays of steps, in the order in which they are requested.
 pub(super) enum Producer<'m, W, T> {
     /// Produces an item when it is taken.
     OnDemand(VecDeque<W>, &'m (dyn Fn(W) -> Result<T> + Sync)),
@@ -17,7 +18,7 @@ pub(super) enum Producer<'m, W, T> {
 }
 
 impl<W, T> Producer<'_, W, T> {
-    /// Returns the number of items to request before the first is taken.
+    /// Returns the number of items to request before the first item is taken.
     pub(super) fn depth(&self) -> usize {
         match self {
             Self::OnDemand(..) => 1,
@@ -47,8 +48,9 @@ fn ended() -> Error {
     TrainError::GatherEnded.into()
 }
 
-/// Runs `body` with a producer of items. With `ahead` it has a thread of its own, if the system can start one, which
-/// ends with `body`.
+/// Calls `body` with a producer, which computes items with `make`. With `ahead`, the producer uses a background
+/// thread, which ends when `body` returns. If the system cannot start the thread, items are computed when they are
+/// taken.
 pub(super) fn with_producer<W: Send, T: Send, R>(
     ahead: bool,
     make: &(dyn Fn(W) -> Result<T> + Sync),

@@ -1,25 +1,26 @@
-//! Running sums over the steps of an epoch.
+//! Tally: running sums over the steps of an epoch.
 
 use crate::number::{Number, Numbers};
 
 /// Sums of the losses and tracked values of the steps of an epoch so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Tally {
-    /// Steps so far.
+    /// Number of steps so far.
     pub steps: usize,
-    /// Sum of their losses, each times its rows.
+    /// Sum of the losses of these steps, each multiplied by the step's number of rows.
     pub sum: f64,
-    /// Sums of the tracked values, each times its rows.
+    /// Sums of the tracked values of these steps, each multiplied by the step's number of rows.
     pub tracked: Numbers,
 }
 
 impl Tally {
-    /// Returns an empty tally that begins at a step.
+    /// Returns an empty tally for an epoch that continues after `steps` steps.
     pub fn from_step(steps: usize) -> Self {
         Self { steps, ..Self::default() }
     }
 
-    /// Adds a step over `rows` rows, with a slice of values for each of the tracked `names`.
+    /// Adds a step with `rows` rows. `names` are the names of its tracked values, and `values` has a slice for
+    /// each name.
     pub fn add<'t>(&mut self, loss: f64, rows: f64, names: &[String], values: impl Iterator<Item = &'t [f64]>) {
         self.steps += 1;
         self.sum += loss * rows;
@@ -33,7 +34,7 @@ impl Tally {
         }
     }
 
-    /// Divides all sums by the number of rows.
+    /// Divides all sums by the number of rows, which turns them into means.
     pub fn means(mut self, rows: usize) -> Self {
         self.sum /= rows as f64;
         self.tracked.values_mut().flatten().for_each(|number| number.0 /= rows as f64);

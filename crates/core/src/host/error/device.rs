@@ -41,7 +41,7 @@ pub enum DeviceError {
         /// The probes that failed.
         failures: Vec<FailedProbe>,
     },
-    /// The device was lost while it ran kernels.
+    /// The device was lost, for the reason that the driver reports.
     #[error(fmt = fmt_lost)]
     Lost {
         /// The device.

@@ -78,7 +78,8 @@ impl Tensor {
 
     /// Returns the lower triangle of matrices `[…, R, C]`: elements with column > row + `diagonal` become 0.
     ///
-    /// Fewer than two axes are an error. Equivalent: `torch.tril`.
+    /// Records an error in the graph, which `compile` reports, if the tensor has fewer than two axes. Equivalent:
+    /// `torch.tril`.
     #[track_caller]
     pub fn tril(&self, diagonal: isize) -> Tensor {
         let x = self;
@@ -90,7 +91,8 @@ impl Tensor {
 
     /// Returns the upper triangle of matrices `[…, R, C]`: elements with column < row + `diagonal` become 0.
     ///
-    /// Fewer than two axes are an error. Equivalent: `torch.triu`.
+    /// Records an error in the graph, which `compile` reports, if the tensor has fewer than two axes. Equivalent:
+    /// `torch.triu`.
     #[track_caller]
     pub fn triu(&self, diagonal: isize) -> Tensor {
         let x = self;
@@ -102,9 +104,9 @@ impl Tensor {
 
     /// Encodes labels as one-hot vectors: `y[…, c]` is 1 where the label is `c`, else 0.
     ///
-    /// `self` holds `u32` labels `[…]`; the result is `f32[…, classes]`, where PyTorch returns integers. A label
-    /// of `classes` or above becomes a vector of zeros. Records an error in the graph, which `compile` reports, if
-    /// the labels are not `u32`. Equivalent: `torch.nn.functional.one_hot`.
+    /// `self` contains `u32` labels `[…]`; the result is `f32[…, classes]`, where PyTorch returns integers. A
+    /// label of `classes` or above becomes a vector of zeros. Records an error in the graph, which `compile`
+    /// reports, if the labels are not `u32`. Equivalent: `torch.nn.functional.one_hot`.
     #[track_caller]
     pub fn one_hot(&self, classes: usize) -> Tensor {
         let x = self;

@@ -1,4 +1,4 @@
-//! Indexing: embedding, gather and scatter, masks, one-hot and triangles.
+//! Indexing: embedding, gather and scatter, masks, one-hot encoding and triangular matrices.
 
 pub(crate) mod gather;
 pub(crate) mod gather_along;

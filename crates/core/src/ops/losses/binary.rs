@@ -239,7 +239,7 @@ impl Tensor {
 
     /// Encodes ordinal classes as levels: `y[…, k]` is 1 where the class is above `k`, else 0.
     ///
-    /// `self` holds `u32` classes `[n…]`; the result is `[n…, classes − 1]`. The levels of a class that is not
+    /// `self` contains `u32` classes `[n…]`; the result is `[n…, classes − 1]`. The levels of a class that is not
     /// below `classes` are NaN. Records an error in the graph, which `compile` reports, if the tensor is not `u32`
     /// or `classes` is below 2.
     #[track_caller]

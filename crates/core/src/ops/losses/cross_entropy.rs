@@ -17,10 +17,10 @@ impl Tensor {
     /// Computes the cross-entropy between logits and targets, without reduction: `−Σ_c w_c·t_c·log softmax(x)_c`
     /// per row.
     ///
-    /// `self` holds logits `[N, C, d…]` (or `[C]`) with the classes along axis 1 (or 0). A row is the logits of
-    /// one sample and position. `target` holds `u32` class indices `[N, d…]`, or `f32` probabilities of the shape
-    /// of the logits. `t_c = (1 − ε)·target_c + ε/C` with `ε = label_smoothing` (PyTorch's default: 0). `w` are
-    /// the class weights `[C]`; without them all are 1.
+    /// `self` contains logits `[N, C, d…]` (or `[C]`) with the classes along axis 1 (or 0). A row is the logits of
+    /// one sample and position. `target` contains `u32` class indices `[N, d…]`, or `f32` probabilities with the
+    /// shape of the logits. `t_c = (1 − ε)·target_c + ε/C` with `ε = label_smoothing` (PyTorch's default: 0). `w`
+    /// are the class weights `[C]`; without them all are 1.
     ///
     /// Returns `(loss, weight)`, both `[N, d…]`. The weight of a row is `w` of its class, 0 if the row is ignored,
     /// and 1 for probabilities, so that PyTorch's mean is `loss.sum() / weight.sum()`. Rows whose index is
@@ -159,7 +159,7 @@ impl SoftmaxCrossEntropy {
                         let (cost, weight) = if inner == 1 && self.gradient {
                             self.row(layout, row, &x[row.first..][..classes], target, &mut gradients[to..][..classes])
                         } else {
-                            // Copies a strided row into a contiguous one.
+                            // Copies each strided row into a contiguous buffer.
                             let scattered = x[row.first..].iter().step_by(inner);
                             logits.iter_mut().zip(scattered).for_each(|(logit, &x)| *logit = x);
                             let result = self.row(layout, row, &logits, target, &mut powers);

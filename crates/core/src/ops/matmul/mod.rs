@@ -69,8 +69,8 @@ impl Tensor {
             let matrix = other.reshape(&b[b.len() - 2..]);
             return self.graph().apply(op, &[&rows, &matrix]).get(0).reshape(y);
         }
-        // Merges the leading axes into one. Its size is the number of products, or 1 if all products share the
-        // operand, which is then not copied.
+        // Merges the leading axes into a single axis. Its size is the number of products, or 1 if all products
+        // share the operand, which is then not copied.
         let batch = |x: &Tensor, dims: &[usize]| {
             let matrix = &dims[dims.len() - 2..];
             let x = if shared(dims) { x.clone() } else { x.expand([lead, matrix].concat()) };
@@ -127,7 +127,7 @@ struct Matmul {
 }
 
 /// Returns the names of the kernel variants of matrix products, for [`TuningChoices`](crate::TuningChoices):
-/// `TuningChoices::set("matmul", name)` makes every product use that variant where the device supports it.
+/// `TuningChoices::set("matmul", name)` selects that variant for every product, where the device supports it.
 pub fn matmul_variants() -> impl Iterator<Item = &'static str> {
     VARIANTS.iter().map(|variant| variant.name)
 }

@@ -61,7 +61,7 @@ struct Variant {
     columns: usize,
     /// Number of parts into which each channel is split.
     parts: usize,
-    /// Length of a part in values, or in groups of four if `along`.
+    /// Length of a part in values, or in groups of four values if `along`.
     length: usize,
 }
 

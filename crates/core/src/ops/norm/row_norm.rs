@@ -306,7 +306,7 @@ fn invalid(x: &Spec, row: &[usize], parameters: [(&str, Option<&Tensor>); 2], ep
 impl Tensor {
     /// Applies layer normalisation over the last axes: `y = (x − mean) / √(var + eps) · weight + bias`.
     ///
-    /// `row` holds the sizes of the normalised axes (PyTorch's `normalized_shape`); the mean and the biased
+    /// `row` contains the sizes of the normalised axes (PyTorch's `normalized_shape`); the mean and the biased
     /// variance are computed over these axes. `weight` and `bias` have the shape `row` and default to 1 and 0.
     /// PyTorch's default `eps` is 1e-5. Records an error in the graph, which `compile` reports, if the shapes are
     /// different or `eps` is negative. Equivalent: `torch.nn.functional.layer_norm`.
@@ -323,9 +323,9 @@ impl Tensor {
 
     /// Applies root mean square normalisation over the last axes: `y = x / √(mean(x²) + eps) · weight`.
     ///
-    /// `row` holds the sizes of the normalised axes (PyTorch's `normalized_shape`). `weight` has the shape `row`
-    /// and defaults to 1. Records an error in the graph, which `compile` reports, if the shapes are different or
-    /// `eps` is negative. Equivalent: `torch.nn.functional.rms_norm`.
+    /// `row` contains the sizes of the normalised axes (PyTorch's `normalized_shape`). `weight` has the shape
+    /// `row` and defaults to 1. Records an error in the graph, which `compile` reports, if the shapes are
+    /// different or `eps` is negative. Equivalent: `torch.nn.functional.rms_norm`.
     #[track_caller]
     pub fn rms_norm(&self, row: &[usize], weight: Option<&Tensor>, eps: f64) -> Tensor {
         let x = self;

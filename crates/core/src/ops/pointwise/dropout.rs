@@ -50,7 +50,7 @@ impl Tensor {
     ///
     /// Element `i` is kept when the first word of Philox 4x32-10 under `key`, at the counter `[i, step, site, 0]`,
     /// is below `(1 - p)·2³²`. Each dropout of a model needs a different `site`. `step` must differ between runs
-    /// of a graph: it is a `u32` scalar, such as the one that [`Graph::scheduled`](crate::Graph::scheduled)
+    /// of a graph: it is a `u32` scalar, such as the scalar that [`Graph::scheduled`](crate::Graph::scheduled)
     /// returns. `p = 0` returns x itself. Records an error in the graph, which `compile` reports, if `p` is
     /// outside [0, 1] or `step` is not a `u32` scalar. Equivalent: `torch.nn.functional.dropout`.
     #[track_caller]

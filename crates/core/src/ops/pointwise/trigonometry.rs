@@ -1,4 +1,5 @@
-//! Sine and cosine, computed by our own functions because WGSL allows its built-ins an error of 2⁻¹¹.
+//! Sine and cosine, computed with wgrad's own WGSL functions, because WGSL allows its built-in functions an error
+//! of 2⁻¹¹.
 //!
 //! ```
 //! use wgrad_core::{DType, Graph, Mode};

@@ -63,7 +63,7 @@ impl<const D: usize> MaxPool<D> {
 
 /// Max pooling. The input is `[N, C, L]` or `[C, L]` in one dimension, `[N, C, H, W]` or `[C, H, W]` in two.
 ///
-/// `y[o]` is the largest element of window `o`, or NaN if the window contains one. Each index, a `u32`, is the
+/// `y[o]` is the largest element of window `o`, or NaN if the window contains a NaN. Each index, a `u32`, is the
 /// position of that element in its image, in row-major order. Of equal elements it is the first; of several NaNs
 /// it is the last, or the first if one window covers an entire image of more than 16,384 elements. No gradient
 /// flows through indices. Equivalents: `torch.nn.functional.max_pool2d` and `adaptive_max_pool2d`.

@@ -5,7 +5,7 @@ use crate::{InvalidArgument, Shape, Tensor};
 use crate::host::cast::signed;
 use crate::ops::spatial::{check_span, images, name, two, zero};
 
-/// Windows along one axis.
+/// Pooling windows along one axis.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Axis {
     pub input: usize,
@@ -96,7 +96,7 @@ impl Windows {
         rows * (columns + 1)
     }
 
-    /// Returns whether there is a single window that covers the whole image (global pooling).
+    /// Returns whether there is a single window that covers the entire image (global pooling).
     pub fn whole(&self) -> bool {
         self.0.iter().all(|axis| match axis.kind {
             WindowKind::Sliding { kernel, before, dilation, .. } => {

@@ -6,7 +6,7 @@ use crate::ops::axes::{resolve, resolve_all};
 use crate::ops::indexing::gather_along::in_order;
 use crate::ops::shape::concat::cat;
 
-/// Concatenates tensors of one shape along a new axis, which is axis `axis` of the result.
+/// Concatenates tensors of equal shape along a new axis, which becomes axis `axis` of the result.
 ///
 /// Records an error in the graph, which `compile` reports, if shapes or types differ. Equivalent: `torch.stack`.
 ///

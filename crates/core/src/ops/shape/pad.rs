@@ -89,7 +89,7 @@ impl Op for Pad {
 /// assert_eq!(x.pad(-1, 1, 2).shape().dims(), [2, 6]);
 /// ```
 impl Tensor {
-    /// Pads one axis with `before` zeros in front and `after` zeros behind.
+    /// Pads an axis with `before` zeros in front and `after` zeros behind.
     ///
     /// A negative axis counts from the end. Records an error in the graph, which `compile` reports, if the tensor
     /// contains integers. Equivalent: `torch.nn.functional.pad`.
@@ -103,7 +103,7 @@ impl Tensor {
         }
     }
 
-    /// Pads one axis with `before` elements of `value` in front and `after` behind.
+    /// Pads an axis with elements of the value `value`: `before` elements in front and `after` elements behind.
     ///
     /// The padding gets no gradient. [`pad`](Self::pad) does the same with a value of 0. Records an error in the
     /// graph, which `compile` reports, if the tensor contains integers. Equivalent: `torch.nn.functional.pad`,

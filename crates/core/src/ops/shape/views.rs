@@ -45,7 +45,7 @@ impl Op for Permute {
     }
 }
 
-/// Selects the range `start..start + size` of one axis.
+/// Selects the range `start..start + size` of an axis.
 #[derive(Debug)]
 struct Slice {
     axis: usize,
@@ -182,7 +182,7 @@ impl Tensor {
         Permute::apply(x, vec![1, 0])
     }
 
-    /// Selects a range of one axis: `x.slice(0, 2..5)`, `x.slice(-1, ..3)`.
+    /// Selects a range of an axis, as in `x.slice(0, 2..5)` or `x.slice(-1, ..3)`.
     ///
     /// Records an error in the graph, which `compile` reports, if the range extends beyond the axis. Equivalent:
     /// `torch.narrow`.
@@ -215,7 +215,7 @@ impl Tensor {
         x.graph().apply(Slice { axis, start, size: end - start }, &[x]).get(0)
     }
 
-    /// Inserts an axis of size 1, which is axis `axis` of the result.
+    /// Inserts an axis of size 1, which becomes axis `axis` of the result.
     ///
     /// Equivalent: `torch.unsqueeze`.
     #[track_caller]
@@ -251,7 +251,7 @@ impl Tensor {
         x.reshape(dims)
     }
 
-    /// Flattens the axes from `start` to the last into one.
+    /// Merges the axes from `start` to the last into a single axis.
     ///
     /// A scalar becomes a tensor `[1]`. Equivalent: `torch.flatten`.
     #[track_caller]

@@ -14,7 +14,8 @@ pub use report::{Audit, Estimate, GradientVerdict, OpAudit, ParameterAudit, Sile
 use crate::{Array, Kind, Params, Result, SettingError, Tensor};
 use step_values::StepValues;
 
-/// Compares the gradients of `loss`, which must have one element, with finite differences of it, all in `f64`.
+/// Compares the gradients of `loss`, which must have one element, with finite differences of the loss, all in
+/// `f64`.
 ///
 /// For every parameter, the directional derivative `g·d` along a random direction `d` is compared with the central
 /// difference `(L(θ + t·d) − L(θ − t·d)) / 2t`. This is evaluated for several `t` with Richardson extrapolation,

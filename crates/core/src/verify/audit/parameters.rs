@@ -14,7 +14,7 @@ use crate::{Array, Result, Stream};
 /// Number of sets into which parameters are split; the parameters of a set are moved together.
 const SETS: usize = 16;
 
-/// Parameter that is moved along a direction.
+/// Parameter with the direction along which it is moved.
 struct Move {
     at: ValueId,
     value: Arc<Array>,

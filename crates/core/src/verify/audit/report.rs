@@ -43,7 +43,7 @@ pub struct ParameterAudit {
     /// Derivative of the loss along a random direction of the moved parameters, computed from the gradient; NaN if
     /// this parameter was not moved.
     pub claimed: f64,
-    /// The same derivative, by finite differences.
+    /// The derivative along the same direction, measured with finite differences.
     pub measured: f64,
     /// Verdict on the gradient.
     pub verdict: GradientVerdict,
@@ -69,7 +69,7 @@ pub struct OpAudit {
     pub missing: bool,
     /// Derivative along a random direction, with a random cotangent, computed with the op's gradient rule.
     pub claimed: f64,
-    /// The same derivative, by finite differences.
+    /// The derivative along the same direction, measured with finite differences.
     pub measured: f64,
 }
 

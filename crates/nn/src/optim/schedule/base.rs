@@ -255,7 +255,7 @@ pub(super) fn count(n: usize) -> f64 {
     n as f64
 }
 
-/// Returns an error unless `fits`, which states whether the option is in the permitted range.
+/// Returns an error if `fits` is `false`, that is, if the option is outside the permitted range.
 pub(super) fn check(
     fits: bool,
     setting: &str,

@@ -43,7 +43,7 @@ pub struct SequentialLr {
 }
 
 impl SequentialLr {
-    /// Creates a sequence that begins with this schedule.
+    /// Creates a sequence that begins with the schedule `first`.
     pub fn new(first: impl Schedule + 'static) -> Self {
         Self { parts: vec![RunningSchedule::new(first)], milestones: vec![] }
     }
@@ -67,8 +67,8 @@ impl Schedule for SequentialLr {
         let milestones = format!("{:?}", self.milestones);
         check(self.milestones.is_sorted(), "the milestones", milestones, "in rising order")?;
         self.parts.iter_mut().try_for_each(|part| part.begin(rates))?;
-        // `begin` has changed the rates to the first rates of each part in turn. They are reset here, because only
-        // those of the first part apply, which `first` sets later.
+        // Each call of `begin` has changed the rates to the first rates of its part. The rates are reset here;
+        // `first` then sets the first rates of the first part, the only ones that apply.
         for rate in rates {
             rate.lr = rate.initial;
         }
@@ -136,7 +136,7 @@ pub struct ChainedScheduler {
 }
 
 impl ChainedScheduler {
-    /// Creates a chain that begins with this schedule.
+    /// Creates a chain that begins with the schedule `first`.
     pub fn new(first: impl Schedule + 'static) -> Self {
         Self { parts: vec![RunningSchedule::new(first)] }
     }

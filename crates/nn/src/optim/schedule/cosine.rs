@@ -1,4 +1,4 @@
-//! Schedules that follow a cosine.
+//! Schedules that change the rate along a cosine.
 
 use std::f64::consts::PI;
 
@@ -63,7 +63,7 @@ impl Schedule for CosineAnnealingLr {
 }
 
 /// Lowers the rate along half a cosine to `eta_min` in cycles that restart from the initial rate. The first cycle
-/// lasts `t_0` epochs, and each further cycle `t_mult` times as long as the one before; PyTorch's
+/// lasts `t_0` epochs, and each further cycle lasts `t_mult` times as long as the previous one; PyTorch's
 /// `CosineAnnealingWarmRestarts`.
 ///
 /// To change the rate within an epoch, call [`Scheduler::step_to`](super::Scheduler::step_to) with a fractional
@@ -96,7 +96,7 @@ impl CosineAnnealingWarmRestarts {
         Self { t_0, t_mult: 1, eta_min: 0.0, cycle: (0.0, count(t_0)) }
     }
 
-    /// Sets the factor by which each cycle is longer than the one before. Default: 1.
+    /// Sets the length of each cycle as a multiple of the length of the previous cycle. Default: 1.
     pub fn t_mult(self, t_mult: usize) -> Self {
         Self { t_mult, ..self }
     }

@@ -202,7 +202,7 @@ impl Schedule for OneCycleLr {
     }
 }
 
-/// How the amplitude of a [`CyclicLr`] (the difference between highest and lowest rate) changes over time.
+/// Change over time of the amplitude of a [`CyclicLr`], which is the difference between highest and lowest rate.
 #[derive(Clone)]
 pub enum Scale {
     /// The amplitude is constant; PyTorch's mode `triangular`.

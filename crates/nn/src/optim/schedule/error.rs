@@ -27,7 +27,7 @@ pub enum ScheduleError {
         /// Number of the optimizer's parameter groups, including the parameters in no group.
         groups: usize,
     },
-    /// The optimizer has no learning rate.
+    /// The optimizer has no learning rate that a schedule can set.
     #[error("this optimizer has no learning rate that a schedule could set\n  fix: implement `handles` for it")]
     NoLearningRate,
     /// The schedule changes the momentum, but the optimizer has none.
@@ -58,7 +58,7 @@ pub enum ScheduleError {
     /// A schedule that depends on a metric was to be stepped within an epoch, before the metric is known.
     #[error("a metric is measured after an epoch, not in a step\n  fix: step this schedule once per epoch")]
     MetricPerStep,
-    /// The schedule is stepped past its end.
+    /// The schedule was stepped past its end.
     #[error(
         "the schedule ends after {end} steps, and has made {made}: {more} more are too many\n  fix: give it as many steps as \
          there are: epochs times the steps of an epoch"

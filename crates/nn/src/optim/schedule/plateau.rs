@@ -3,7 +3,7 @@
 use super::ScheduleError;
 use super::base::{PerGroup, Rate, Schedule, check};
 
-/// How much better than the best value so far a metric must be to count as an improvement.
+/// Unit of the threshold that a metric must exceed to count as an improvement over the best value so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Threshold {
     /// The metric must improve by a fraction of the best value.

@@ -229,8 +229,8 @@ impl HyperparameterDriver for StepDriver {
         let mut driven = self.lock();
         let to = steps.saturating_sub(*driven.origin.get_or_insert(steps));
         if to < driven.made {
-            // The counter is lower than before, because a run failed and its steps do not count. So the schedule
-            // starts again from its first state.
+            // The counter is lower than before, because a run failed, and the steps of a failed run do not count.
+            // So the schedule starts again from its first state.
             let begin = driven.begin.clone();
             driven.scheduler.restore(&begin).expect("the state is of this schedule");
             driven.made = 0;

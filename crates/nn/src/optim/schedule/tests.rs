@@ -208,7 +208,7 @@ fn trace(optimizer: &dyn Optimizer, run: impl FnOnce(&mut Session, &wgrad_core::
 #[test]
 fn a_schedule_over_steps_changes_rates_within_a_run() {
     let make = || Sgd::new(0.5).momentum(0.5);
-    // The expected values come from separate runs of one step each, after which the schedule is stepped.
+    // The expected values come from runs of one step each; after each run, the schedule is stepped by hand.
     let sgd = make();
     let mut by_hand = Scheduler::new(&sgd, OneCycleLr::new(1.0, 12)).unwrap();
     let expected = trace(&sgd, |session, step, steps| {

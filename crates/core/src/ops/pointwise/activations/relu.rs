@@ -73,7 +73,7 @@ impl Tensor {
     /// Applies the parametric rectified linear unit: `x` where x > 0, `weight·x` elsewhere.
     ///
     /// `weight` is `[1]`, or `[C]` with one weight per channel of axis 1. Records an error in the graph, which
-    /// `compile` reports, if it has another shape. Equivalent: `torch.nn.functional.prelu`.
+    /// `compile` reports, if `weight` has another shape. Equivalent: `torch.nn.functional.prelu`.
     #[track_caller]
     pub fn prelu(&self, weight: &Tensor) -> Tensor {
         let x = self;
