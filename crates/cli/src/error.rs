@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
-use wgrad_core::{DeviceError, DeviceFix, Error};
+use wgrad_core::{DeviceError, DeviceFix, Error, MemoryFix, OutOfMemory};
 use wgrad_data::{DataError, DataFix};
 use wgrad_metrics::Calibrate;
 use wgrad_train::TrainError;
@@ -156,6 +156,8 @@ pub fn message(error: &Error, drop: &str) -> String {
         error.message(&train_fix)
     } else if let Some(error) = error.facts::<DeviceError>() {
         error.message(&device_fix)
+    } else if let Some(error) = error.facts::<OutOfMemory>() {
+        error.message(&memory_fix)
     } else {
         error.to_string()
     }
@@ -180,6 +182,18 @@ fn device_fix(fix: DeviceFix) -> String {
     match fix {
         DeviceFix::ListDevices => "`wgrad devices`".into(),
         DeviceFix::Resume => "`wgrad train --resume`".into(),
+        DeviceFix::Memory(fix) => memory_fix(fix),
+        other => other.to_string(),
+    }
+}
+
+/// Describes a way to reduce memory as an option of the command.
+fn memory_fix(fix: MemoryFix) -> String {
+    match fix {
+        MemoryFix::SmallerBatch => "a smaller batch: --batch-size".into(),
+        MemoryFix::Accumulate => {
+            "the same batch in parts, whose gradients are added: --accumulate N with a batch N times smaller".into()
+        }
         other => other.to_string(),
     }
 }

@@ -104,7 +104,9 @@ fn a_model_without_a_decision_can_be_read() {
     assert!(predictions(&run.out).iter().all(|(p, label)| (*p > 0.5) == (label == "yes")));
     json["decision"] = serde_json::json!({"calibration": {"temperature": -1.0}, "threshold": 0.0, "rule": "0.5"});
     place.write("m/model.json", json.to_string());
-    place.wgrad("predict m mixed.csv").bad(1, &["m/model.json is not the description", "calibration are impossible"]);
+    place
+        .wgrad("predict m mixed.csv")
+        .bad(1, &["m/model.json is not the description", "numbers of the calibration are invalid"]);
     assert_eq!(model(&place, "plain")["decision"]["rule"], "0.5");
 }
 
@@ -116,7 +118,7 @@ fn invalid_decision_options_are_refused_before_training() {
     place.wgrad(&format!("{TRAIN} --threshold f1 --validation 0")).bad(1, &["--validation cannot be 0"]);
     place.write("three.csv", csv("a,k", 60, |i| format!("{},{}", i % 7, ["x", "y", "z"][i as usize % 3])));
     let three = "train three.csv --target k --epochs 1 --device cpu";
-    place.wgrad(&format!("{three} --threshold f1")).bad(1, &["--threshold is for two classes, and here are 3"]);
+    place.wgrad(&format!("{three} --threshold f1")).bad(1, &["--threshold is for two classes, but there are 3"]);
     place.wgrad(&format!("{three} --calibrate platt")).bad(1, &["use --calibrate temperature"]);
     assert_eq!(place.names(), ["mixed.csv", "three.csv"]);
 }

@@ -263,7 +263,7 @@ mod tests {
         let changed = Kernel::generated("mine", "fn special_log1p(u: f32) -> f32 {\n    return u;\n}".into());
         let error = fault.in_kernel(&changed).expect_err("nothing to replace").to_string();
         assert!(
-            error.contains("kernel `mine`: the lines that the fault `log for log1p` replaces stand in it 0 times"),
+            error.contains("kernel `mine`: the lines that the fault `log for log1p` replaces occur 0 times"),
             "{error}"
         );
         let unknown = Fault::named("gremlin").expect_err("no such fault").to_string();

@@ -71,7 +71,7 @@ impl fmt::Display for EpochStats {
     }
 }
 
-/// Number that prints with three significant digits.
+/// Number that `Display` writes with three significant digits.
 pub(crate) struct Short(pub f64);
 
 impl fmt::Display for Short {

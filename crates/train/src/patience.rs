@@ -21,7 +21,7 @@ pub(crate) struct PatienceState {
     pub best: Option<BestEpoch>,
     /// Number of epochs since the best epoch.
     pub waited: usize,
-    /// Weights of the best epoch.
+    /// Weights of the best epoch, if they were kept.
     pub weights: Option<Weights>,
 }
 

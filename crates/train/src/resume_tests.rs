@@ -169,7 +169,7 @@ fn a_checkpoint_of_another_training_lists_differences() {
         missing.starts_with("no/such/folder is no folder of checkpoints, so there is nothing to resume"),
         "{missing}"
     );
-    // A checkpoint of another model.
+    // The checkpoint belongs to another model.
     let params = Params::seeded(3);
     let other = Linear::new(&params.at("fc"), 2, 1);
     let mut trainer =

@@ -16,8 +16,8 @@ options! {
     /// classes along axis 1; PyTorch's `CrossEntropyLoss`.
     ///
     /// Logits are `[N, C, d…]` (or `[C]`). Targets `t` are class indices `u32[N, d…]`, or `f32` probabilities of
-    /// the logits' shape. `label_smoothing` `ε` mixes the targets with the uniform distribution: `t = (1−ε)·target
-    /// + ε/C`.
+    /// the logits' shape. `label_smoothing` `ε` mixes the targets with the uniform distribution:
+    /// `t = (1−ε)·target + ε/C`.
     ///
     /// Defaults: mean reduction, no weight, `ignore_index` [`IGNORE`], `label_smoothing` 0. With class indices,
     /// the mean is the sum divided by the sum of the class weights of all rows that are not ignored (NaN if all

@@ -30,7 +30,7 @@ pub(crate) struct Capture<'c> {
     /// Settings as text. `None` before they are needed for the first time.
     pub settings: &'c mut Option<Settings>,
     pub at: &'c Position,
-    /// Earlier fits of the trainer.
+    /// Records of the trainer's earlier fits.
     pub fits: &'c [FitRecord],
     pub history: &'c History,
     /// Number of epochs of the fit.

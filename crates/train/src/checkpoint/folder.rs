@@ -141,8 +141,8 @@ impl Checkpoints {
         self.end
     }
 
-    /// Returns the number of steps from step `total` of the training to the next step after which a checkpoint is
-    /// due. `None` if checkpoints are not written every few steps.
+    /// Returns how many steps after step `total` of the training the next checkpoint is due. `None` if no
+    /// checkpoints are written between epochs.
     pub(crate) fn steps_left(&self, total: u64) -> Option<usize> {
         let every = self.steps.filter(|&every| every > 0)?;
         usize::try_from(every as u64 - total % every as u64).ok()

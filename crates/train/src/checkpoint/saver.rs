@@ -47,8 +47,8 @@ impl Saver {
         self.last.as_deref()
     }
 
-    /// Returns the number of steps from step `total` of the training to the next step after which a checkpoint is
-    /// due. `None` if checkpoints are not written every few steps.
+    /// Returns how many steps after step `total` of the training the next checkpoint is due. `None` if no
+    /// checkpoints are written between epochs.
     pub fn steps_left(&self, total: u64) -> Option<usize> {
         self.checkpoints.as_ref().and_then(|checkpoints| checkpoints.steps_left(total))
     }

@@ -13,7 +13,8 @@ use wgrad_data::Dataset;
 impl Trainer<'_> {
     /// Compares the first `steps` training steps with a reference that the host computes, node by node. Calls
     /// [`Session::lockstep`](wgrad_core::Session::lockstep) for each step, with the batches that [`Self::fit`]
-    /// would use, and returns the reports. Ends early after a step with an error that exceeds its bound.
+    /// would use, and returns the reports. Ends early after a step with an error that is larger than rounding
+    /// explains; the last report is then that of this step.
     ///
     /// After its comparison, each step also runs as usual, so that the next step begins with updated weights.
     /// Weights, optimizer state, counters and random numbers are restored at the end.
@@ -60,7 +61,7 @@ impl Trainer<'_> {
     /// [`wgrad_core::audit`](fn@wgrad_core::audit), which runs on the host in `f64`, with the batch that
     /// [`Self::fit`] would use.
     ///
-    /// Train for a few steps, because weights that are initialised with 0 make some gradients of the first step 0.
+    /// Use a few steps, because weights that are initialised with 0 make some gradients of the first step 0.
     /// Weights, optimizer state, counters and random numbers are restored at the end. The duration grows with the
     /// batch size; a few rows are enough.
     ///

@@ -75,10 +75,10 @@ impl Recording {
     }
 
     /// Repeats the recorded step and compares its values. Loads the recorded parameters and buffers into `params`
-    /// by name, and traces `loss` on the recorded batch and an update with `optimizer`. Computes the values of
-    /// this graph in `f64` and compares the recorded values with them. A difference may be as large as the
-    /// rounding errors of a run in `f32` ([`expected`]). Also runs the step on the session's device and checks it
-    /// node by node ([`Session::lockstep`]). All variables and counters are restored afterwards.
+    /// by name, and traces `loss` on the recorded batch, followed by an update with `optimizer`. Computes the
+    /// values of this graph in `f64` and compares the recorded values with them. A difference may be as large as
+    /// the rounding errors of a run in `f32` ([`expected`]). Also runs the step on the session's device and checks
+    /// it node by node ([`Session::lockstep`]). All variables and counters are restored afterwards.
     ///
     /// A module is identified by its dotted name, which is the scope in which a layer declares its variables and
     /// traces its ops. If a module is called several times, its calls are compared in order. `optimizer` should be

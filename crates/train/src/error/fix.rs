@@ -31,7 +31,7 @@ pub enum TrainFix {
     LowerLearningRate,
     /// Standardise the features.
     Standardize,
-    /// Keep a logarithm, division or root of numbers that can be 0 or negative out of the loss.
+    /// Avoid logarithms, divisions and roots of numbers that can be 0 or negative in the loss.
     SafeLoss,
     /// Clip gradients to this norm.
     ClipGradNorm(f64),
@@ -53,7 +53,7 @@ pub enum TrainFix {
         /// Number of classes.
         classes: usize,
     },
-    /// Train again, which writes the file anew.
+    /// Train the model again, which writes a new file.
     TrainAgain,
     /// Record a PyTorch step with `examples/record_pytorch.py`.
     Record,
@@ -63,7 +63,7 @@ pub enum TrainFix {
     SplitByClass,
     /// Leave a class out of the data.
     LeaveClassOut,
-    /// Give the cross-entropy loss a weight per class.
+    /// Set a weight for each class in the cross-entropy loss.
     ClassWeights,
     /// Use a layer with a bias.
     LayerWithBias,

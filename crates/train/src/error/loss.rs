@@ -36,7 +36,7 @@ pub enum NonFiniteOrigin {
     NotReproduced,
     /// The steps could not be repeated, because the host has no values from before the failed step.
     NoValues,
-    /// Repeating the steps failed.
+    /// Repeating the steps failed with this error.
     Failed(Box<Error>),
 }
 

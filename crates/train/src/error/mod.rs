@@ -2,7 +2,7 @@
 //!
 //! Functions of this crate return [`wgrad_core::Error`], which wraps a [`TrainError`];
 //! `error.facts::<TrainError>()` returns the wrapped error. A message ends with suggested fixes. With
-//! [`TrainError::message`], a program can write each [`Fix`] in its own way, for example as an option of its
+//! [`TrainError::message`], a program can write each [`TrainFix`] in its own way, for example as an option of its
 //! command line; `Display` writes it as a Rust call.
 //!
 //! ```

@@ -56,7 +56,7 @@ pub enum PriorError {
     ClassCount {
         /// Number of classes in training.
         trained: usize,
-        /// Number of classes that logits are to be converted to.
+        /// Number of classes after the conversion of the logits.
         here: usize,
     },
     /// The last layer has no bias.
@@ -73,7 +73,7 @@ pub enum PriorError {
         /// Number of logits.
         logits: usize,
     },
-    /// A logit to which a bias is to be set is infinite or NaN.
+    /// A logit that is to become a bias is infinite or NaN.
     NotFinite {
         /// Number of the output, from 0.
         output: usize,

@@ -1,11 +1,11 @@
-//! Messages of errors, and the fixes that they suggest.
+//! Message of an error, and the fixes that it suggests.
 
 use super::fix::TrainFix;
 
 /// Function that converts a fix to text.
 pub(crate) type Say<'s> = &'s dyn Fn(&TrainFix) -> String;
 
-/// Messages of errors, and the fixes that they suggest.
+/// Message of an error, and the fixes that it suggests.
 pub(crate) trait Text {
     /// Returns the message without its fixes.
     fn text(&self) -> String;

@@ -84,8 +84,8 @@ impl StepHistory {
         self.epochs.push(EpochStart { epoch: at.epoch, step: at.step, order: order.to_vec(), host });
     }
 
-    /// Searches for the cause of a loss that is not finite, and returns an error that names it. If the step that
-    /// caused the loss is found, the model is restored to its values before that step.
+    /// Searches for the cause of a loss that is not finite, and returns an error that describes it. If the step
+    /// that caused the loss is found, the model is restored to its values before that step.
     pub fn explain<L: Fn(&Tensor, &Tensor) -> Tensor>(
         &self,
         mut replay: Replay<'_, '_, L>,

@@ -28,9 +28,10 @@ impl Trainer<'_> {
     ///
     /// # Errors
     /// Returns the errors recorded in the graph, with their source lines. If the loss is not finite, returns an
-    /// error that names the first node with such a result, if it can be found, and restores the model to its state
-    /// before that step. Also returns an error if the device is lost, if the checkpoint to resume from is missing,
-    /// damaged or from another training run, or if the final checkpoint cannot be written.
+    /// error and restores the model to its state before the step that caused this. The error names the first graph
+    /// node whose result is not finite, if it can be found. Also returns an error if the device is lost, if the
+    /// checkpoint to resume from is missing, damaged or from another training run, or if the final checkpoint
+    /// cannot be written.
     #[track_caller]
     pub fn fit(&mut self, data: &Dataset, epochs: usize, loss: impl Fn(&Tensor, &Tensor) -> Tensor) -> Result<History> {
         let caller = Location::caller();

@@ -33,7 +33,7 @@ fn first_loss(prior: &Prior, outputs: usize, labels: &[u32], pos_weight: Option<
 fn the_first_loss_is_the_entropy_of_the_shares() {
     let labels: Vec<u32> = (0..100).map(|row| u32::from(row < 2)).collect();
     let prior = Prior::from_counts(&[98, 2]).unwrap();
-    // The bias is rounded to f32.
+    // The losses below have a tolerance, because the bias is rounded to `f32`.
     assert!((prior.entropy() - 0.098_039).abs() < 1e-6);
     for outputs in [1, 2] {
         assert!((first_loss(&prior, outputs, &labels, None) - prior.entropy()).abs() < 1e-9);

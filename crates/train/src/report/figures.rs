@@ -138,7 +138,7 @@ pub(super) fn precision_recall(scores: &Scores, decision: &Decision) -> Result<O
     let mut drawn = 0;
     for each in &all {
         let Ok(corners) = each.cuts.precision_recall() else { continue };
-        // Average precision is the area under these steps.
+        // Draws a curve of steps, because average precision is the area under such a curve.
         let steps = corners.windows(2).flat_map(|pair| [(pair[0].0, pair[1].1), pair[1]]).collect::<Vec<_>>();
         figure = figure.line(if all.len() == 1 { "first" } else { "thin" }, &steps);
         drawn += 1;

@@ -138,7 +138,7 @@ struct MetricInputs<'a> {
     losses: Vec<f64>,
     /// Squared error of each row's probability. `None` for more than two classes.
     squares: Option<Vec<f64>>,
-    /// Ranking of the rows for each class. For two classes, only that for the positive class.
+    /// Ranking of the rows for each class. For two classes, there is only one ranking, for the positive class.
     orders: Vec<Ranking>,
 }
 

@@ -215,7 +215,8 @@ impl RunReport {
     /// # Errors
     /// When a file cannot be written.
     pub fn write(&self, folder: impl AsRef<Path>) -> Result<()> {
-        // All contents are computed before the first file is written.
+        // All contents are computed before the first file is written, so that an error leaves an earlier report
+        // unchanged.
         let files =
             Files { page: self.html()?, plots: self.plots()?, events: self.events()?, metrics: self.metrics_csv() };
         files.write(folder.as_ref())

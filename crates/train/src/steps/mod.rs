@@ -33,7 +33,7 @@ pub(crate) const FED: usize = 8 << 20;
 /// Target duration of a chunk, in seconds. When a stop is requested, up to two chunks still run to their end.
 const CHUNK_SECONDS: f64 = 0.25;
 
-/// Key of a compiled step: its number of rows, and the action for its gradients.
+/// Key of a compiled step: its number of rows, and what it does with its gradients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct StepKey {
     rows: usize,
@@ -46,7 +46,7 @@ struct Compiled {
     /// input is the weight of the loss.
     inputs: Vec<Tensor>,
     step: Step,
-    /// Names of the tracked values, which are fetched after the loss.
+    /// Names of the tracked values (see [`Graph::track`]), which are fetched after the loss.
     tracked: Arc<[String]>,
 }
 
@@ -67,7 +67,7 @@ pub(crate) struct StepObserver<'w> {
     pub wait: bool,
     /// Returns whether to stop; called before each chunk is submitted.
     pub stop: &'w dyn Fn() -> bool,
-    /// Receives the number and the loss of each step after its chunk has run.
+    /// Receives the number and the loss of each step, after the step's chunk has run.
     pub on_step: &'w mut dyn FnMut(usize, f64),
 }
 

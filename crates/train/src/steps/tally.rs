@@ -2,7 +2,8 @@
 
 use crate::number::{Number, Numbers};
 
-/// Sums of the losses and tracked values of the steps of an epoch so far.
+/// Sums, over the steps of an epoch so far, of the losses and of the values passed to
+/// [`Graph::track`](wgrad_core::Graph::track).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Tally {
     /// Number of steps so far.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::memory::memory_fixes;
+use super::memory::{MemoryFix, memory_fixes};
 use super::{Site, SourceError};
 use crate::DeviceInfo;
 use crate::host::text::human_bytes;
@@ -121,10 +121,7 @@ pub enum DeviceError {
         fitting: u64,
     },
     /// A buffer of a plan has more elements than a 32-bit index can address.
-    #[error(
-        "{elements} elements are more than kernels on {device} count, 4294967295: {buffer}{}\n{}",
-        at(site.as_ref()), memory_fixes()
-    )]
+    #[error(fmt = fmt_too_many_elements)]
     TooManyElements {
         /// The device.
         device: DeviceInfo,
@@ -136,10 +133,7 @@ pub enum DeviceError {
         site: Option<Site>,
     },
     /// A buffer of a plan is larger than the device's largest binding.
-    #[error(
-        "the plan's largest buffer has {}, but {device} binds at most {}: {buffer}{}\n{}\n{plan}",
-        human_bytes(*bytes), human_bytes(usize::try_from(*limit).unwrap_or(usize::MAX)), at(site.as_ref()), memory_fixes()
-    )]
+    #[error(fmt = fmt_binding_too_large)]
     BindingTooLarge {
         /// The device.
         device: DeviceInfo,
@@ -190,14 +184,17 @@ pub enum DeviceFix {
     ListDevices,
     /// Continuing from the last checkpoint.
     Resume,
+    /// Reduce the memory that a step needs.
+    Memory(MemoryFix),
 }
 
 impl fmt::Display for DeviceFix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ListDevices => "`adapters()`",
-            Self::Resume => "Trainer::resume",
-        })
+        match self {
+            Self::ListDevices => f.write_str("`adapters()`"),
+            Self::Resume => f.write_str("Trainer::resume"),
+            Self::Memory(fix) => fix.fmt(f),
+        }
     }
 }
 
@@ -233,6 +230,58 @@ fn fmt_lost(device: &DeviceInfo, reason: &str, f: &mut fmt::Formatter<'_>) -> fm
     f.write_str(&lost(device, reason, &DeviceFix::Resume.to_string()))
 }
 
+type Say<'a> = &'a dyn Fn(DeviceFix) -> String;
+
+fn too_many_elements(device: &DeviceInfo, elements: usize, buffer: &str, site: Option<&Site>, say: Say<'_>) -> String {
+    let fixes = memory_fixes(&|fix| say(DeviceFix::Memory(fix)));
+    format!("{elements} elements are more than kernels on {device} count, 4294967295: {buffer}{}\n{fixes}", at(site))
+}
+
+fn binding_too_large(
+    device: &DeviceInfo,
+    [bytes, limit]: [usize; 2],
+    buffer: &str,
+    site: Option<&Site>,
+    plan: &str,
+    say: Say<'_>,
+) -> String {
+    let [bytes, limit] = [bytes, limit].map(human_bytes);
+    let fixes = memory_fixes(&|fix| say(DeviceFix::Memory(fix)));
+    format!(
+        "the plan's largest buffer has {bytes}, but {device} binds at most {limit}: {buffer}{}\n{fixes}\n{plan}",
+        at(site)
+    )
+}
+
+fn saturated(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+#[allow(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "thiserror passes references to fields")]
+fn fmt_too_many_elements(
+    device: &DeviceInfo,
+    elements: &usize,
+    buffer: &str,
+    site: &Option<Site>,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    f.write_str(&too_many_elements(device, *elements, buffer, site.as_ref(), &|fix| fix.to_string()))
+}
+
+#[allow(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "thiserror passes references to fields")]
+fn fmt_binding_too_large(
+    device: &DeviceInfo,
+    bytes: &usize,
+    limit: &u64,
+    buffer: &str,
+    site: &Option<Site>,
+    plan: &str,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let sizes = [*bytes, saturated(*limit)];
+    f.write_str(&binding_too_large(device, sizes, buffer, site.as_ref(), plan, &|fix| fix.to_string()))
+}
+
 impl DeviceError {
     /// Returns the message, in which `say` formats each suggested fix. `Display` formats fixes as Rust calls.
     pub fn message(&self, say: &dyn Fn(DeviceFix) -> String) -> String {
@@ -240,6 +289,12 @@ impl DeviceError {
             Self::NotAnAdapter { name } => not_an_adapter(name, &say(DeviceFix::ListDevices)),
             Self::SelfTest { device, failures } => self_test(device, failures, &say(DeviceFix::ListDevices)),
             Self::Lost { device, reason } => lost(device, reason, &say(DeviceFix::Resume)),
+            Self::TooManyElements { device, elements, buffer, site } => {
+                too_many_elements(device, *elements, buffer, site.as_ref(), say)
+            }
+            Self::BindingTooLarge { device, bytes, limit, buffer, site, plan } => {
+                binding_too_large(device, [*bytes, saturated(*limit)], buffer, site.as_ref(), plan, say)
+            }
             other => other.to_string(),
         }
     }

@@ -32,15 +32,22 @@ impl Bill {
 
 /// Writes `the plan needs 3.0 MiB: parameters 1.0 MiB, …`, then the largest buffer, then ways to reduce the
 /// memory.
-impl fmt::Display for Bill {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Bill {
+    /// Returns the message, in which `say` writes each fix. `Display` writes the fixes as Rust calls.
+    pub fn message(&self, say: &dyn Fn(MemoryFix) -> String) -> String {
         let parts = self.parts.iter().filter(|part| part.bytes > 0);
         let parts: Vec<_> = parts.map(|part| format!("{} {}", part.what, human_bytes(part.bytes))).collect();
-        writeln!(f, "  the plan needs {}: {}", human_bytes(self.total()), parts.join(", "))?;
-        if let Some(BillItem { what, bytes }) = &self.largest {
-            writeln!(f, "  the largest is {what} with {}", human_bytes(*bytes))?;
-        }
-        f.write_str(&memory_fixes())
+        let largest = self.largest.as_ref().map_or_else(String::new, |BillItem { what, bytes }| {
+            format!("  the largest is {what} with {}\n", human_bytes(*bytes))
+        });
+        let total = human_bytes(self.total());
+        format!("  the plan needs {total}: {}\n{largest}{}", parts.join(", "), memory_fixes(say))
+    }
+}
+
+impl fmt::Display for Bill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message(&|fix| fix.to_string()))
     }
 }
 
@@ -64,10 +71,9 @@ impl MemoryFix {
 impl fmt::Display for MemoryFix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::SmallerBatch => "a smaller batch: Trainer::batch_size, --batch-size",
+            Self::SmallerBatch => "a smaller batch: Trainer::batch_size",
             Self::Accumulate => {
-                "the same batch in parts, whose gradients are added: Trainer::accumulate(n) with a batch n times \
-                 smaller, --accumulate"
+                "the same batch in parts, whose gradients are added: Trainer::accumulate(n) with a batch n times smaller"
             }
             Self::Streaming => "rows that stay on the host until they are needed: Trainer::streaming(true)",
         })
@@ -75,8 +81,8 @@ impl fmt::Display for MemoryFix {
 }
 
 /// Returns the lines of a message that list every [`MemoryFix`].
-pub(super) fn memory_fixes() -> String {
-    let lines = MemoryFix::ALL.iter().enumerate().map(|(i, fix)| format!("\n    {}. {fix}", i + 1));
+pub(super) fn memory_fixes(say: &dyn Fn(MemoryFix) -> String) -> String {
+    let lines = MemoryFix::ALL.iter().enumerate().map(|(i, &fix)| format!("\n    {}. {}", i + 1, say(fix)));
     format!("  ways out:{}", lines.collect::<String>())
 }
 
@@ -107,14 +113,21 @@ pub enum MemoryRequest {
     },
 }
 
+impl OutOfMemory {
+    /// Returns the message, in which `say` writes each fix. `Display` writes the fixes as Rust calls.
+    pub fn message(&self, say: &dyn Fn(MemoryFix) -> String) -> String {
+        let size = |bytes: u64| human_bytes(usize::try_from(bytes).unwrap_or(usize::MAX));
+        let request = match self.request {
+            MemoryRequest::Buffer { bytes } => format!("{} has no room for {} more", self.device, size(bytes)),
+            MemoryRequest::Plan { limit } => format!("a plan on {} may take {}", self.device, size(limit)),
+        };
+        self.bill.as_ref().map_or_else(|| request.clone(), |bill| format!("{request}\n{}", bill.message(say)))
+    }
+}
+
 impl fmt::Display for OutOfMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let size = |bytes: u64| human_bytes(usize::try_from(bytes).unwrap_or(usize::MAX));
-        match self.request {
-            MemoryRequest::Buffer { bytes } => write!(f, "{} has no room for {} more", self.device, size(bytes)),
-            MemoryRequest::Plan { limit } => write!(f, "a plan on {} may take {}", self.device, size(limit)),
-        }?;
-        self.bill.as_ref().map_or(Ok(()), |bill| write!(f, "\n{bill}"))
+        f.write_str(&self.message(&|fix| fix.to_string()))
     }
 }
 
