@@ -1,5 +1,5 @@
 //! Time of batch norm, sums, softmax and cross-entropy, each measured alone, on the CPU and on every adapter:
-//! `cargo bench --bench norms [-- WORD…]`. Each WORD is a part of the names of the cases to run.
+//! `cargo bench --bench norms [-- WORD]`. With WORD, only the cases whose names contain this word run.
 //!
 //! For each case, the benchmark prints the number of launches, the least time of many runs of the timed op, and
 //! the throughput in bytes of inputs and outputs per second.

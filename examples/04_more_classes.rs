@@ -34,7 +34,7 @@ fn main() -> Result<()> {
     // the other classes.
     let loss = CrossEntropyLoss::new().label_smoothing(0.1);
 
-    // Weight decay applies to weights of several axes, but not to biases and the scale of batch norm, which have
+    // Weight decay applies to weights with several axes, but not to biases and the scale of batch norm, which have
     // one axis. Both groups share one learning rate, which can be changed between steps without compiling again.
     let lr = LearningRate::new(3e-3);
     let optimizer = AdamW::new(&lr).weight_decay(0.05).group(Select::by(|p| p.shape().rank() == 1), &lr, 0.0);

@@ -57,7 +57,7 @@ impl Op for NormalizeRows {
     }
 
     /// Adds the gradient. With `r = 1 / √(Σ x² + eps)`, it is `dx = r · (dy − y · Σ dy·y)`, composed of existing
-    /// ops, so that it needs no kernel of its own.
+    /// ops, so that no second kernel is needed.
     fn backward(&self, at: &mut Backward) {
         at.give_with(0, |at| {
             let (x, y, dy) = (at.input(0), at.output(0), at.dy());
@@ -66,8 +66,8 @@ impl Op for NormalizeRows {
         });
     }
 
-    /// Declares the accuracy: a sum of as many terms as a row has, then `inverseSqrt`, for which WGSL allows an
-    /// error of 2 units in the last place.
+    /// Declares the accuracy: a sum with one term per column, then `inverseSqrt`, for which WGSL allows an error
+    /// of 2 units in the last place.
     fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
         Accuracy::new().steps(2.0).terms(inputs[0].shape.dims().last().copied().unwrap_or(1))
     }

@@ -14,8 +14,8 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    // A dispatch with too many workgroups for one axis is folded into y, so the position is computed from both
-    // axes.
+    // If there are too many workgroups for axis x, the others continue along axis y, so the position is computed
+    // from both axes.
     let row = id.x + id.y * groups.x * 64u;
     if row >= params.rows {
         return;

@@ -11,7 +11,7 @@ use wgrad::train::prior::Prior;
 const CSV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/digits.csv");
 /// Number of positive rows in a data set.
 const RARE: usize = 30;
-/// Number of data sets, each with a different choice of eights as the positive rows.
+/// Number of data sets. The positive rows of each are different images of the digit 8.
 const SETS: usize = 5;
 /// Number of folds for cross-validation: the model that scores a row was trained on the other folds.
 const FOLDS: usize = 3;
@@ -96,8 +96,8 @@ fn run(device: &Device, way: Way, train: &Dataset, test: &Dataset, seed: u64) ->
     Ok(Predictions { logits, shifted, first_loss: first.unwrap_or(f64::NAN) })
 }
 
-/// Returns the row numbers of all digits except 8 and of some eights, and the fold of each row. Every fold has
-/// equally many eights.
+/// Returns the row numbers of one data set (some images of the digit 8, and all images of other digits), and the
+/// fold of each row. Every fold has equally many images of the digit 8.
 fn folds(digits: &Dataset, set: usize) -> (Vec<u32>, Vec<usize>) {
     let (eights, others): (Vec<u32>, Vec<u32>) =
         (0..).take(digits.rows()).partition(|&row| digits.classes()[digits.y()[row as usize] as usize] == "8");

@@ -28,8 +28,8 @@ fn store_y(at: u32, value: f32) {
     y[at] = value;
 }
 
-// Number of elements that the divisor counts along one axis, for a window that begins at `begin` and covers the
-// elements of the image from within.x to before within.y.
+// Returns the number of elements of a window, along one axis, that count in its mean. The window begins at
+// `begin`; its elements inside the image are the half-open range [within.x, within.y).
 fn counted(begin: i32, within: vec2<i32>, kernel: i32, before: i32, length: i32, adaptive: i32) -> i32 {
     let padded = min(begin + kernel, length + before) - begin;
     return select(within.y - within.x, padded, adaptive == 0 && PADDING_COUNTS == 1);

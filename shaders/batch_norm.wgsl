@@ -13,7 +13,7 @@
 //
 // Source: Chan, Golub, LeVeque: "Algorithms for computing the sample variance", 1983. A first pass computes the
 // mean; the second sums x − mean and (x − mean)², and uses the first of these sums to remove the rounding error of
-// the mean from both results. Parts are merged with the paper's formula for the variance of two samples together.
+// the mean from both results. Parts are merged with the paper's formula for the variance of two combined samples.
 //
 // Needs lib/channels.wgsl, lib/batch_norm.wgsl and lib/batch_norm_forward.wgsl.
 
@@ -39,7 +39,7 @@ fn moments(work: Task, lane: u32) -> vec2<f32> {
     return vec2(rough + shift, max(rest.y - rest.x * shift, 0.0));
 }
 
-// Merges mean and Σ (x − mean)² of a channel's parts into those of the channel.
+// Returns mean and Σ (x − mean)² of a channel, merged from the results of its parts.
 fn merge(c: u32) -> vec2<f32> {
     var total = partials[c];
     var n = f32(params.length);

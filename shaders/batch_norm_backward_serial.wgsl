@@ -6,8 +6,8 @@
 //
 // Entry points, all serial: one thread computes one part of one channel or of four neighbouring channels.
 // - `backward`: computes everything, for channels with a single part.
-// - `partial`: first dispatch for several parts: stores Σ dy·(x − mean) and Σ dy of each part and, after those of
-//   all parts, mean, r and weight·r of each channel.
+// - `partial`: first dispatch for several parts: stores Σ dy·(x − mean) and Σ dy of each part and, behind these
+//   sums in memory, mean, r and weight·r of each channel.
 // - `finish`: second dispatch for several parts: adds the sums of a channel's parts in order, and computes dx of
 //   one part.
 //

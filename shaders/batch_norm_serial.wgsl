@@ -47,7 +47,7 @@ fn moments(work: Task) -> Pair {
     return Pair(rough + shift, max(fold(squares) - rest * shift, vec4<f32>()));
 }
 
-// Merges mean and Σ (x − mean)² of the parts into those of the lanes' channels.
+// Returns mean and Σ (x − mean)² of the lanes' channels, merged from the results of their parts.
 fn merge(column: u32) -> Pair {
     var total = load_pair(0u, column);
     let count = params.count / stride();

@@ -4,7 +4,7 @@
 // x is [outer, length], y is [outer, total]: the axis along which tensors are joined or padded is merged with all
 // later axes. Elements are copied as bit patterns, so the same kernel serves floats and integers.
 //
-// Entry points, both with one thread per element, `count` in all:
+// Entry points, both with one thread per element (`count` threads):
 // - `forward`: copies each element of x to y; one dispatch per input of a concatenation.
 // - `pad`: writes each element of y.
 //

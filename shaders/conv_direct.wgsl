@@ -3,11 +3,12 @@
 // For a convolution:                iy = oy·stride − before + ky·dilation
 // For its gradient for the input:   iy = (oy + before − ky·dilation) / stride, where that is an integer
 //
-// `before` is the padding before the first row; ix has the same formula along x. Both have the form iy = (oy·MUL +
-// ky·STEP + OFFSET) / DIV, so this kernel computes both. For the gradient, each thread reads the elements that
-// contribute to its own outputs; there are no atomics, and no zeros are inserted between elements. A transposed
-// convolution is computed like the gradient. Within each group x is [n, C, H, W] and y is [n, O, OH, OW]. In w,
-// W_OUT is the distance between channels of y, and W_IN the distance between channels of x.
+// `before` is the padding before the first row; ix has the same formula along x. Both formulas have the form iy =
+// (oy·MUL + ky·STEP + OFFSET) / DIV, so this kernel computes both. For the gradient, each thread reads the
+// elements that contribute to its outputs; there are no atomics, and no zeros are inserted between elements. A
+// transposed convolution is computed like the gradient. Within each group x is [n, C, H, W] and y is [n, O, OH,
+// OW]. In w, the elements for neighbouring channels of y are W_OUT apart, those for neighbouring channels of x
+// W_IN apart.
 //
 // Entry point:
 // - `forward`: direct; one thread per block of TO channels × TP neighbouring pixels of a row of y.
@@ -51,8 +52,8 @@ const MUL_X = 1i;
 const STEP_X = 1i;
 const OFFSET_X = 0i;
 const DIV_X = 1i;
-// TO and TP: block of outputs per thread. Then: blocks per row of y, blocks along the channels of a group, and the
-// number of rows of y whose oy has the same remainder after division by DIV_Y.
+// A thread computes a block of TO channels × TP pixels. TILES_X: blocks per row of y. TILES_O: blocks that cover
+// the channels of a group. PHASE_ROWS: rows of y whose oy has the same remainder after division by DIV_Y.
 const TO = 4i;
 const TP = 4i;
 const TILES_X = 1i;
@@ -62,9 +63,9 @@ const PHASE_ROWS = 3i;
 // sum_parts.wgsl adds these tensors.
 const PARTS = 1i;
 const LENGTH = 1i;
-// Unrolled taps along x: all of them or, for a long kernel, one (then LONG is 1). The elements of x that they need
-// are kept in an array of COLUMNS elements. Their positions, before the division by DIV_X, begin at LOW and are
-// GRAIN apart.
+// TAPS: number of unrolled taps along x: all or, for a long kernel, one (then LONG is 1). The elements of x that
+// the taps need are kept in an array of COLUMNS elements. The positions of these elements, before the division by
+// DIV_X, begin at LOW and are GRAIN apart.
 const TAPS = 3i;
 const LONG = 0i;
 const COLUMNS = 6i;

@@ -38,7 +38,7 @@ fn store_y(at: u32, value: f32) {
     y[at] = value;
 }
 
-// The position of the element that step `step` of a cumulative sum along a line reads.
+// The position in x and y of the element that is added in step `step` of the cumulative sum along a line.
 fn place(line: u32, step: u32) -> u32 {
     let j = select(step, params.n - 1u - step, params.reverse == 1u);
     return (line / params.inner * params.n + j) * params.inner + line % params.inner;

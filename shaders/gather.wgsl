@@ -7,7 +7,7 @@
 // Entry points, all serial (a single thread computes each output):
 // - `forward`: one thread per element of y.
 // - `backward`: the index is cut into parts; one thread per element of dtable and per part, which scans the part
-//   for its row: rows·inner·n steps in total. sum_parts.wgsl adds the results of the parts.
+//   for the element's row: rows·inner·n steps in total. sum_parts.wgsl adds the results of the parts.
 // - `link`: links equal indices into chains: each thread stores, for one index, the position of the next equal
 //   index, which takes n² steps in total. The threads also clear dtable.
 // - `backward_linked`: one thread per element of dy; if its index is the first of a chain, it sums dy along the
@@ -37,7 +37,7 @@ struct Params {
 
 const GROUP = 256u;
 // Bit of an element of `next` that marks the first index of a chain. The lower bits are the position of the next
-// index of the chain, or n at its end.
+// index of the chain, or n at the end of the chain.
 const HEAD = 0x80000000u;
 
 @compute @workgroup_size(256)
@@ -54,7 +54,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     y[t] = bits;
 }
 
-// In this entry point dtable has one table per part.
+// Here, dtable consists of one table of partial sums for each part of the index.
 @compute @workgroup_size(256)
 fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let t = id.x + id.y * groups.x * GROUP;

@@ -21,8 +21,8 @@ struct Params {
     inner: u32,
     // Number of threads.
     count: u32,
-    // This dispatch of `backward` reads the indices from `start` to before `end`. If start > 0, it adds to the
-    // sums of the previous dispatch.
+    // This dispatch of `backward` reads the indices in the half-open range [start, end). If start > 0, it adds to
+    // the sums of the previous dispatch.
     start: u32,
     end: u32,
 }

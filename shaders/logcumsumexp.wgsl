@@ -63,7 +63,7 @@ fn plus(a: Total, b: Total) -> Total {
     return Total(a.top, a.sum + b.sum * scale);
 }
 
-// The position of the element that step `step` of a cumulative sum along a line reads.
+// The position in x and y of the element that is added in step `step` of the cumulative sum along a line.
 fn position(line: u32, step: u32) -> u32 {
     let j = select(step, params.n - 1u - step, params.reverse == 1u);
     return (line / params.inner * params.n + j) * params.inner + line % params.inner;

@@ -1,5 +1,5 @@
-// forward:  y[n, o] = max_{i in window o} x[n, i], and index[n, o] = the i of that element: the first of equal
-//           elements, the last NaN
+// forward:  y[n, o] = max_{i in window o} x[n, i], and index[n, o] = the i of this maximum; of equal elements
+//           the first i, of several NaNs the last
 // backward: dx[n, i] = Σ_{o: places[n, o] = i} dy[n, o], over the windows that may cover i; dx is bound as y
 // take:     y[n, o] = x[n, places[n, o]], the gradient of `backward`
 //

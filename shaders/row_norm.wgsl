@@ -1,6 +1,5 @@
 // y[r, i] = (x[r, i] − m)·s,  s[r] = 1 / sqrt(v + eps), with mean m and biased variance v of row r;
-// with mean m and biased variance v of row r. If CENTERED is not set, m = 0 and v = Σ x² / n: the root mean square
-// norm.
+// if CENTERED is not set, m = 0 and v = Σ x² / n: the root mean square norm.
 //
 // x and y are [rows, n], s is [rows]. The variance is summed around the rounded mean, and the rounding error of
 // that mean is then removed from mean and variance. So there is no cancellation for values far from 0.
@@ -26,7 +25,7 @@ fn store_y(at: u32, value: f32) {
     y[at] = value;
 }
 
-// Σ x over every `step`-th element from `start` to before `end`.
+// Σ x over the elements start, start + step, … below `end`.
 fn sum(start: u32, end: u32, step: u32) -> f32 {
     var sums = vec4<f32>();
     var at = start;
@@ -39,7 +38,7 @@ fn sum(start: u32, end: u32, step: u32) -> f32 {
     return (sums.x + sums.y) + (sums.z + sums.w);
 }
 
-// Σ (x − m) and Σ (x − m)² over every `step`-th element from `start` to before `end`.
+// Σ (x − m) and Σ (x − m)² over the elements start, start + step, … below `end`.
 fn moments(start: u32, end: u32, step: u32, m: f32) -> vec2<f32> {
     var plain = vec4<f32>();
     var squares = vec4<f32>();

@@ -24,7 +24,7 @@ fn store_dx(at: u32, value: f32) {
     dx[at] = value;
 }
 
-// Σ dy and Σ dy·y over every `step`-th element from `start` to before `end`.
+// Σ dy and Σ dy·y over the elements start, start + step, … below `end`.
 fn products(start: u32, end: u32, step: u32) -> vec2<f32> {
     var plain = vec4<f32>();
     var scaled = vec4<f32>();

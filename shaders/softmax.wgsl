@@ -33,7 +33,7 @@ fn first(row: u32) -> u32 {
     return row / params.inner * params.classes * params.inner + row % params.inner;
 }
 
-// The largest of every `step`-th element from `start` to before `end`, and its position.
+// The largest of the elements start, start + step, … below `end`, and its position in x.
 fn largest(start: u32, end: u32, step: u32) -> TreeMax {
     var best = TreeMax(x[start], start);
     for (var at = start + step; at < end; at += step) {

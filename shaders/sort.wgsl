@@ -10,7 +10,7 @@
 //   element.
 // - `rank_last`: the same for lines of a single block; writes y.
 // - `merge`: merges pairs of sorted runs of `length` elements: a thread counts, by binary search, the elements of
-//   the other run that come before its element.
+//   the neighbouring run that come before its element.
 // - `merge_last`: the same for the last merge; writes y.
 //
 // No thread waits for another, no loop is longer than a block or 32 iterations, and each position is written once.
@@ -19,7 +19,7 @@
 // rank).
 
 struct Params {
-    // Number of elements in all lines together.
+    // Total number of elements.
     count: u32,
     n: u32,
     inner: u32,

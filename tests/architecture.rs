@@ -40,7 +40,7 @@ fn code(path: &Path) -> String {
 
 fn forbid(folder: &str, words: &[&str], why: &str) {
     let mut found = vec![];
-    // Tests, and the faults that tests inject, name the kernels that they are about.
+    // Tests may name the kernels that they test, and injected faults the kernels that they change.
     let exempt =
         |path: &PathBuf| ["tests.rs", "fault_injection.rs"].iter().any(|end| path.to_string_lossy().ends_with(end));
     for path in files(folder, "rs").into_iter().filter(|path| !exempt(path)) {

@@ -49,7 +49,7 @@ fn assert_says(message: &str, line: u32, expected: &str) {
     assert!(message == expected, "the message is now\n{message}\n");
 }
 
-/// Compares the first line of a message and its fixes with `expected`, in which they are separated by slashes.
+/// Compares a message with `expected`, which contains the first line and the fixes, separated by slashes.
 #[track_caller]
 fn assert_brief(message: &str, expected: &str) {
     let lines: Vec<_> = message.lines().collect();

@@ -119,7 +119,8 @@ fn a_constant_column_through_batch_norm_gives_the_bias(device: &Device) -> Resul
         let mean_off = 8.0 * eps * value.abs();
         assert_close("mean", &got[1].to_f64(), &[value; 2], 0.0, mean_off)?;
         assert_close("variance", &got[2].to_f64(), &[0.0; 2], 0.0, mean_off * mean_off)?;
-        // In y = (x − mean) / √(var + eps) · weight + bias, an error of the mean is multiplied by up to 2 · 316.
+        // In y = (x − mean) / √(var + eps) · weight + bias, an error of the mean is multiplied by weight / √eps,
+        // which is at most 2 · 316.
         let off = mean_off * 2.0 * 316.3;
         let y: Vec<f64> = [1.75f64, -8.0].iter().map(|y| y * y).cycle().take(128).collect();
         assert_close("output", &got[0].to_f64(), &y, 8.0, 6.0 * 8.0 * off + 9.0 * off * off)?;

@@ -1,5 +1,5 @@
-//! Tests on every adapter that each fault that can be injected makes its own kernel compute wrong values, and does
-//! not change the results of other kernels.
+//! Tests on every adapter that each injected fault makes the faulty kernel compute wrong values, and does not
+//! change the results of other kernels.
 
 use std::process::ExitCode;
 
@@ -67,8 +67,8 @@ fn main() -> ExitCode {
         let gpu: fn(&mut Limits) = |limits| limits.software = false;
         let own: fn(&mut Limits) = |_| {};
         for (what, change) in [("", own), (" with a real GPU's kernels", gpu)] {
-            // The software drivers of OpenGL and Vulkan share their code, so one kind of kernels is tested on
-            // OpenGL.
+            // The software drivers of OpenGL and Vulkan share their code, so only a real GPU's kernels are tested
+            // on OpenGL.
             if what.is_empty() && info.software && info.api == "gl" {
                 continue;
             }

@@ -196,8 +196,9 @@ fn fill(adapter: &Adapter) -> Result<(), Failed> {
     ensure(Network::new(device, 1)?.bits(2)? == bits, || "other bits than before".into())
 }
 
-/// A software adapter uses the memory of its process, which the operating system can limit. The test skips OpenGL,
-/// where wgpu does not check whether a buffer was created.
+/// Runs [`fill`] in a child process with little memory, and checks its error message. A software adapter uses the
+/// memory of its process, which the operating system can limit. The test skips OpenGL, where wgpu does not check
+/// whether a buffer was created.
 fn a_failed_allocation_lists_sizes_and_spares_the_device(adapter: &Adapter) -> Result<(), Failed> {
     let number = adapters().iter().position(|other| other.info() == adapter.info()).ok_or("it is not there")?;
     let child = std::process::Command::new("sh")

@@ -62,8 +62,8 @@ fn report(device: Device) -> Result<ParityReport, Failed> {
     Ok(ParityReport::run(&settings, || checks.next(), |_, _| true))
 }
 
-/// Returns a device setting whose kernels use workgroups and barriers, even on a software adapter. Returns `None`
-/// if there is no adapter.
+/// Returns a device configuration whose kernels use workgroups and barriers, even on a software adapter. Returns
+/// `None` if there is no adapter.
 fn setting_with_gpu_kernels() -> Result<Option<DeviceSetting>, Failed> {
     let Some(adapter) = adapters().iter().find(|adapter| adapter.info().api != "gl") else { return Ok(None) };
     let mut settings = DeviceSetting::of(adapter)?;

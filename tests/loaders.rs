@@ -20,8 +20,8 @@ use wgrad::train::Recording;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// Memory that loading a file may use: `BASE` bytes, plus `TIMES` the file's size, because short text becomes
-/// numbers of eight bytes, and compressed bytes grow.
+/// Memory that loading a file may use: `BASE` bytes plus `TIMES` times the file's size. The factor is large,
+/// because short text becomes numbers of eight bytes, and compressed bytes grow.
 const BASE: usize = 4 << 20;
 const TIMES: usize = 1100;
 

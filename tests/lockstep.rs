@@ -155,8 +155,8 @@ fn audit(task: &Task, estimates: usize) -> Result<(), Failed> {
     }
     let compared = |parameter: &wgrad::core::ParameterAudit| parameter.verdict == wgrad::core::GradientVerdict::Agrees;
     let behind = report.parameters.iter().filter(|parameter| !compared(parameter)).count();
-    // Only the weights before the signs have estimated gradients. The gradient of the previous layer does not pass
-    // a sign.
+    // Only the weights to which `sign` is applied have estimated gradients. The gradients of earlier layers do not
+    // pass through a sign.
     if report.estimated.len() != estimates || behind != estimates {
         return Err(format!("{estimates} estimates were expected\n{report}").into());
     }

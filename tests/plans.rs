@@ -232,8 +232,8 @@ fn updates_wait_for_the_last_reader_of_the_old_value() {
     graph.update(&v, &(&old_v + &old_w));
     graph.update(&w, &(&old_w * 0.5));
     graph.update(&u, &(old_u.t().reshape([2, 4]) + 1.0));
-    // The fetch returns the value before the update. `u` is read at other indices than those at which it is
-    // written.
+    // The fetch returns the value before the update. `u` is read and written at
+    // different indices.
     assert_prints(
         &plan(&graph, &[&old_v]),
         "
@@ -313,8 +313,8 @@ fn a_step_of_a_tabular_model_takes_sixteen_dispatches() {
     println!("a training step: {} dispatches, an evaluation: {}", train.dispatches(), evaluate.dispatches());
     assert!(train.dispatches() <= 16, "{train}");
     assert!(evaluate.dispatches() <= 6, "{evaluate}");
-    // There are three products in the forward pass, and two for each of them in the backward pass, without the one
-    // for the input's gradient.
+    // The forward pass has three products. The backward pass has two for each layer, but only one for the first
+    // layer, whose input needs no gradient.
     assert_eq!((count(&train, "matmul"), count(&evaluate, "matmul")), (8, 3));
     assert_eq!((count(&train, "batch_norm"), count(&train, "batch_norm_backward")), (2, 2));
     // The sums are those of the loss and of the last layer's bias gradient. The other biases have no effect before

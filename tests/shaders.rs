@@ -311,7 +311,8 @@ fn kernels_keep_to_webgpus_default_limits() {
     println!("at most {} storage buffers, {} B of workgroup memory, {} invocations", largest.0, largest.1, largest.2);
 }
 
-/// Checks that launches with too many workgroups for one dimension continue in y, as in the backend.
+/// Checks that no launch exceeds the default number of workgroups per dimension. Workgroups beyond this number
+/// in x continue in y, as in the backend.
 fn launches_keep_to_the_default_number_of_workgroups() {
     let limit = Limits::default().workgroups as usize;
     let mut most = 0;
@@ -334,7 +335,7 @@ fn launches_keep_to_the_default_number_of_workgroups() {
     assert!(most > limit, "no case needs more than one dimension: {most}");
 }
 
-/// Checks that the number of threads that is declared to share a loop is the number that the kernel has.
+/// Checks that each launch declares the actual number of threads that share a loop in the kernel.
 fn loops_have_the_declared_number_of_threads() {
     let mut shared = BTreeSet::new();
     for (text, source) in sources() {

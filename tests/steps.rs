@@ -88,7 +88,7 @@ fn many_steps_equal_single_steps(device: &Device) -> Result<(), Failed> {
     if one.bytes()? == many.bytes()? { Ok(()) } else { Err("the variables differ".into()) }
 }
 
-/// Checks a kernel that reads more inputs than there can be buffers with dynamic offsets.
+/// Checks a kernel with more inputs than the number of buffers that may have dynamic offsets.
 fn a_kernel_may_read_many_inputs(device: &Device) -> Result<(), Failed> {
     let graph = Graph::new(Mode::Evaluate);
     let inputs: Vec<_> = (0..6).map(|i| graph.input(format!("x{i}"), [3], DType::F32)).collect();

@@ -75,8 +75,8 @@ fn report(wrong: &[String]) -> Result<(), Failed> {
     if wrong.is_empty() { Ok(()) } else { Err(format!("{} differ:\n{}", wrong.len(), wrong.join("\n")).into()) }
 }
 
-/// Returns the cases of a module or operator that run on GPU adapters: at most `at_most` cases, each of another
-/// form.
+/// Returns the cases of a module or operator that run on GPU adapters: at most `at_most` cases, each of a
+/// different form.
 fn forms(subject: &Subject, at_most: usize) -> Vec<&Case> {
     let mut seen = BTreeSet::new();
     let valid = subject.cases.iter().filter(|case| case.error.is_none());

@@ -222,7 +222,7 @@ fn dropout_draws_the_bits_of_the_cpu(device: &Device) -> Result<(), Failed> {
             return Err("other elements are kept".into());
         }
     }
-    // Every layer must draw other random numbers than the other layers, and in every step new ones.
+    // The random numbers must differ between any two layers and between any two steps.
     let fresh = (0..6).all(|i| (0..i).all(|j| own[i].iter().zip(&own[j]).any(|(a, b)| (*a == 0.0) != (*b == 0.0))));
     if fresh { Ok(()) } else { Err("two draws are the same".into()) }
 }

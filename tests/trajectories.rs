@@ -1,5 +1,6 @@
 //! Tests that train each model for twenty steps from PyTorch's initial values. In `f64`, each loss equals
-//! PyTorch's to 1e-9. In `f32`, every device is as close to that as rounding allows (`tests/common/curve.rs`).
+//! PyTorch's to 1e-9. In `f32`, each loss on every device differs from the loss in `f64` by no more than rounding
+//! explains (`tests/common/curve.rs`).
 //!
 //! `tests/golden/trajectories.py` generates the fixtures. To add a model, add a function in that file and an entry
 //! in `MODELS`.

@@ -1,4 +1,5 @@
-//! Tests of tuning, which measures variants of kernels: its choices, the plans made with them, and its files.
+//! Tests of tuning, which measures variants of kernels: the choices, the plans made with these choices, and the
+//! files that store the choices.
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -26,8 +26,8 @@ override WIDTH: u32 = 32u;
 const GROUP = 256u;
 var<workgroup> sums: array<vec2<f32>, GROUP>;
 
-// Work of a thread: every (256 / WIDTH)-th value of channel c from `first` to before `to`. n is the number of
-// values of the channel's part.
+// Work of a thread: every (256 / WIDTH)-th value of channel c in the half-open range [first, to). n is the number
+// of values in the channel's part.
 struct Task {
     inside: bool,
     c: u32,

@@ -29,9 +29,9 @@ struct Params {
 override ALONG: bool = false;
 override FOUR: bool = false;
 
-// Work of a thread: the values from `first` to before `to` (groups of four values if ALONG is set) of the channels
-// `lanes`. `offsets` are the distances in memory of the four lanes from the first lane. n is the number of values
-// per channel in this part.
+// Work of a thread: the values in the half-open range [first, to), counted in groups of four if ALONG is set, of
+// the channels `lanes`. `offsets` are the distances in memory of the four lanes from the first lane. n is the
+// number of values per channel in this part.
 struct Task {
     inside: bool,
     column: u32,
@@ -43,7 +43,7 @@ struct Task {
     n: f32,
 }
 
-// Number of values of one channel that a step processes.
+// Returns how many values of one channel a thread processes per step.
 fn stride() -> u32 {
     return select(1u, 4u, ALONG);
 }
@@ -81,13 +81,13 @@ fn load_four(at: u32, work: Task) -> vec4<f32> {
     return vec4(x[p.x / 4u][p.x % 4u], x[p.y / 4u][p.y % 4u], x[p.z / 4u][p.z % 4u], x[p.w / 4u][p.w % 4u]);
 }
 
-// For each lane, whether its channel differs from those of the lanes before it: false if ALONG is set, and beyond
-// the last channel.
+// Returns, for each lane, whether it is the first lane with its channel: only lane 0 if ALONG is set, else all
+// lanes except those beyond the last channel, which repeat the last channel.
 fn own_channels(lanes: vec4<u32>) -> vec4<bool> {
     return vec4(true, lanes.y > lanes.x, lanes.z > lanes.y, lanes.w > lanes.z);
 }
 
-// Stores the lanes that contain distinct values; lanes beyond the last channel are copies.
+// Stores the values of all lanes, except of lanes beyond the last channel, which repeat the last channel.
 fn store(at: u32, work: Task, value: vec4<f32>) {
     let own = own_channels(work.lanes);
     let p = at + work.offsets;
@@ -118,7 +118,7 @@ fn store_channels(lanes: vec4<u32>, a: vec4<f32>, b: vec4<f32>) {
     }
 }
 
-// The sum of each lane's channel.
+// Returns the sum of each lane's channel: the sum of all four lanes if ALONG is set, else the lane's own sum.
 fn fold(sum: vec4<f32>) -> vec4<f32> {
     if ALONG {
         return vec4((sum.x + sum.y) + (sum.z + sum.w));

@@ -11,7 +11,7 @@ fn channels_place(channels: u32, inner: u32, c: u32, i: u32) -> ChannelsWalk {
     return ChannelsWalk((i / inner * channels + c) * inner + column, column);
 }
 
-// The position in memory of the value `step` values after the one at `walk`.
+// The position in memory that is `step` values of the channel after the position `walk`.
 fn channels_next(channels: u32, inner: u32, walk: ChannelsWalk, step: u32) -> ChannelsWalk {
     let row = channels * inner;
     let column = walk.column + step % inner;

@@ -12,7 +12,7 @@ struct Params {
     // matrix.
     parts: u32,
     length: u32,
-    // Number of tiles along the rows of a matrix, along its columns, per matrix, and in total.
+    // Number of rows of tiles, of columns of tiles, and of tiles per matrix, and number of tiles of all matrices.
     tiles_m: u32,
     tiles_n: u32,
     tiles: u32,
@@ -23,8 +23,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-// True if the tiles cover all rows (M) or columns (N) exactly, so that indices need no clamping and stores no
-// check.
+// True if the tiles cover all rows (M) or columns (N) exactly, so that indices need no clamping and stores need
+// no check.
 const WHOLE_M = false;
 const WHOLE_N = false;
 // Number of tile rows that form a band. The workgroups of a band run at about the same time and read the same

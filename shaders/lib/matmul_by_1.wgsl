@@ -1,6 +1,6 @@
-// Loads four neighbouring elements of an operand of any size.
+// Loads four neighbouring elements, one at a time, of an operand of any size.
 //
-// Beyond the end of a line, the element at `last` is repeated.
+// For positions beyond `last`, the element at `last` is repeated.
 
 @group(0) @binding(0) var<storage, read> operand: array<f32>;
 

@@ -1,6 +1,6 @@
-// Loads four neighbouring elements, two at once, of an operand whose lines have an even number of elements.
+// Loads four neighbouring elements, two at once, of an operand whose contiguous axis has an even size.
 //
-// Beyond the end of a line, the pair at `last` is repeated.
+// For positions beyond `last`, the pair of elements at `last` is repeated.
 
 @group(0) @binding(0) var<storage, read> operand: array<vec2<f32>>;
 

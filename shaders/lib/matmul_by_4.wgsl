@@ -1,4 +1,4 @@
-// Loads four neighbouring elements at once, of an operand whose lines have a multiple of four elements.
+// Loads four neighbouring elements at once, of an operand whose contiguous axis has a multiple of four elements.
 
 @group(0) @binding(0) var<storage, read> operand: array<vec4<f32>>;
 

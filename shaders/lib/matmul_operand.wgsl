@@ -12,7 +12,7 @@
 
 // True if neighbours in memory are terms of the same line.
 const OPERAND_ALONG_K = true;
-// Number of elements per load; every line (or every term, across lines) starts at a multiple of it.
+// Number of elements per load: every line (or every term, across lines) starts at a multiple of this number.
 const OPERAND_WIDTH = 4u;
 // True if the number of terms is not a multiple of four, so that the last block is incomplete.
 const OPERAND_RAGGED = false;

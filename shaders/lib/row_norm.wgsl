@@ -8,8 +8,8 @@ override THREADS: u32 = 256u;
 const GROUP = 256u;
 var<workgroup> partial: array<vec2<f32>, GROUP>;
 
-// Adds the values of all threads that work on the same row. All threads of the workgroup must call it together,
-// and need a barrier before the next call.
+// Adds the values of all threads that work on the same row. All threads of the workgroup must call this function,
+// with a barrier between two calls.
 fn combine(lane: u32, own: vec2<f32>) -> vec2<f32> {
     partial[lane] = own;
     for (var half = THREADS / 2u; half > 0u; half /= 2u) {

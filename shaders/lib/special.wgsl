@@ -127,7 +127,7 @@ fn special_pow(x: f32, p: f32) -> f32 {
 // cross-entropy and m = (1 - y)·σ(x) + y·σ(-x) is the probability of the wrong answer.
 //
 // With e = exp(-|x|), the larger of σ(x) and σ(-x) is 1 / (1 + e), the smaller e / (1 + e); `big` and `small` are
-// their factors in m. If `big` is 0, m is computed through its logarithm.
+// the factors of these two in m. If `big` is 0, m is computed through its logarithm.
 fn special_focal(x: f32, y: f32, gamma: f32) -> vec2<f32> {
     let size = abs(x);
     let e = exp(-size);

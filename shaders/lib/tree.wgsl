@@ -1,5 +1,5 @@
 // Tree reductions: combine one value per thread of a workgroup of 64 threads, pairwise and in a fixed order.
-// All threads of the workgroup must call these functions together; every thread gets the result.
+// All threads of the workgroup must call these functions, and every thread gets the result.
 
 const TREE = 64u;
 var<workgroup> tree_values: array<f32, TREE>;
@@ -24,7 +24,7 @@ struct TreeMax {
     place: u32,
 }
 
-// The largest value of all threads, and the `place` that its thread passed with it.
+// Returns the largest value that any thread passed, and the `place` passed with that value.
 fn tree_max(lane: u32, own: TreeMax) -> TreeMax {
     tree_values[lane] = own.value;
     tree_places[lane] = own.place;

@@ -2,7 +2,7 @@
 //
 // Each axis of an image (H × W elements) has OH or OW windows. A sliding window o begins at o·STRIDE − BEFORE,
 // where BEFORE is the padding, and has KERNEL elements, which are DILATION apart. An adaptive window o contains
-// the elements from ⌊o·H/OH⌋ to before ⌈(o + 1)·H/OH⌉.
+// the elements in the half-open range [⌊o·H/OH⌋, ⌈(o + 1)·H/OH⌉).
 //
 // Valid WGSL as it is. The Rust code of the pooling ops (ops/pool) sets the constants.
 
@@ -21,8 +21,8 @@ const BEFORE_X = 0i;
 const DILATION_X = 1i;
 const ADAPTIVE_X = 0i;
 
-// First element of a sliding window that is inside the axis, and the end of its elements there. The axis has
-// `length` elements; `begin` is o·stride − before.
+// Returns, as a half-open range, the elements of a sliding window that are inside the axis. The axis has `length`
+// elements; `begin` is o·stride − before.
 fn sliding(begin: i32, kernel: i32, dilation: i32, length: i32) -> vec2<i32> {
     let skipped = (max(-begin, 0) + dilation - 1) / dilation * dilation;
     return vec2(begin + skipped, min(begin + (kernel - 1) * dilation + 1, length));
@@ -46,8 +46,8 @@ fn columns_of(ox: i32) -> vec2<i32> {
     return sliding(ox * STRIDE_X - BEFORE_X, KERNEL_X, DILATION_X, W);
 }
 
-// The first window that may cover an element, and the one after the last. i is the distance of the element from
-// the beginning of window 0, `reach` the distance between the first and the last element of a window.
+// Returns, as a half-open range, the windows that may cover an element. i is the distance of the element from the
+// beginning of window 0, `reach` the distance between the first and the last element of a window.
 fn covering(i: i32, reach: i32, stride: i32, output: i32) -> vec2<i32> {
     return vec2((max(i - reach, 0) + stride - 1) / stride, min(i / stride + 1, output));
 }

@@ -1,5 +1,5 @@
-//! Dependency cycles between the files of a crate. They are strongly connected components of the graph of paths
-//! that files name, after re-exports are resolved.
+//! Dependency cycles between the files of a crate. A file depends on the files that define the items that it
+//! names, after re-exports are resolved. A cycle is a strongly connected component of these dependencies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,8 +20,8 @@ struct Crate {
     globs: BTreeMap<Module, Vec<Vec<String>>>,
 }
 
-/// Returns the dependencies between the folders of a crate as pairs. A file in the first folder names something in
-/// the second.
+/// Returns the dependencies between the folders of a crate as pairs of folders. A pair means that a file in the
+/// first folder names an item in the second folder.
 pub fn arrows(source: &Path) -> Vec<(String, String)> {
     let all = Crate::of(source);
     let mut arrows = BTreeSet::new();
@@ -147,7 +147,7 @@ impl Crate {
         }
     }
 
-    /// Returns the module whose file defines the item with a path from the root.
+    /// Returns the module whose file defines the item at `path`, which starts at the root of the crate.
     fn resolve(&self, path: &[String], depth: usize) -> Option<Module> {
         if depth > 16 {
             return None;

@@ -12,14 +12,14 @@ pub struct Truth {
     pub bounds: Vec<f64>,
 }
 
-/// Factor between a bound and the largest deviation, up to that value, of the reference runs from the run in
-/// `f64`. Reference runs compute on the CPU in `f32`. All but one of them start from parameters changed by
-/// [`shake`], so that their rounding errors are different but of similar size. A GPU sums in another order, whose
-/// rounding errors can be larger by a factor of `√n` for the `n ≤ 64` terms of these sums.
+/// Ratio of a value's bound to the largest difference, at this value or an earlier one, between a reference run
+/// and the run in `f64`. Reference runs compute on the CPU in `f32`. All but one of them start from parameters
+/// changed by [`shake`], so that their rounding errors are different but of similar size. A GPU sums in
+/// another order, whose rounding errors can be larger by a factor of `√n` for the `n ≤ 64` terms of these sums.
 const FACTOR: f64 = 8.0;
-/// Number of reference runs with changed parameters. With few runs, all deviations may be small by chance, and it
-/// depends on the processor whether they are. If a rounding error moves a value across the kink of a ReLU, the run
-/// ends elsewhere and gives no useful bound. Such a training run is refused.
+/// Number of reference runs with changed parameters. With few runs, all differences may be small by chance,
+/// on some processors and not on others. If a rounding error moves a value across the kink of a ReLU, the run ends
+/// elsewhere and gives no useful bound. Such a training run is refused.
 const DRAWS: u64 = 8;
 
 /// Changes every parameter by a random relative amount of up to half of `f32`'s epsilon, as one more rounding

@@ -1,5 +1,5 @@
-//! Tests of the lints, which warn about graphs that are valid but suspicious: their texts, allowing a lint, and
-//! graphs without warnings.
+//! Tests of the lints, which warn about graphs that are valid but suspicious: the texts of the warnings, switching
+//! a lint off, and graphs without warnings.
 
 use std::sync::{Arc, Mutex};
 
@@ -21,8 +21,8 @@ fn warnings_of(params: &Params, graph: &Graph) -> Vec<String> {
     lines.clone()
 }
 
-/// Returns the warning for a loss whose logits are the output of a linear layer after `end`. There must be exactly
-/// one warning.
+/// Returns the warning for a loss whose logits are the result of applying `end` to the output of a linear layer.
+/// There must be exactly one warning.
 #[track_caller]
 fn only_warning(
     lint: &'static Lint,

@@ -9,7 +9,7 @@ fn input(graph: &Graph, name: &str, shape: &[usize], dtype: DType) -> Tensor {
     graph.input(name, shape, dtype)
 }
 
-/// Compares the message of a loss of two tensors, which have these shapes and types, with `expected`.
+/// Calls a loss with two tensors of the given shapes and types, and compares its error message with `expected`.
 #[track_caller]
 fn says(x: &[usize], y: (&[usize], DType), loss: impl Fn(&Tensor, &Tensor) -> Tensor, expected: &str) {
     let graph = train();

@@ -177,7 +177,7 @@ impl Trace {
         self.fetches.push((name.into(), tensor.clone()));
     }
 
-    /// Fetches the gradients of `y`, weighted with `cotangent`, with respect to those tensors on which `y`
+    /// Fetches the gradients of `y`, weighted with `cotangent`, with respect to the tensors in `wrt` on which `y`
     /// depends.
     pub fn gradients(&mut self, y: &Tensor, cotangent: Array, wrt: &[(String, Tensor)]) {
         let cotangent = self.feed("cotangent", cotangent);

@@ -1,5 +1,5 @@
-//! Exchange of files with PyTorch: Python loads a file of every layer with `strict=True` and writes it back as a
-//! `.pt` file.
+//! Exchange of files with PyTorch: Python loads a file that contains every type of layer, with `strict=True`, and
+//! writes it back as a `.pt` file.
 //!
 //! Must be run by hand: `WGRAD_PYTHON=venv/bin/python cargo test --test golden -- --ignored every_layer`.
 

@@ -55,8 +55,8 @@ fn a_narrow_resnet18_has_the_logits_of_pytorch() {
     logits_agree(&fixture(), narrow());
 }
 
-/// Compares the full ResNet-18. To run the test: `python tests/golden/resnet.py FILE`, then `WGRAD_RESNET18=FILE
-/// cargo test --test golden -- --ignored the_full_resnet18`.
+/// Compares the full ResNet-18. To run the test: `python tests/golden/resnet.py FILE`, then
+/// `WGRAD_RESNET18=FILE cargo test --test golden -- --ignored the_full_resnet18`.
 #[test]
 #[ignore = "needs a file of 47 MB that tests/golden/resnet.py writes: WGRAD_RESNET18"]
 fn the_full_resnet18_has_the_logits_of_pytorch() {

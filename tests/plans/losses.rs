@@ -1,5 +1,5 @@
-//! Tests of the number of dispatches that each loss needs in a step for the mean loss and the gradient of the
-//! prediction.
+//! Tests of the number of dispatches that each loss needs, in a step that computes the mean loss and the gradient
+//! of the prediction.
 
 use wgrad::prelude::*;
 
@@ -15,8 +15,8 @@ fn classes(graph: &Graph) -> Tensor {
     graph.input("classes", [64], DType::U32)
 }
 
-/// Checks the number of kernels. Most losses need one, which sums the loss and has the computation of the loss and
-/// its gradient fused into it. If the gradient shares no operation with the loss, it is a second kernel. Softmax,
+/// Checks the number of kernels. Most losses need one kernel: a sum, into which the loss and its gradient are
+/// fused. If the gradient shares no operation with the loss, a second kernel computes the gradient. Softmax,
 /// selection by index and a mean over kept elements need further kernels.
 #[test]
 fn most_losses_are_one_kernel_with_their_gradient() {

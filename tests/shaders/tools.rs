@@ -45,8 +45,8 @@ impl Files {
         Self { folder, known: BTreeSet::new(), extension, files: vec![] }
     }
 
-    /// Writes a file whose name contains the kernel's, for messages. `entry` is the entry point, which some tools
-    /// need.
+    /// Writes a file whose name contains the kernel's name, for messages. `entry` is the entry point, which some
+    /// tools need.
     pub fn add(&mut self, bytes: Vec<u8>, kernel: &str, entry: &str) -> Result<(), String> {
         if self.known.contains(&bytes) {
             return Ok(());

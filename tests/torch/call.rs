@@ -87,7 +87,7 @@ impl<'a> Call<'a> {
         self.case.has(&key).then(|| self.feed(&key))
     }
 
-    /// Returns the first argument, or zeros of a shape if there is none. Some constructors of PyTorch fail before
+    /// Returns the first argument, or zeros if there is none. Some constructors of PyTorch fail before
     /// the module is called, while wgrad's modules fail when they are called and therefore need an input.
     pub fn x_or(&self, shape: &[usize]) -> Result<Tensor, Refusal> {
         if self.case.error.is_some() && self.case.args.is_empty() {

@@ -61,7 +61,8 @@ fn recurrent(at: &Call<'_>) -> Result<(usize, usize, RecurrentOptions), Refusal>
     Ok((either("input_size", "0").size()?, either("hidden_size", "1").size()?, options))
 }
 
-/// Returns the first argument. If the constructor must fail, there is none, and any valid tensor is returned.
+/// Returns the first argument. If the constructor must fail, there is no argument, and any valid tensor is
+/// returned.
 fn sequence(at: &Call<'_>, inputs: usize) -> Result<Tensor, Refusal> {
     let x = at.arg(0, "input");
     if x.is_given() { x.tensor() } else { Ok(at.graph.constant(0.0).expand([2, inputs])) }
@@ -97,7 +98,7 @@ fn rnn(at: &Call<'_>) -> Outcome {
     Ok(vec![y, h])
 }
 
-/// Creates a transformer encoder layer. `of` returns the module's option with a name, or a nested option.
+/// Creates a transformer encoder layer. `of` returns the option with the given name.
 fn encoder_layer(params: &Params, of: &dyn Fn(&str) -> Value) -> Result<TransformerEncoderLayer, Refusal> {
     let size = |name: &str| of(name).as_u64().and_then(|size| usize::try_from(size).ok());
     let (Some(d_model), Some(nhead)) = (size("d_model"), size("nhead")) else {

@@ -246,7 +246,7 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
         Ok(vec![if beta == 0.0 { product } else { x * beta + product }])
     }),
     // If the bound is a tensor, the result is the larger of both. At a tie, PyTorch passes the whole gradient to
-    // one of them.
+    // one argument.
     ("clamp_min", |at| Ok(vec![at.x()?.maximum(&at.arg(1, "min").tensor_or_number()?)])),
     ("clamp_max", |at| Ok(vec![at.x()?.minimum(&at.arg(1, "max").tensor_or_number()?)])),
 ];

@@ -57,7 +57,7 @@ fn variance(at: &Call<'_>) -> Result<Tensor, Refusal> {
     })
 }
 
-/// Replaces at most one -1 in a shape with the size that is left.
+/// Replaces a -1 in a shape with the size for which the number of elements does not change.
 fn shape(x: &Tensor, dims: &[isize]) -> Result<Vec<usize>, Refusal> {
     let known: isize = dims.iter().filter(|&&size| size >= 0).product();
     let numel = x.shape().numel().cast_signed();

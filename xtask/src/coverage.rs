@@ -14,9 +14,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// Areas of PyTorch's API: the title in the page and the prefix of the names, which the tables leave out.
+/// Areas of PyTorch's API, each with its title in `docs/coverage.md` and the prefix of the area's names. The
+/// tables leave out the prefix.
 ///
-/// A name belongs to the first area whose prefix it starts with, except losses, which are recognised before.
+/// A loss module (`nn.…Loss`) belongs to the losses, any other name to the first area with a matching prefix.
 const AREAS: [(&str, &str); 14] = [
     ("Functions of layers and losses", "nn.functional."),
     ("Initialisation", "nn.init."),
@@ -34,7 +35,7 @@ const AREAS: [(&str, &str); 14] = [
     ("Tensor operators", ""),
 ];
 
-/// Order of the areas on the page.
+/// Titles of the areas, in the order in which `docs/coverage.md` shows them.
 const ORDER: [&str; 14] = [
     "Tensor operators",
     "Layers",
@@ -52,26 +53,26 @@ const ORDER: [&str; 14] = [
     "Signal windows",
 ];
 
-/// First words of the reason for a group in `unsupported.json` that is not public API. The group is not counted.
+/// First words of the reason that `unsupported.json` gives for operators that are not public API and not counted.
 const INTERNAL: &str = "masked tensors, sparse tensors and PyTorch's internal operators";
-/// First words of the reason for the group of operators that are other names or forms of covered operators.
+/// First words of the reason that `unsupported.json` gives for other names or forms of covered operators.
 const OTHER_NAME: &str = "another name, an in-place form";
 
 /// Variants in PyTorch's tests that are other implementations of the same operator and are not counted.
 const IMPLEMENTATIONS: [&str; 3] = ["decomposed", "triton_optimized", "chunked"];
 
-/// Coverage of one name of PyTorch's API, collected over the variants of the operator or module.
+/// Details of the coverage of one name of PyTorch's API, collected over the variants of the operator or module.
 #[derive(Default)]
 struct Entry {
     /// `true` if at least one variant is covered.
     there: bool,
     /// Differences from PyTorch, each a sentence without its full stop.
     differs: BTreeSet<String>,
-    /// For each reason why variants are absent, the names of those variants.
+    /// Reasons why variants are absent, each with the names of the absent variants.
     absent: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// State of coverage that the page shows for a name.
+/// Coverage of one name of PyTorch's API, as `docs/coverage.md` shows it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     There,
@@ -90,7 +91,7 @@ impl Entry {
     }
 }
 
-/// Coverage of every API name.
+/// Coverage of every name of PyTorch's API.
 type Api = BTreeMap<String, Entry>;
 
 /// Splits the name of an operator or module into its API name and the variant, which follows after a dot.
@@ -213,7 +214,7 @@ fn add_by_hand(api: &mut Api, by_hand: &Value) {
     }
 }
 
-/// Returns the title of a name's area, and the name without the area's prefix.
+/// Returns the title of the area to which a name of PyTorch's API belongs, and the name without the area's prefix.
 fn area(name: &str) -> (&'static str, &str) {
     if name.starts_with("nn.") && !name.starts_with("nn.functional.") && name.ends_with("Loss") {
         return ("Losses", &name["nn.".len()..]);
@@ -222,7 +223,7 @@ fn area(name: &str) -> (&'static str, &str) {
     (found.0, &name[found.1.len()..])
 }
 
-/// Returns the text that precedes the names in an area's tables to form PyTorch's full names.
+/// Returns the prefix of an area's names, which the area's tables leave out, such as `torch.nn.`.
 fn prefix(title: &str) -> String {
     let prefix = match title {
         "Losses" => "nn.",

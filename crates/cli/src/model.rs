@@ -92,8 +92,8 @@ pub struct Architecture {
     pub dropout: f64,
     /// Number of logits.
     pub outputs: usize,
-    /// The layers in PyTorch's notation. The tensors of layer `i` are named `i.weight`, `i.running_mean` and so on,
-    /// as in the state dict of a `torch.nn.Sequential` of these layers.
+    /// The layers in PyTorch's notation. The tensors of layer `i` are named `i.weight`, `i.running_mean` and so
+    /// on, as in the state dict of a `torch.nn.Sequential` of these layers.
     layers: Vec<String>,
     /// Name of the weights' file and the naming scheme of its tensors, for people who read `model.json`.
     weights: String,

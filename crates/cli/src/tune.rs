@@ -104,8 +104,7 @@ pub fn run(args: &Args) -> Result<()> {
     print_results(args, &info, &Results { done, left, file })
 }
 
-/// Returns the number of tuning keys (an op with its sizes) in a plan that have several variants and no choice
-/// yet.
+/// Returns how many of a plan's tuning keys (ops with their sizes) have several variants and no stored choice.
 fn undecided(plan: &Plan, choices: &TuningChoices) -> usize {
     let mut keys: Vec<&str> = plan
         .choices()

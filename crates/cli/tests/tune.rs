@@ -19,8 +19,8 @@ fn adapter(place: &Place) -> Option<String> {
 
 const VARIANT: &str = "matmul_direct_4x4";
 
-/// Replaces the choices that `wgrad tune` stored with one variant for all matrix products. Measuring them all
-/// would take minutes on a software adapter.
+/// Replaces the choices that `wgrad tune` stored with one variant for all matrix products. Measuring all
+/// variants would take minutes on a software adapter.
 fn store_variant(tuned: &Value) {
     std::fs::write(tuned["file"].as_str().expect("a path"), format!("matmul = {VARIANT}\n"))
         .expect("the file is there");

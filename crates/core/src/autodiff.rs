@@ -53,8 +53,8 @@ pub fn vjp(of: &[(&Tensor, &Tensor)], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
             let n = &data.nodes[node];
             (n.kind.clone(), n.inputs.clone(), n.outputs.len(), n.site.clone())
         };
-        // All readers of the node have been visited, so the gradients that they set for parts of its outputs can
-        // be joined.
+        // All readers of the node have been visited. The gradients that the readers set for parts of the node's
+        // outputs can therefore be joined.
         for id in (0..outputs).map(|output| node.output(output)) {
             if let Some(parts) = parts.remove(&id) {
                 let whole = graph.data().spec(id).shape.clone();
@@ -109,8 +109,8 @@ fn add(cotangents: &mut HashMap<ValueId, Tensor>, id: ValueId, gradient: Tensor)
     cotangents.insert(id, sum);
 }
 
-/// Adds the gradients of parts of a value to the value's gradient. `rule` is called once for all parts along an
-/// axis.
+/// Adds the gradients of parts of a value to the value's gradient. The `rule` of the parts is called once per
+/// axis, with all parts along that axis.
 fn join(cotangents: &mut HashMap<ValueId, Tensor>, id: ValueId, whole: &Shape, mut parts: Vec<PartialGradient>) {
     while let Some(PartialGradient { axis, rule, .. }) = parts.first() {
         let (axis, rule) = (*axis, *rule);
@@ -134,8 +134,8 @@ struct PartialGradient {
     rule: Join,
 }
 
-/// Returns, for each node up to `last`, whether it computes a tensor in `wrt` or depends on one without a `detach`
-/// in between.
+/// Returns, for each node up to `last`, whether it computes a tensor in `wrt`, or depends on such a tensor other
+/// than through `detach`.
 fn depends_on(graph: &Graph, wrt: &[Tensor], last: NodeId) -> Vec<bool> {
     let data = graph.data();
     let mut needed = vec![false; data.nodes.len().max(last.0 + 1)];

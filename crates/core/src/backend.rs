@@ -93,13 +93,13 @@ pub trait Backend: WasmNotSend {
     /// Returns the description of the device.
     fn device(&self) -> DeviceInfo;
 
-    /// Returns the limits of plans on the device.
+    /// Returns the device's limits, which every plan that runs on it must respect.
     fn limits(&self) -> Limits;
 
     /// Allocates a persistent buffer, filled with zeros.
     ///
-    /// # Errors
-    /// When the device does not have enough memory, or the buffer is larger than one binding.
+    /// # Errors When the device does not have enough memory, or the buffer is larger than the device's largest
+    /// binding.
     fn allocate(&mut self, spec: &Spec) -> Result<BufferId>;
 
     /// Allocates persistent buffers that one kernel may process together. On devices where this matters, they are
@@ -135,7 +135,7 @@ pub trait Backend: WasmNotSend {
     /// When the device is lost, or does not have enough memory for further slots.
     fn write(&mut self, buffer: BufferId, array: &Array, slots: usize) -> Result<()>;
 
-    /// Starts reading buffers. They are read after everything submitted before has run.
+    /// Starts reading buffers. The values read are those after everything submitted earlier has run.
     ///
     /// # Errors
     /// When the device is lost.
@@ -180,8 +180,8 @@ pub trait Backend: WasmNotSend {
     /// has no entry yet, and calls `f` after each key. Afterwards, [`Self::limits`] contains the fastest variants,
     /// so that later plans use them. Returns all choices.
     ///
-    /// After `limit`, no further run is started, and the key that was being measured receives no entry. The
-    /// default implementation, for backends without variants, measures nothing.
+    /// After the time `limit`, no further run is started, and the key that was being measured receives no entry.
+    /// The default implementation, for backends without variants, measures nothing.
     ///
     /// # Errors
     /// When the device is lost, or does not have enough memory.

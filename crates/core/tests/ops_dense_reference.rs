@@ -5,7 +5,7 @@
 
 use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session, Spec, Tensor, vjp};
 
-/// Numbers between −2 and 2 that look random.
+/// Returns numbers between −2 and 2 that look random.
 fn noise(shape: &[usize], seed: usize) -> Array {
     let value = |i: usize| {
         let salt = (seed as u64).wrapping_mul(0xD1B5_4A32_D192_ED03);
@@ -182,7 +182,7 @@ fn softmax_and_its_logarithm_along_any_axis() {
     assert!(out[0].to_f64()[0] < 0.0);
 }
 
-/// Loss of one row, computed directly with `PyTorch`'s formula.
+/// Computes the loss of one row directly with `PyTorch`'s formula.
 fn cross_entropy(x: &[f64], t: &[f64], w: &[f64], smoothing: f64) -> f64 {
     let max = x.iter().copied().fold(f64::MIN, f64::max);
     let log_sum = x.iter().map(|x| (x - max).exp()).sum::<f64>().ln() + max;
@@ -280,7 +280,7 @@ fn binary_cross_entropy_is_accurate_on_both_sides() {
     });
 }
 
-/// Text of the error that `build` records in the graph.
+/// Returns the text of the error that `build` records in the graph.
 fn error(specs: &[Spec], build: impl Fn(&[Tensor])) -> String {
     let graph = Graph::new(Mode::Train);
     let tensors: Vec<_> =

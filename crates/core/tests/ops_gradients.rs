@@ -58,19 +58,19 @@ const CASES: &[Case] = &[
     ("concat", &[&[2, 3], &[2, 1], &[2, 2]], (-3.0, 3.0), |x| cat(&[&x[0], &x[1], &x[0], &x[2]], -1).square()),
 ];
 
-/// Constant tensor of integers.
+/// Returns a constant tensor of integers.
 fn integers(x: &[Tensor], shape: impl Into<Shape>, values: &[u32]) -> Tensor {
     x[0].graph().array(Array::new(shape, values.to_vec()).unwrap())
 }
 
-/// Values of `fetches`, computed in f64 with these feeds.
+/// Computes the values of `fetches` in f64 with these feeds.
 fn run(graph: &Graph, fetches: &[&Tensor], feeds: &[(&Tensor, &Array)]) -> Vec<Vec<f64>> {
     let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0)).unwrap();
     let step = session.compile(graph, fetches).unwrap_or_else(|error| panic!("{error}"));
     session.run(&step, feeds).unwrap().iter().map(Array::to_f64).collect()
 }
 
-/// Value of `Σ y·cotangent` and its gradients for the given inputs.
+/// Computes `Σ y·cotangent` and the gradients of this sum with respect to the given inputs.
 fn evaluate(build: Build, inputs: &[Array], second: bool) -> (f64, Vec<Vec<f64>>) {
     let graph = Graph::new(Mode::Train);
     let x: Vec<_> =
@@ -144,7 +144,7 @@ fn gradients_of_gradients_are_those_of_central_differences() {
     }
 }
 
-/// Gradient of `Σ y` for an op with one input, at the values `x`.
+/// Returns the gradient of `Σ y` for an op with one input, at the values `x`.
 fn slopes(x: &[f64], build: Build) -> Vec<f64> {
     let graph = Graph::new(Mode::Train);
     let array = Array::vector(x.to_vec());

@@ -3,7 +3,7 @@
 use wgrad_core::ops::*;
 use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session, Tensor, philox};
 
-/// The value of `build` at one input.
+/// Computes the value of `build` at one input.
 fn at(x: &Array, build: impl Fn(&Tensor) -> Tensor) -> Array {
     let graph = Graph::new(Mode::Evaluate);
     let dtype = if x.dtype().is_float() { DType::F32 } else { DType::U32 };
@@ -23,7 +23,7 @@ fn counting(shape: &[usize]) -> Array {
     Array::new(shape, (0..n).map(f64::from).collect()).unwrap()
 }
 
-/// The message of the graph's first error.
+/// Returns the message of the graph's first error.
 fn error(build: impl Fn(&Tensor) -> Tensor) -> String {
     let graph = Graph::new(Mode::Evaluate);
     let y = build(&graph.input("x", [2, 3], DType::F32));

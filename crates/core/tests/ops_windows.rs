@@ -4,7 +4,8 @@
 use wgrad_core::ops::*;
 use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session, Stream, Tensor, vjp};
 
-/// Values of `build` for normally distributed inputs of these shapes, which depend only on `name`.
+/// Computes the values of `build` for normally distributed inputs of these shapes. The inputs depend only on
+/// `name`.
 fn at(name: &str, shapes: &[&[usize]], build: impl Fn(&[Tensor]) -> Vec<Tensor>) -> Vec<Vec<f64>> {
     let mut stream = Stream::named(3, name);
     let graph = Graph::new(Mode::Train);

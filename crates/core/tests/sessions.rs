@@ -103,7 +103,7 @@ fn session() -> (Params, Session, Shared) {
     (params, session, ledger)
 }
 
-/// Graph of `scale · table + x·lr` with an update of `scale`, which uses every kind of buffer.
+/// Traces a graph of `scale · table + x·lr` with an update of `scale`, which uses every kind of buffer.
 fn graph(params: &Params, name: &str, table: &Arc<Array>) -> (Graph, [Tensor; 3]) {
     let variable = params.variable(name, [2], Kind::State, Init::Constant(1.0));
     let graph = Graph::new(Mode::Train);
@@ -163,7 +163,7 @@ fn steps_share_an_array_and_the_last_gives_it_back() {
             session.compile(&graph, &[&y]).unwrap()
         })
         .collect();
-    // Each step has an input, a schedule, a fetch and a variable; both share the table.
+    // Each step has an input, a schedule, a fetch and a variable; the two steps share the table.
     assert_eq!(ledger.lock().held.len(), 2 * 4 + 1);
     let release = |session: &mut Session| {
         // A session frees the buffers of dropped steps at the next compile; the step compiled here needs none.
@@ -235,7 +235,7 @@ fn what_a_server_holds_crosses_threads() {
     let y = graph.constant(1.0) + 1.0;
     let mut session = Session::new(CpuBackend::<f32>::new(), &Params::seeded(0)).unwrap();
     let step = session.compile(&graph, &[&y]).unwrap();
-    // The futures are `Send`, too, as the tasks of an async runtime must be.
+    // The futures are also `Send`, as the tasks of an async runtime must be.
     sends(&session.run_async(&step, &[]));
     sends(&session.fetch_async(&step));
     sends(&session.sync_async());

@@ -16,7 +16,7 @@ pub(crate) struct Scratch {
     file: File,
 }
 
-/// Adds to a system error that it concerns a temporary file, and how to choose another folder for temporary files.
+/// Extends the message of a system error: the error concerns a temporary file, and `TMPDIR` names another folder.
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 fn explain(source: io::Error) -> Error {
     Error::io(std::env::temp_dir())(io::Error::new(

@@ -247,8 +247,8 @@ mod tests {
                 let faulty = fault.in_kernel(&Kernel::generated(name.clone(), whole)).expect("the lines occur once");
                 let edited =
                     fault.edits.iter().any(|edit| faulty.as_ref().is_some_and(|k| k.source().contains(edit.replace)));
-                // The comments of matmul kernels do not name the path of the file that all of them include, so the
-                // fault in that file is looked for only there.
+                // All matmul kernels include a file that their comments do not name. Faults in that file are
+                // therefore expected in the file itself, but not in the kernels.
                 let mut files = std::iter::once(name).chain(parts.iter().map(|(part, _)| part));
                 let named = files.any(|name| fault.kernels.contains(&name.as_str())) && !name.starts_with("matmul_");
                 assert_eq!(edited, named, "{} in {name}", fault.name);

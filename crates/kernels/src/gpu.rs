@@ -44,7 +44,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Locks the API's context, if it has only one. The lock must be held during calls that reach the driver.
+/// Locks the API's context if all threads share one context. The lock must be held during calls that reach the
+/// driver.
 ///
 /// OpenGL has one context for all threads. A thread that compiles or computes may occupy it for a long time, and
 /// wgpu panics if another thread waits for it for some seconds.
@@ -146,7 +147,7 @@ impl Gpu {
         self.info.api == "gl"
     }
 
-    /// Locks the API's context, if it has only one (OpenGL).
+    /// Locks the API's context if all threads share one context, as in OpenGL.
     pub fn context(&self) -> Option<MutexGuard<'static, ()>> {
         context(&self.info)
     }

@@ -23,7 +23,7 @@ pub fn launches(plan: &Plan, task: &Task, physical: &Physical<'_>) -> Result<Vec
 
 /// Ways to open an adapter that only tests need.
 pub trait AdapterHooks {
-    /// Opens a device that makes plans for other limits than the adapter's own. Tests use it to run the kernels of
+    /// Opens a device whose plans respect other limits than the adapter's. Tests use it to run the kernels of
     /// large GPUs on a software adapter, or to plan for WebGPU's minimum limits. Limits may only be lowered.
     /// Compiled kernels are not stored on disk.
     ///

@@ -60,8 +60,8 @@ fn an_op_describes_its_launch_once_per_plan() {
     let graph = Graph::new(Mode::Train);
     let x = graph.input("x", [8, 3], DType::F32);
     let y = graph.apply(Double(described.clone()), &[&x]).get(0);
-    // A group of pointwise ops that can be fused into the op's kernel. Its bindings are counted before tasks are
-    // created.
+    // These pointwise ops can be fused into the op's kernel. Before the plan fuses ops, it counts the bindings of
+    // the kernel, for which it needs the op's launch.
     let z = y.square() + &x;
     let plan = Plan::new(&graph, &[&z], &Limits::default()).expect("the graph is sound");
     assert_eq!(plan.dispatches(), 1, "{plan}");

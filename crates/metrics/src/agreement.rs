@@ -132,8 +132,8 @@ impl ConfusionMatrix {
         divide(occur.iter().map(|&class| self.recall(class)).sum(), occur.len() as f64)
     }
 
-    /// Returns Matthews' correlation coefficient between labels and predictions, for any number of classes: 1 if all
-    /// predictions are correct, 0 for chance agreement, and 0 if all labels or all predictions are the same.
+    /// Returns Matthews' correlation coefficient between labels and predictions, for any number of classes: 1 if
+    /// all predictions are correct, 0 for chance agreement, and 0 if all labels or all predictions are the same.
     ///
     /// It is `(c·s − Σ pₖtₖ) / √((s² − Σ pₖ²)(s² − Σ tₖ²))` for `s` rows, of which `c` are predicted correctly;
     /// `tₖ` rows are of class `k`, and `pₖ` rows are predicted as class `k` (Gorodkin 2004).

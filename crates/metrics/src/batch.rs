@@ -54,8 +54,8 @@ pub fn accuracy(logits: &Tensor, y: &Tensor) -> Tensor {
 
 /// Computes the fraction of rows whose true class is among the `k` largest logits, for logits `[N, C]`.
 ///
-/// A row counts as correct if fewer than `k` logits are strictly larger than the logit of its class, so that ties
-/// count in its favour.
+/// A row counts as correct if fewer than `k` logits are strictly larger than the logit of its true class, so that
+/// ties count in favour of the true class.
 #[track_caller]
 pub fn top_k_accuracy(logits: &Tensor, y: &Tensor, k: usize) -> Tensor {
     match classes(logits, y, "top_k_accuracy") {

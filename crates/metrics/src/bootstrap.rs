@@ -31,7 +31,7 @@ impl fmt::Display for Interval {
 /// `confidence` of the metric's values on `draws` resamples with replacement.
 ///
 /// `metric` receives row numbers. Resamples for which it returns an error, for instance because no row is
-/// positive, are left out. If these are more than half of all resamples, the function returns an error.
+/// positive, are left out. If more than half of all resamples are left out, the function returns an error.
 ///
 /// ```
 /// use wgrad_core::Seed;

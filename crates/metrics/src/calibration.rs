@@ -299,8 +299,8 @@ fn newton(rows: &[([f64; 2], f64)], mut w: [f64; 2], one: bool) -> Option<[f64; 
         }
         let step = [(h[1][1] * g[0] - h[0][1] * g[1]) / determinant, (h[0][0] * g[1] - h[1][0] * g[0]) / determinant];
         let moved = |scale: f64| [w[0] - scale * step[0], w[1] - scale * step[1]];
-        // The loss can decrease only by less than its precision, and a full step squares the remaining error, so
-        // this step is the last one.
+        // The loss can no longer decrease by more than its rounding error. Near the minimum, each full step of
+        // Newton's method squares the distance to it, so this step is the last one.
         if g[0] * step[0] + g[1] * step[1] <= 1e-13 * current {
             return Some(moved(1.0));
         }

@@ -151,7 +151,7 @@ pub enum MetricError {
     },
     /// A calibration that was read from a file has invalid numbers.
     InvalidCalibration,
-    /// A text does not name a [`Calibrate`].
+    /// A text is not the name of a variant of [`Calibrate`].
     UnknownCalibration {
         /// The text.
         text: String,

@@ -29,7 +29,7 @@ pub fn log_loss<S: Copy + Into<f64>>(probabilities: &[S], labels: &[u32]) -> Res
 /// Computes the log loss of several classes from probabilities `[rows, classes]`: the mean of `-ln(p)`, where `p`
 /// is the probability of the true class.
 ///
-/// Probabilities are clamped as in [`log_loss`]. It is not checked that those of a row sum to 1.
+/// Probabilities are clamped as in [`log_loss`]. The function does not check that a row's probabilities sum to 1.
 ///
 /// ```
 /// use wgrad_metrics::log_loss_multiclass;

@@ -145,8 +145,8 @@ impl Cuts {
         Ok(self.0.iter().map(|cut| (cut.recall(), cut.precision())).collect())
     }
 
-    /// Returns the cut with the highest F-beta score. If several cuts have it, returns the one with the highest
-    /// threshold.
+    /// Returns the cut with the highest F-beta score. If several cuts have this score, returns the one with the
+    /// highest threshold.
     ///
     /// # Errors
     /// When no row is positive, or `beta` is not a positive number.
@@ -162,8 +162,8 @@ impl Cuts {
     /// cuts have this recall, returns the one with the highest precision.
     ///
     /// # Errors
-    /// When no row is positive, `precision` is not between 0 and 1, or no cut reaches it; the message then states
-    /// the highest precision that a cut reaches.
+    /// When no row is positive, `precision` is not between 0 and 1, or no cut reaches this precision; the message
+    /// then states the highest precision that a cut reaches.
     pub fn at_precision(&self, precision: f64) -> Result<Cut> {
         self.check_positive()?;
         if !(0.0..=1.0).contains(&precision) {
@@ -194,7 +194,8 @@ impl Cuts {
         Ok(*self.0.iter().find(|cut| cut.true_positives == most).expect("it was found"))
     }
 
-    /// Returns the cut with the lowest cost. If several cuts have it, returns the one with the highest threshold.
+    /// Returns the cut with the lowest cost. If several cuts have this cost, returns the one with the highest
+    /// threshold.
     ///
     /// # Errors
     /// When a cost is not finite.

@@ -55,7 +55,7 @@ pub fn xavier_uniform(fan_in: usize, fan_out: usize, gain: f64) -> Init {
     if fan_in + fan_out == 0 {
         return Init::Constant(0.0);
     }
-    // The order of operations is PyTorch's, so that the bounds agree to the last bit.
+    // The order of operations is PyTorch's, so that this bound has the same bits as PyTorch's.
     let bound = 3.0f64.sqrt() * (gain * (2.0 / count(fan_in + fan_out)).sqrt());
     Init::Uniform(-bound, bound)
 }
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn the_bounds_are_those_of_pytorch() {
         let Init::Uniform(low, high) = kaiming_uniform(4, 5.0f64.sqrt()) else { panic!() };
-        // PyTorch's order of operations rounds to this number instead of 0.5.
+        // With PyTorch's order of operations, the bound is rounded to this number instead of 0.5.
         assert_eq!((low, high), (-0.499_999_999_999_999_94, 0.499_999_999_999_999_94));
         let Init::Uniform(_, high) = xavier_uniform(3, 3, 1.0) else { panic!() };
         assert!((high - 1.0).abs() < 1e-15);

@@ -83,7 +83,7 @@ impl<'a> Load<'a> {
         Self::new(Source::File(path.as_ref().into()))
     }
 
-    /// Creates a builder that loads `bytes`, the contents of a safetensors file, which messages call `name`.
+    /// Creates a builder that loads `bytes`, the contents of a safetensors file; messages call the file `name`.
     pub fn from_bytes(name: impl Into<String>, bytes: &'a [u8]) -> Self {
         Self::new(Source::Bytes(name.into(), bytes))
     }

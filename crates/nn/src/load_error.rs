@@ -14,7 +14,7 @@ pub enum LoadError {
     /// The variables cannot be written as safetensors.
     #[error("the state dict cannot be written as safetensors: {source}")]
     NotWritten {
-        /// The writer's error.
+        /// The error of the safetensors writer.
         source: SafeTensorError,
     },
     /// The bytes are not a safetensors file.
@@ -54,7 +54,7 @@ pub enum LoadError {
     NothingToSkip {
         /// The file's name.
         file: String,
-        /// The scope.
+        /// The scope that was to be skipped.
         scope: String,
         /// The name that is most similar to the scope, or `None` if no name is similar.
         nearest: Option<String>,
@@ -86,7 +86,7 @@ fn meant(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |name| format!("\n  fix: did you mean `{name}`?"))
 }
 
-/// Change to a load after which the file may fit the model.
+/// Suggested change to the call that loads a file, after which the file may fit the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LoadFix {
@@ -167,7 +167,7 @@ pub enum UnreadableFile {
     HeaderCutOff {
         /// The header's length in bytes.
         length: u64,
-        /// The number of bytes that are present.
+        /// The number of bytes of the header that the file contains.
         present: u64,
     },
     /// The length of the file differs from the length that its header describes.
@@ -176,7 +176,7 @@ pub enum UnreadableFile {
     /// The header is damaged.
     #[error("the header is damaged: {message}")]
     Header {
-        /// The reader's error.
+        /// The message of the safetensors reader.
         message: String,
     },
 }

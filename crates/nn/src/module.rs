@@ -10,9 +10,9 @@ use wgrad_core::{Params, Tensor};
 ///
 /// Every closure `|x: &Tensor| …` that returns a tensor is a module.
 ///
-/// Error messages name the source line that called the layer or op. In a model of your own, that line is inside
-/// the model's `forward`. For a layer inside a [`Sequential`], messages name the line that called the sequence,
-/// and the layer's scope. For a layer in a `Box<dyn Module>`, messages name only the scope.
+/// Error messages name the source line that called the layer or op. In your own model, that line is inside the
+/// model's `forward`. For a layer inside a [`Sequential`], messages name the line that called the sequence, and
+/// the layer's scope. For a layer in a `Box<dyn Module>`, messages name only the scope.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params, Tensor};

@@ -67,13 +67,13 @@ pub trait StateDict {
     /// Returns an error if a session has newer values than the host.
     fn to_safetensors(&self) -> Result<Vec<u8>>;
 
-    /// Performs [`Self::load`] with `bytes`, the contents of a safetensors file, which messages call `name`.
+    /// Performs [`Self::load`] with `bytes`, the contents of a safetensors file; messages call the file `name`.
     ///
     /// # Errors
     /// Returns an error in the same cases as [`Self::load`].
     fn load_safetensors(&self, name: &str, bytes: &[u8]) -> Result<()>;
 
-    /// Performs [`Self::load_partial`] with `bytes`, the contents of a safetensors file, which messages call
+    /// Performs [`Self::load_partial`] with `bytes`, the contents of a safetensors file; messages call the file
     /// `name`.
     ///
     /// # Errors

@@ -55,7 +55,7 @@ fn parity(case: &Case) -> Result<(Vec<CaseResult>, Vec<String>)> {
     Ok((case_results, faults))
 }
 
-/// Returns the device settings of this machine. The devices are opened once per process.
+/// Returns all device configurations of this machine. The devices are opened once per process.
 fn settings() -> &'static [DeviceSetting] {
     static SETTINGS: OnceLock<Vec<DeviceSetting>> = OnceLock::new();
     SETTINGS.get_or_init(|| {

@@ -15,7 +15,7 @@ pub enum Fill {
     Uniform(f64, f64),
     /// Random sign; the logarithm of the magnitude is uniform, from `2^low` to `2^high`.
     Powers(f64, f64),
-    /// Class labels from 0 to below this number. The input has type `u32`.
+    /// Class labels: whole numbers that are smaller than this number. The input has type `u32`.
     Below(usize),
     /// Multiples of a step, from `-count` to `count` times the step. Equal elements are therefore frequent.
     Grid(f64, usize),
@@ -70,7 +70,7 @@ pub struct Case {
     pub(crate) name: String,
     pub(crate) inputs: Vec<(Vec<usize>, Fill)>,
     pub(crate) build: Build,
-    /// Indices of the outputs that are differentiated; `None` if all of them are.
+    /// Indices of the outputs that are differentiated; `None` for all outputs of type `f32`.
     pub(crate) gradients: Option<Vec<usize>>,
     pub(crate) constants: Vec<usize>,
     /// True if results must equal the reference exactly.
@@ -84,7 +84,7 @@ impl fmt::Debug for Case {
 }
 
 impl Case {
-    /// Creates a case with one output. The name describes the call. It also determines the random data.
+    /// Creates a case with one output. The name describes the call and is part of the seed of the random data.
     pub fn new(
         name: impl Into<String>,
         inputs: Inputs<'_>,

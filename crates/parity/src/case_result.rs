@@ -30,18 +30,18 @@ pub struct WorstElement {
     pub deviation: Deviation,
     /// Index of the element.
     pub index: Vec<usize>,
-    /// Name and value of the element of each input that broadcasting pairs with `index`; for a gradient, also of
-    /// each cotangent. Inputs whose shapes do not broadcast are omitted.
+    /// Name of each input, with the value of the element that broadcasting pairs with `index`. If the result is a
+    /// gradient, cotangents are included. Inputs whose shapes do not broadcast are omitted.
     pub fed: Vec<(String, f64)>,
 }
 
 /// Comparison of one result of a case (an output or a gradient) with the reference.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResultComparison {
-    /// Result that was compared.
+    /// The output or gradient that was compared.
     pub part: ResultId,
-    /// Names of the kernels that computed the result, which are those of the last task of its plan. A kernel is
-    /// named after its shader; a generated kernel is `pointwise NAME` if it computes a single pointwise op, else
+    /// Names of the kernels that computed the result: those of the last task that writes it. A kernel is named
+    /// after its shader; a generated kernel is `pointwise NAME` if it computes a single pointwise op, else
     /// `cluster`. On the CPU, the name of the op.
     pub kernels: BTreeSet<String>,
     /// Number of elements of the result.

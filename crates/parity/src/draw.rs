@@ -7,7 +7,7 @@ use crate::case::Fill::{self, Grid, Normal, Uniform};
 /// Small lengths, including those at which kernels take a different path.
 pub(crate) const LENGTHS: [usize; 16] = [1, 2, 3, 4, 5, 7, 8, 13, 16, 31, 32, 33, 63, 64, 65, 96];
 const LONG: [usize; 10] = [127, 128, 129, 255, 256, 257, 511, 513, 1023, 1025];
-/// Largest number of elements of an input; with more, a case would take longer than milliseconds.
+/// Largest number of elements of an input. Larger cases would take longer than a few milliseconds.
 pub(crate) const MOST: usize = 40_000;
 
 /// Source of random sizes and values that are the same on every machine.

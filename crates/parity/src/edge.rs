@@ -8,8 +8,8 @@ use crate::family::Unary;
 pub(crate) const EXPONENTS: Fill = Fill::Of(&[88.0, -88.0, 88.7, -87.3, -103.0, 87.5, 0.0, -0.0, 1.0, -1e-30]);
 /// Logits with an infinite or zero `exp`, and some other numbers.
 pub(crate) const LOGITS: Fill = Fill::Of(&[1000.0, -1000.0, 88.0, -88.0, 1e-30, -1e-30, 0.0, 17.0]);
-/// Subnormals and numbers near the smallest normal one. A device may replace subnormals with 0, but may have no
-/// larger errors than that.
+/// Subnormals and numbers near the smallest normal number. A device may replace subnormals with 0, but larger
+/// errors are not allowed.
 pub(crate) const SUBNORMALS: Fill = Fill::Of(&[1e-40, -1e-40, 1e-45, -1e-45, 1.2e-38, -1.2e-38, 0.0, -0.0, 1.0]);
 /// Numbers of very different magnitudes.
 pub(crate) const SIZES: Fill = Fill::Powers(-60.0, 60.0);

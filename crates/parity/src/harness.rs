@@ -15,8 +15,8 @@ pub const SEED: u64 = 7;
 
 /// Number of runs of the reference with random rounding errors, from which the error bounds are computed.
 pub(crate) const DRAWS: u64 = 6;
-/// Number of times that [`DRAWS`] further runs are made if an error exceeds its bound. With millions of elements,
-/// a few hardly change in the first runs, so their bounds are too small.
+/// Number of additional series of [`DRAWS`] runs of the reference, made if an error exceeds its bound. Among
+/// millions of elements, a few hardly change in the first series, so that their bounds are too small.
 const RETRIES: u64 = 11;
 
 /// A case with its data, its reference values in `f64`, and error bounds, which are the same for all devices.
@@ -154,7 +154,8 @@ impl Harness {
         ResultComparison { part, kernels, elements: got.shape().numel(), ulp, worst }
     }
 
-    /// Returns the input elements that correspond to the element of a result at `index`.
+    /// Returns the elements of inputs (and, for a gradient, of cotangents) that broadcasting pairs with position
+    /// `index` of a result.
     fn input_elements(&self, part: ResultId, index: &[usize], dims: &[usize]) -> Vec<(String, f64)> {
         let inputs = self.feed.inputs.iter().enumerate().map(|(i, array)| (format!("input {i}"), array));
         let cotangents = self.feed.cotangents.iter().enumerate();

@@ -24,18 +24,18 @@ pub struct Tally {
     pub ulp: f64,
     /// Largest error, as a fraction of its bound.
     pub share: f64,
-    /// Case and device setting in which that fraction occurred.
+    /// Case and device configuration in which that fraction occurred.
     pub worst: Option<(String, String)>,
     /// Number of results with an error beyond its bound.
     pub failures: usize,
 }
 
-/// Failure of a case in one device setting.
+/// Failure of a case in one device configuration.
 #[derive(Clone, Debug)]
 pub struct Failure {
     /// Name of the case.
     pub case: String,
-    /// Name of the device setting.
+    /// Name of the device configuration.
     pub setting: String,
     /// Names of the culprits: the kernels that computed the first wrong node or, if no node is wrong, the first
     /// wrong result. Empty if the case did not run.
@@ -75,34 +75,34 @@ impl std::fmt::Display for Failure {
 pub struct ParityReport {
     /// Summary of each kernel, by name. On the CPU, an op counts as a kernel and is named `CPU: OP`.
     pub kernels: BTreeMap<String, Tally>,
-    /// Failed cases, each with its device setting.
+    /// Failed cases, each with the device configuration in which it failed.
     pub failures: Vec<Failure>,
     /// Number of cases that were run.
     pub cases: usize,
-    /// Number of runs of a case in a device setting.
+    /// Number of runs: each case counts once per device configuration in which it ran.
     pub runs: usize,
     /// Number of results (outputs and gradients) that were compared with their bounds.
     pub results: usize,
     /// Total number of elements in these results.
     pub elements: usize,
-    /// Outcome of each case in each device setting, for test reports.
+    /// Outcome of each case in each device configuration, for test reports.
     pub outcomes: Vec<Outcome>,
 }
 
-/// Outcome of one case in one device setting.
+/// Outcome of one case in one device configuration.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Name of the device setting.
+    /// Name of the device configuration.
     pub setting: String,
     /// Name of the case.
     pub case: String,
-    /// Duration in seconds. Other checks use the same device at the same time.
+    /// Duration in seconds, measured while other checks used the same device.
     pub seconds: f64,
     /// Index into [`ParityReport::failures`]; `None` if the case passed.
     pub failure: Option<usize>,
 }
 
-/// Results of one check in one device setting.
+/// Results of one check in one device configuration.
 struct CheckRun {
     setting: String,
     cpu: bool,
@@ -118,7 +118,7 @@ impl ParityReport {
         self.failures.is_empty()
     }
 
-    /// Runs the checks that `next` returns, each in all device settings. Several checks run in parallel.
+    /// Runs the checks that `next` returns, each in all device configurations. Several checks run in parallel.
     ///
     /// After each check, calls `done` with the report so far and the name of the case. Ends when `next` returns
     /// `None` or `done` returns `false`.
@@ -191,7 +191,7 @@ impl ParityReport {
     }
 }
 
-/// Runs one check in all device settings that it applies to.
+/// Runs one check in all device configurations to which the check applies.
 fn run_on_all(check: &Check, settings: &[DeviceSetting]) -> Vec<CheckRun> {
     let harnesses = Harness::new(&check.case)
         .and_then(|harness| Ok((harness, check.between.as_ref().map(Harness::new).transpose()?)));

@@ -1,4 +1,5 @@
-//! Device settings: the CPU in `f32`, and every adapter. Software adapters are also used with changed limits.
+//! Device configurations in which cases run: the CPU in `f32`, and every adapter. Software adapters are also used
+//! with changed limits.
 
 use wgrad_core::{DeviceError, Limits, Result};
 use wgrad_kernels::testing::AdapterHooks;
@@ -7,11 +8,11 @@ use wgrad_kernels::{Adapter, Device, adapters};
 /// A device on which cases run, possibly with changed limits, so that it runs other kernels.
 #[derive(Clone, Debug)]
 pub struct DeviceSetting {
-    /// Name of the setting: `the CPU in f32`, or the API and the adapter's name, followed by the change of limits.
+    /// Name of the configuration: `the CPU in f32`, or the API and the adapter's name, then the change of limits.
     pub name: String,
     /// Description of the change of limits; empty if limits are unchanged.
     pub change: &'static str,
-    /// Device with these limits.
+    /// Device, opened with the changed limits.
     pub device: Device,
     /// Adapter of the device; `None` for the CPU.
     pub adapter: Option<Adapter>,
@@ -65,7 +66,7 @@ impl DeviceSetting {
         CHANGES.iter().take(if changed { CHANGES.len() } else { 1 }).map(open).collect()
     }
 
-    /// Opens all devices: the CPU in `f32`, then every adapter in all settings that [`DeviceSetting::of`] returns.
+    /// Opens all devices: the CPU in `f32`, then every adapter in all configurations of [`DeviceSetting::of`].
     ///
     /// If `devices` is not empty, only devices with a matching name are opened; `cpu` is the CPU.
     ///

@@ -138,8 +138,8 @@ impl Trainer<'_> {
     /// which the loss falls fastest. Weights, optimizer state, counters and random numbers are restored
     /// afterwards.
     ///
-    /// The growing rate is that of the first parameter group. The rates of other groups keep their ratio to the
-    /// first.
+    /// The growing rate is that of the first parameter group. The ratio between the rates of any other group and
+    /// the first group stays the same.
     ///
     /// ```
     /// use wgrad_core::{CpuBackend, Params};

@@ -54,7 +54,7 @@ impl Patience {
         better
     }
 
-    /// Keeps the weights of a snapshot as those of the best epoch.
+    /// Stores the weights of a snapshot as the weights of the best epoch.
     pub fn keep(&mut self, all: Snapshot) {
         self.state.weights = Some(Weights::of(all));
     }

@@ -175,7 +175,7 @@ fn logits(
     Ok(Logits { values, width })
 }
 
-/// Returns the cross-entropy of one row. If there is only one logit, it is that of class 1 of two classes.
+/// Returns the cross-entropy of one row. A single logit means that there are two classes; it belongs to class 1.
 fn cross_entropy(logits: &[f64], label: u32) -> f64 {
     if let [x] = *logits {
         let wrong = if label == 0 { x } else { -x };

@@ -58,8 +58,8 @@ impl Snapshot {
     }
 }
 
-/// Weights, buffers and counters of a model, without the optimizer's state. Early stopping keeps those of the best
-/// epoch and restores them at the end of the fit.
+/// Weights, buffers and counters of a model, without the optimizer's state. Early stopping stores these values
+/// after the best epoch and restores them at the end of the fit.
 #[derive(Clone)]
 pub(crate) struct Weights {
     pub variables: Vec<SavedVariable>,
@@ -81,8 +81,8 @@ impl Weights {
     }
 }
 
-/// Returns the learning rate and momentum of each parameter group of an optimizer, as bits. The momentum of a
-/// group without one is NaN.
+/// Returns the learning rate and momentum of each parameter group of an optimizer, as bits. The momentum is
+/// NaN for a group that has no momentum.
 pub(crate) fn rates(optimizer: &dyn Optimizer) -> Vec<[u64; 2]> {
     let of = |group: wgrad_nn::optim::Handles| {
         let momentum = group.momentum.map_or(f64::NAN, |momentum| momentum.get());

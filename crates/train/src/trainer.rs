@@ -299,8 +299,8 @@ impl<'a> Trainer<'a> {
         self.stopping.as_ref().map(|stopping| &stopping.rule)
     }
 
-    /// Calls `f` with each callback. Callbacks that are added during this time are called only from the next time
-    /// on.
+    /// Calls `f` with each callback. If `f` adds a callback, the new callback is not called before the next call
+    /// of this function.
     pub(crate) fn each_callback(
         &mut self,
         mut f: impl FnMut(&mut (dyn Callback<'a> + 'a), &mut Self) -> Result<()>,

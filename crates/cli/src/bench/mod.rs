@@ -159,7 +159,7 @@ fn all(args: &Args) -> Result<()> {
     if messages.is_empty() { Ok(()) } else { Err(CommandError::NotMeasured { messages }.into()) }
 }
 
-/// Returns names of the requested devices with which a child process can open them.
+/// Returns the names with which a child process can open the requested devices.
 fn devices(args: &Args) -> Result<Vec<String>> {
     let mut names = vec![];
     let all: Vec<String> = adapters().iter().map(selector).chain(["cpu".into()]).collect();

@@ -62,7 +62,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         format!(", {} of the matrix product", count(variants.len(), "variant"))
     };
     let head = format!("{some}{variants} on{}", places.collect::<String>());
-    // The head goes to the stream to which the table goes, because the table's column `on` refers to its numbers.
+    // The head numbers the devices, and the table's column `on` refers to these numbers, so both go to the same
+    // stream.
     if args.json {
         note(&head);
     } else {
@@ -92,7 +93,7 @@ fn run_checks(args: &Args, checks: Vec<Check>, settings: &[DeviceSetting]) -> Pa
         }
         let limit = Duration::from_secs(args.seconds? as u64);
         let until = *until.get_or_insert_with(|| Instant::now() + limit);
-        // If the filter matches no random case, this loop must still end.
+        // The time limit ends this loop even if no random case matches the filter.
         while Instant::now() < until {
             number += 1;
             let case = fuzz(args.seed, number);

@@ -66,7 +66,7 @@ impl Args {
     }
 
     #[cfg(not(feature = "fault-injection"))]
-    /// Returns the settings of the requested devices.
+    /// Returns the configurations in which the requested devices are checked.
     ///
     /// # Errors
     /// If there is no device with a requested name.
@@ -75,7 +75,7 @@ impl Args {
     }
 
     #[cfg(feature = "fault-injection")]
-    /// Returns the settings of the requested devices.
+    /// Returns the configurations in which the requested devices are checked.
     ///
     /// # Errors
     /// If there is no device with a requested name.

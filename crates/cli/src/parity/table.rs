@@ -45,8 +45,8 @@ pub fn lines(all: &ParityReport) -> Vec<(String, Tally)> {
     failed.into_iter().chain(groups.into_iter().map(named)).collect()
 }
 
-/// Returns the failures, each with the names of the other device settings on which the same case fails in the same
-/// kernels.
+/// Returns the failures, each with the names of the other device configurations in which the same case fails in
+/// the same kernels.
 pub fn failures(all: &ParityReport) -> Vec<(&Failure, Vec<&str>)> {
     let mut found: Vec<(&Failure, Vec<&str>)> = vec![];
     for failure in &all.failures {
@@ -58,13 +58,13 @@ pub fn failures(all: &ParityReport) -> Vec<(&Failure, Vec<&str>)> {
     found
 }
 
-/// Formats a failure and the names of the other device settings on which it occurs.
+/// Formats a failure and the names of the other device configurations in which it occurs.
 pub fn text(failure: &Failure, others: &[&str]) -> String {
     let also = if others.is_empty() { String::new() } else { format!("\n  also on {}", others.join(", ")) };
     format!("{failure}{also}")
 }
 
-/// Returns the table. In it, a device setting is identified by its number in `settings`.
+/// Returns the table. The column `on` shows a device configuration as its number in `settings`, from 1.
 pub fn by_kernel(all: &ParityReport, settings: &[DeviceSetting]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);

@@ -151,7 +151,7 @@ impl Balance {
         rows.shift_from(in_loss).ok()
     }
 
-    /// Returns the class frequencies that the loss sees, or `None` if they are those of the rows.
+    /// Returns the class frequencies that the loss sees, or `None` if they equal those in the training rows.
     pub fn prior_in_loss(&self) -> Option<&Prior> {
         self.priors.as_ref().filter(|_| self.is_weighted()).map(|priors| &priors.in_loss)
     }

@@ -65,8 +65,8 @@ impl DecisionArgs {
         Ok(())
     }
 
-    /// Fits the decision (the step from logits to probabilities and labels) to the validation rows. Returns it
-    /// with warnings.
+    /// Fits the decision (the step from logits to probabilities and labels) to the validation rows. Returns the
+    /// decision and warnings.
     ///
     /// If the requested decision is not possible on the validation rows, the function returns the default decision
     /// with a warning instead of an error, so that hours of training are not lost.

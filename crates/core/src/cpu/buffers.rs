@@ -1,5 +1,6 @@
 //! Buffers in host memory. A per-step buffer, whose values differ between the steps of a run, consists of the
-//! memory that tasks use and a memory for each step. The two are swapped before and after a step.
+//! memory that tasks use and one memory for each step. Before and after a step, the step's memory is swapped with
+//! the memory that tasks use.
 
 use crate::backend::{BufferId, Read};
 use crate::op::pointwise::Precision;
@@ -51,7 +52,7 @@ impl<F: Precision> Memory<F> {
 struct StepMemories<F> {
     /// One memory per step.
     steps: Vec<Memory<F>>,
-    /// The number of steps in use. If it is 1, every step uses the same memory, the one that tasks use.
+    /// The number of steps in use. If the number is 1, every step uses the memory that tasks use.
     filled: usize,
 }
 
@@ -102,7 +103,7 @@ impl<F: Precision> Buffers<F> {
         id
     }
 
-    /// Adds a per-step buffer with this memory for tasks.
+    /// Adds a per-step buffer, in which tasks use this memory.
     pub fn place_per_step(&mut self, memory: Memory<F>) -> BufferId {
         let id = self.place(memory);
         self.per_step[id.0] = Some(StepMemories::default());

@@ -9,7 +9,8 @@ use crate::op::pointwise::{Block, Precision};
 use crate::op::reference::{Slice, SliceMut};
 
 /// Number of element operations below which a cluster runs on one core, because waking a second core costs as
-/// much. It is the number of elements times the number of instructions, loads and stores.
+/// much. The number of element operations is the number of elements times the number of instructions, loads and
+/// stores.
 const PARALLEL: usize = 1 << 18;
 
 /// Registers of one thread. A register stores one value for each element of a block.
@@ -134,8 +135,8 @@ impl<F: Precision> ClusterProgram<F> {
             }
         }
         for instruction in &self.instructions {
-            // The memory that the instruction writes is moved out, so that the arguments can be borrowed. It is
-            // never an argument itself.
+            // The memory that the instruction writes is moved out, so that the arguments can be borrowed. An
+            // instruction never reads the memory that it writes.
             let mut memory = Taken::take(instruction.to, outputs, registers);
             let mut args = [Slice::Uint(&[]); ARGS];
             for (arg, &place) in args.iter_mut().zip(&instruction.args) {

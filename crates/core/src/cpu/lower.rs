@@ -6,7 +6,7 @@ use crate::DType;
 use crate::op::pointwise::Precision;
 use crate::plan::{Arg, Cluster, ClusterInput};
 
-/// Registers of one type: those that are free, and the total number.
+/// Registers of one type: the free registers, and the total number of registers.
 #[derive(Default)]
 struct Pool {
     free: Vec<usize>,

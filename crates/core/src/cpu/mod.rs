@@ -1,4 +1,5 @@
-//! The CPU backend runs the same plans as a GPU with the reference implementations of ops, in `f32` or `f64`.
+//! The CPU backend, which runs the same plans as a GPU. It computes ops with their reference implementations, in
+//! `f32` or `f64`.
 
 mod buffers;
 mod cluster;
@@ -46,7 +47,7 @@ struct CpuStage<F> {
     outputs: Vec<Extent>,
 }
 
-/// Number of elements of a memory that a stage uses, counted from the start.
+/// Part of a memory that a stage uses: a number of elements, counted from the start of the memory.
 #[derive(Clone, Copy)]
 struct Extent {
     memory: usize,

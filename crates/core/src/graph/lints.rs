@@ -55,12 +55,12 @@ pub static PARAMETER_WITHOUT_GRADIENT: Lint = Lint::warning("PARAMETER_WITHOUT_G
 /// Lint: a graph in training mode updates running statistics or applies dropout, but trains nothing.
 pub static EVALUATION_IN_TRAINING_MODE: Lint = Lint::warning("EVALUATION_IN_TRAINING_MODE");
 
-/// Lint that was found, with the place in the program.
+/// Lint found in a graph, with its place in the user's program.
 #[derive(Clone, Debug)]
 pub struct Warning {
     /// The kind of mistake.
     pub lint: &'static Lint,
-    /// The problem, the place and possible fixes, of which the last is to allow the lint.
+    /// The problem, the place and the suggested fixes. The last fix is to allow the lint.
     pub what: GraphError,
 }
 

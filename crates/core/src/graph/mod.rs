@@ -119,8 +119,8 @@ impl Graph {
         Arc::ptr_eq(&self.data, &other.data)
     }
 
-    /// Returns the tensor of a value, for code that visits the nodes of a graph. `None` if the graph has no such
-    /// value.
+    /// Returns a tensor that refers to the value with this id, for code that visits the nodes of a graph. `None`
+    /// if the graph has no value with this id.
     pub fn tensor(&self, value: ValueId) -> Option<Tensor> {
         let known = self.data().nodes.get(value.node.0).is_some_and(|node| value.output < node.outputs.len());
         known.then(|| Tensor::new(self.clone(), value))

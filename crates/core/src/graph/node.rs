@@ -23,7 +23,7 @@ impl NodeId {
     }
 }
 
-/// Id of a value of a graph, which is an output of a node.
+/// Id of a value in a graph. Every value is an output of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ValueId {
     /// The node.
@@ -122,7 +122,7 @@ pub struct Update {
 /// Scope that is open while ops are traced.
 pub(crate) struct Scope {
     pub path: String,
-    /// The call to report instead of source lines of the library: see
+    /// The call whose line messages name instead of source lines of the library: see
     /// [`Graph::scope_of_library`](crate::Graph::scope_of_library).
     pub caller: Option<LibraryCall>,
 }
@@ -162,8 +162,8 @@ pub(crate) struct GraphData {
     pub(crate) scopes: Vec<Scope>,
     /// The scopes that were opened, in order, except scopes nested in a scope of the same path.
     pub(crate) calls: Vec<Call>,
-    /// The place of the op whose gradient rule is being traced, if one is. Messages about the rule's ops name this
-    /// place.
+    /// The place of the op whose gradient rule is being traced; `None` at other times. Messages about ops that the
+    /// rule traces name this place.
     pub(crate) rewriting: Option<Site>,
     pub(crate) error: Option<GraphError>,
     pub(crate) lints: Lints,

@@ -8,16 +8,16 @@ impl Graph {
     ///
     /// `compile` warns about declared parameters that are never updated
     /// ([`lints::PARAMETER_WITHOUT_GRADIENT`](crate::lints::PARAMETER_WITHOUT_GRADIENT)), even if they are frozen
-    /// after this call. In a graph without a declaration, it warns about the parameters that were trainable when a
-    /// parameter was first updated.
+    /// after this call. In a graph without such a declaration, `compile` warns about the parameters that were
+    /// trainable when a parameter was first updated.
     pub fn declare_trained<'v>(&self, parameters: impl IntoIterator<Item = &'v Variable>) {
         let mut data = self.data();
         parameters.into_iter().for_each(|parameter| data.trained.declare(parameter.name()));
     }
 
-    /// Claims a scope of variables for the state of `owner`, such as an optimizer, as long as the owner or this
-    /// graph exists. Returns false if an owner with different `settings` has already claimed the scope. Owners
-    /// with equal settings, compared as text, share a scope.
+    /// Claims a scope of variables, in which `owner` (such as an optimizer) keeps its state. The claim lasts as
+    /// long as the owner or this graph exists. Returns false if an owner with different `settings` has already
+    /// claimed the scope. Owners with equal settings, compared as text, share a scope.
     ///
     /// ```
     /// use wgrad_core::{Graph, Mode, Owner, Params};

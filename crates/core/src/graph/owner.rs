@@ -19,8 +19,8 @@ struct Claim {
 }
 
 impl Claims {
-    /// Claims `scope` for `owner` and returns the scope's owner, which can be an earlier one with equal settings.
-    /// `None` if an owner with different settings has already claimed the scope.
+    /// Claims `scope` for `owner` and returns the scope's owner, which can be an earlier owner with equal
+    /// settings. `None` if an owner with different settings has already claimed the scope.
     pub fn claim(&mut self, scope: &str, owner: &Owner, settings: &str) -> Option<Owner> {
         if let Some(known) = self.0.get(scope)
             && let Some(holder) = known.owner.upgrade()

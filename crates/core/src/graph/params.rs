@@ -26,7 +26,7 @@ struct Entry {
     kind: Kind,
     spec: Spec,
     value: Arc<Array>,
-    /// Number of changes of the host value, from which sessions see that they must upload it.
+    /// Number of times that the host value was changed, from which sessions see that they must upload the value.
     version: u64,
     trainable: bool,
     /// True if a session's device has a newer value than the host.
@@ -36,7 +36,8 @@ struct Entry {
 #[derive(Default)]
 struct Store {
     seed: u64,
-    /// PyTorch's random generator, if all initial values are drawn from it instead of from one stream per name.
+    /// PyTorch's random generator, if all initial values are drawn from this generator, instead of from a separate
+    /// stream for each name.
     torch: Option<Box<TorchRandom>>,
     entries: Vec<Entry>,
     by_name: HashMap<Arc<str>, usize>,
@@ -132,8 +133,8 @@ impl Params {
         params
     }
 
-    /// Calls `draw` with the generator of [`Params::torch_seed`]. What it draws is missing for layers that are
-    /// built later. Returns `None` if this store has no such generator.
+    /// Calls `draw` with the generator of [`Params::torch_seed`]. Layers that are built later do not receive the
+    /// numbers that `draw` takes. Returns `None` if this store has no such generator.
     ///
     /// Layers call this function where PyTorch draws numbers and discards them.
     pub fn with_torch_random<T>(&self, draw: impl FnOnce(&mut TorchRandom) -> T) -> Option<T> {

@@ -17,7 +17,7 @@ impl Graph {
         self.data().lints.add(warning);
     }
 
-    /// Allows a lint in this graph, which is then not reported. The call also applies to ops traced before it.
+    /// Allows a lint in this graph: the lint is no longer reported, not even for ops traced before this call.
     pub fn allow(&self, lint: &'static Lint) {
         self.data().lints.allow(lint);
     }
@@ -39,7 +39,7 @@ impl Graph {
     }
 }
 
-/// Returns the warning that concerns a complete training graph, if there is one.
+/// Returns the warning that only a complete training graph can show, if there is one.
 fn whole(data: &GraphData) -> Option<Warning> {
     let updates = |kind| data.updates.iter().filter(move |update| update.variable.kind() == kind);
     if let Some(update) = updates(Kind::Parameter).next() {

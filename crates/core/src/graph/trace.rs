@@ -21,8 +21,8 @@ impl Graph {
     }
 
     /// Opens a scope in which messages about ops name the line `caller` if the op was traced by a source file in
-    /// the folder `library`. It is for library functions that cannot track their caller, such as those called
-    /// through `dyn`. If `path` is empty, the scope that is already open stays open.
+    /// the folder `library`. This is for library functions that cannot track their caller, such as functions
+    /// called through `dyn`. If `path` is empty, the scope that is already open stays open.
     #[must_use = "the scope ends when the guard is dropped"]
     pub fn scope_of_library(
         &self,
@@ -33,8 +33,8 @@ impl Graph {
         self.called(path.into(), caller, library)
     }
 
-    /// Reports the line that called the current function in messages about all ops that are traced until the guard
-    /// is dropped. This includes ops in closures, which cannot track their caller.
+    /// Opens a scope in which messages name the line that called the current function, for all ops that are traced
+    /// until the guard is dropped. This includes ops in closures, which cannot track their caller.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode, Tensor};
@@ -140,8 +140,8 @@ impl Graph {
         self.push(NodeKind::Pointwise(op, attributes.to_vec()), ids, vec![Spec::new(shape, op.out)])
     }
 
-    /// Computes a pointwise op whose arguments are all constants while the graph is traced, and returns the result
-    /// as a constant. An example is a gradient of 1 divided by a count.
+    /// Computes a pointwise op while the graph is traced, if its arguments are all constants, and returns the
+    /// result as a constant. An example is a gradient of 1 divided by a count.
     ///
     /// This happens only in gradient rules. The user's constants remain nodes, because gradients with respect to
     /// them may be needed.
@@ -166,7 +166,7 @@ impl Graph {
         result[0].is_finite().then(|| self.constant(result[0]))
     }
 
-    /// Records an error, that `op` cannot take its inputs, and returns an invalid tensor. Only the first error of
+    /// Records the error that `op` cannot take its inputs, and returns an invalid tensor. Only the first error of
     /// a graph is kept.
     #[track_caller]
     pub fn fail(&self, op: &str, inputs: &[Spec], invalid: InvalidArgument) -> Tensor {

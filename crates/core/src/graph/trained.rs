@@ -10,7 +10,8 @@ pub(crate) struct Trained {
     /// The parameters that optimizers declared, in order.
     declared: Vec<String>,
     known: HashSet<String>,
-    /// The parameters that were trainable when a parameter was first updated. Used if no optimizer declares any.
+    /// The parameters that were trainable when a parameter was first updated. Used if no optimizer declares
+    /// parameters.
     trainable: Option<Vec<String>>,
 }
 

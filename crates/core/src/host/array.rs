@@ -285,7 +285,7 @@ fn positions(dims: &[usize], cut: bool) -> Vec<usize> {
 }
 
 /// Returns a function that formats a number in a style shared by all of `values`: no decimals if all are integers,
-/// else up to four decimals, or an exponent if the magnitude of any is below 1e-3 or at least 1e5.
+/// else up to four decimals, or an exponent if the magnitude of any value is below 1e-3 or at least 1e5.
 fn style(values: &[f64]) -> impl Fn(f64) -> String {
     let finite = || values.iter().copied().filter(|x| x.is_finite());
     let whole = finite().all(|x| x.fract() == 0.0 && x.abs() < 1e9);

@@ -156,14 +156,14 @@ fn grid([m, n]: [usize; 2], parts: usize) -> [usize; 2] {
     }
     let pieces = |size: usize, wanted: usize| wanted.min(size / 128).max(1);
     let grid = |down: usize| [pieces(m, down), pieces(n, parts / down)];
-    // First the size of the largest block, which determines the time, then the number of elements that a block
-    // copies.
+    // Grids are compared first by the size of the largest block, which determines the time, then by the number of
+    // elements that a block copies.
     let cost = |[down, across]: [usize; 2]| (m.div_ceil(down) * n.div_ceil(across), m / down + n / across);
     (1..=parts).map(grid).min_by_key(|&grid| cost(grid)).unwrap_or([1, 1])
 }
 
-/// Returns the range of piece `i` if `size` is cut into `pieces`. It begins at a multiple of 32, and its length is
-/// at least 97 if `size` is at least `128 · pieces`.
+/// Returns the range of piece `i` if `size` elements are cut into `pieces`. The range begins at a multiple of 32,
+/// and its length is at least 97 if `size` is at least `128 · pieces`.
 fn cut(size: usize, pieces: usize, i: usize) -> Range<usize> {
     let start = |i: usize| if i == pieces { size } else { size * i / pieces / 32 * 32 };
     start(i)..start(i + 1)

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 /// lower.
 ///
 /// Plans for devices that compute on the CPU may not exceed this size: beyond it, the system kills the process
-/// instead of refusing an allocation. On systems other than Linux, it is `u64::MAX`.
+/// instead of refusing an allocation. On systems other than Linux, the result is `u64::MAX`.
 pub fn memory_of_host() -> u64 {
     static MEMORY: OnceLock<u64> = OnceLock::new();
     *MEMORY.get_or_init(|| {

@@ -155,7 +155,7 @@ real! {
 /// Double precision in which results smaller than the smallest normal `f32` become zero, to imitate a device that
 /// flushes subnormals.
 ///
-/// A reference that runs in this precision shows how flushing an intermediate result changes the final one. An
+/// A reference that runs in this precision shows how flushing an intermediate result changes the final result. An
 /// example is `x·sigmoid(x)` at -88: `sigmoid(x)` is flushed, so the result is 0 instead of the normal number
 /// -5e-37.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]

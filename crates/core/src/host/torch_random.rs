@@ -113,7 +113,8 @@ impl TorchRandom {
         (high << 32) | u64::from(self.word())
     }
 
-    /// Draws `torch.empty((), dtype=torch.int64).random_()`, with which PyTorch's data loader draws its seed.
+    /// Draws the number that `torch.empty((), dtype=torch.int64).random_()` returns. PyTorch's data loader uses
+    /// this number as its seed.
     pub fn seed(&mut self) -> u64 {
         self.long() & (u64::MAX >> 1)
     }
@@ -142,7 +143,7 @@ impl TorchRandom {
         value * std + mean
     }
 
-    /// Draws `torch.empty(count).normal_(mean, std)`.
+    /// Draws the numbers that `torch.empty(count).normal_(mean, std)` returns.
     pub fn normals(&mut self, count: usize, mean: f64, std: f64) -> Vec<f32> {
         if count < 16 {
             return (0..count).map(|_| self.normal(mean, std) as f32).collect();
@@ -161,7 +162,7 @@ impl TorchRandom {
         values
     }
 
-    /// Draws `torch.randperm(count)`.
+    /// Draws the permutation that `torch.randperm(count)` returns.
     pub fn permutation(&mut self, count: u32) -> Vec<u32> {
         let mut order: Vec<u32> = (0..count).collect();
         if count < u32::MAX / 20 {
@@ -242,8 +243,8 @@ fn log(x: f32) -> f32 {
 fn sin_cos(x: f32) -> (f32, f32) {
     const COS: [f32; 3] = [2.443_315_7e-5, -1.388_731_6e-3, 4.166_664_6e-2];
     const SIN: [f32; 3] = [-1.951_529_6e-4, 8.332_161e-3, -1.666_665_5e-1];
-    // The nearest multiple of π/2 is subtracted from the angle. It is counted in eighths of the circle, and π/4 is
-    // the sum of three constants, for accuracy.
+    // The nearest multiple of π/2, counted in eighths of the circle (π/4), is subtracted from the angle. For
+    // accuracy, π/4 is the sum of three constants.
     let eighth = ((x * (4.0 / std::f32::consts::PI)) as i32 + 1) & !1;
     let eighths = eighth as f32;
     let x = eighths.mul_add(-0.785_156_25, x);

@@ -78,8 +78,8 @@ impl Accuracy {
             + self.c.max(4.0) * f64::from(f32::MIN_POSITIVE)
     }
 
-    /// Returns the error bounds of all elements of several results, from the exact values `truth` and the changes
-    /// `moved` when the inputs are perturbed.
+    /// Returns the error bounds of all elements of several results, from the exact values `truth` and the amounts
+    /// `moved` by which the elements change when the inputs are perturbed.
     pub fn bounds(&self, truth: &[Vec<f64>], moved: &[Vec<f64>]) -> Vec<Vec<f64>> {
         let bounds =
             |(y, delta): (&Vec<f64>, &Vec<f64>)| y.iter().zip(delta).map(|(&y, &delta)| self.bound(y, delta)).collect();

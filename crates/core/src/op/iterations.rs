@@ -1,9 +1,9 @@
 //! Maximum number of loop iterations of a thread, which no kernel may exceed.
 //!
-//! Mesa's software drivers (lavapipe, llvmpipe) count the iterations of all loops of a thread together, in 16
-//! bits. After 65,535 iterations they end the loop without an error, and the result is wrong. The self-test finds
-//! a device's limit ([`Limits::iterations`](crate::Limits::iterations)), and a plan with a longer loop is refused.
-//! To avoid this, an op whose loops grow with the data does one of three things:
+//! Mesa's software drivers (lavapipe, llvmpipe) add up the iterations of all loops of a thread in a 16-bit
+//! counter. After 65,535 iterations they end the loop without an error, and the result is wrong. The self-test
+//! finds a device's limit ([`Limits::iterations`](crate::Limits::iterations)), and a plan with a longer loop is
+//! refused. To avoid this, an op whose loops grow with the data does one of three things:
 //!
 //! - it chooses a kernel whose loops are short: at most [`ALONE`] or [`per_thread`] elements, or a number that
 //!   [`fits`];
@@ -38,8 +38,8 @@ pub(crate) fn parts(iterations: usize) -> usize {
     iterations.div_ceil(LONGEST)
 }
 
-/// Returns how many of a sum's `terms` one thread adds on a software adapter: a 512th, but at least 256, because
-/// fewer are not worth a thread, and at most `most`.
+/// Returns how many of a sum's `terms` one thread adds on a software adapter: a 512th of the terms, at most
+/// `most`, and at least 256, because fewer terms are not worth a thread.
 pub(crate) fn per_thread(terms: usize, most: usize) -> usize {
     (terms / 512).clamp(256, most)
 }

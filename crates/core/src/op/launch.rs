@@ -132,9 +132,9 @@ pub enum Grid {
     /// One workgroup per block of `elements` elements of an input. The op's inputs are placed next to each other
     /// in one buffer ([`Op::side_by_side`](crate::Op::side_by_side)), which is bound to the WGSL variable `x`. The
     /// variable `table` is bound to three numbers per workgroup: the position of the block's first element in `x`,
-    /// the number of elements of the block, and the index of the block among those of all inputs. The backend sets
-    /// `params.blocks` to the number of blocks. If the inputs need several buffers, the kernel is launched once
-    /// per buffer.
+    /// the number of elements of the block, and the index of the block among the blocks of all inputs. The backend
+    /// sets `params.blocks` to the number of blocks. If the inputs need several buffers, the kernel is launched
+    /// once per buffer.
     Blocks {
         /// The name of the WGSL variable that the inputs' buffer is bound to.
         x: &'static str,
@@ -164,10 +164,10 @@ pub struct Dispatch {
     pub constants: Vec<(&'static str, f64)>,
     /// The number of threads or workgroups.
     pub grid: Grid,
-    /// Maximum iterations of all loops of one thread if they grow with the data, else 0. See
+    /// Maximum total number of iterations of a thread's loops, if this number grows with the data, else 0. See
     /// [`Limits::iterations`].
     pub iterations: usize,
-    /// Number of threads that share the iterations of a loop: those of a workgroup, or 1.
+    /// Number of threads that share the iterations of a loop: all threads of a workgroup, or 1.
     pub shared_by: usize,
 }
 
@@ -190,7 +190,7 @@ impl Dispatch {
         self
     }
 
-    /// Declares the maximum iterations of all loops of one thread together.
+    /// Declares the maximum number of iterations that the loops of one thread execute in total.
     pub fn iterations(self, iterations: usize) -> Self {
         Self { iterations, ..self }
     }
@@ -223,7 +223,7 @@ pub struct Launch<'a> {
     pub dispatches: Vec<Dispatch>,
     /// The temporary buffers reserved so far.
     pub scratch: Vec<Spec>,
-    /// The choices among variants of a kernel so far.
+    /// The choices made so far among variants of the op's kernel.
     pub choices: Vec<TuningChoice>,
 }
 

@@ -5,21 +5,22 @@ use crate::TuningChoices;
 /// Limits and properties of a device, which the planner and ops read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
-    /// Maximum storage buffers of one dispatch.
+    /// Maximum number of storage buffers that one dispatch binds.
     pub storage_buffers: usize,
-    /// Maximum bytes of one binding.
+    /// Maximum size of one binding, in bytes.
     pub binding_bytes: u64,
-    /// Maximum bytes of all buffers of a plan. For a device that uses the host's memory, it is the size of that
-    /// memory. GPUs do not report their memory, so by default there is no limit, and an allocation may fail
-    /// instead.
+    /// Maximum total size of a plan's buffers, in bytes. For a device that uses the host's memory, this is the
+    /// size of that memory. GPUs do not report their memory, so by default there is no limit, and an allocation
+    /// may fail instead.
     pub memory_bytes: u64,
-    /// Maximum workgroups per axis.
+    /// Maximum number of workgroups along each axis of a dispatch.
     pub workgroups: u32,
-    /// Maximum threads per workgroup.
+    /// Maximum number of threads per workgroup.
     pub invocations: u32,
-    /// Maximum bytes of workgroup memory (shared memory).
+    /// Maximum size of workgroup memory (shared memory), in bytes.
     pub workgroup_bytes: u32,
-    /// Maximum iterations of all loops of one thread together. Some software drivers end loops after this number.
+    /// Maximum total number of iterations of a thread's loops. Some software drivers end the loops after this
+    /// number.
     pub iterations: u32,
     /// True for a software adapter, on which barriers are slow and threads with much work are fast.
     pub software: bool,

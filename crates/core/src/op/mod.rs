@@ -30,7 +30,7 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// Returns the name that error messages and plans print.
     fn name(&self) -> &'static str;
 
-    /// Returns the Rust type, because only ops of the same type can be equal. Must not be overridden.
+    /// Returns the op's Rust type. Ops of different types are never merged. Must not be overridden.
     fn kind(&self) -> TypeId {
         TypeId::of::<Self>()
     }
@@ -42,7 +42,7 @@ pub trait Op: Debug + Send + Sync + 'static {
     fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument>;
 
     /// Traces the gradient rule, which reads the gradients of the outputs and sets the gradient of each input that
-    /// needs one.
+    /// needs a gradient.
     fn backward(&self, at: &mut Backward);
 
     /// Returns whether the gradient rule deliberately differs from the derivative, as for a straight-through

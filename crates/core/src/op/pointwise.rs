@@ -107,7 +107,7 @@ pub fn in_vectors<L: Loop>(block: &Block<'_, f32>, out: SliceMut<'_, f32>) {
 pub trait Precision: Real + Element {
     /// Returns the loop that computes a pointwise op in this precision.
     fn block(op: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>);
-    /// Wraps the buffers of an op, which the op's reference receives.
+    /// Wraps an op's buffers in the type that the op's reference receives.
     fn reference(buffers: Buffers<'_, Self>) -> Reference<'_>;
 }
 

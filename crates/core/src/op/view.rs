@@ -14,7 +14,7 @@ pub struct View {
 }
 
 impl View {
-    /// Returns the view that contains a buffer of this shape in row-major order.
+    /// Returns the view of a complete buffer of this shape, in row-major order.
     pub fn contiguous(shape: &Shape) -> Self {
         Self { strides: shape.strides(), shape: shape.clone(), offset: 0 }
     }
@@ -52,7 +52,7 @@ impl View {
         }
     }
 
-    /// Returns the range `start..start + size` of one axis.
+    /// Returns the part of the view in the range `start..start + size` of one axis.
     pub fn slice(&self, axis: usize, start: usize, size: usize) -> Self {
         Self {
             shape: self.shape.with(axis, size),

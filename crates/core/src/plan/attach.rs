@@ -13,15 +13,15 @@ use super::partition::Partition;
 use crate::graph::node::{NodeId, NodeKind, ValueId};
 use crate::{Kind, Op};
 
-/// Result of the pass. A cluster is identified by its *home*: the node that represented the cluster's set before
-/// the cluster was attached.
+/// Result of the pass. A cluster is identified by its *home*: the node that represented the cluster before the
+/// cluster was attached to an op or grouped.
 #[derive(Default)]
 pub(super) struct Attached {
     /// The home of each node whose cluster is attached or grouped.
     homes: BTreeMap<NodeId, NodeId>,
-    /// The op in whose kernel each attached cluster runs, by the cluster's home.
+    /// Map from the home of each attached cluster to the op in whose kernel the cluster runs.
     pub hosts: BTreeMap<NodeId, Host>,
-    /// The clusters of each group, as their homes.
+    /// The homes of the clusters of each group.
     pub groups: Vec<Vec<NodeId>>,
 }
 
@@ -91,7 +91,8 @@ fn op<'a>(sets: &Partition<'a>, fused: &Fused, node: NodeId) -> Option<&'a dyn O
 }
 
 /// Returns the ops that the cluster could be an epilogue of: the cluster reads an op's output only at the position
-/// that it writes. The latest op comes first, because the results of earlier ops have then been computed.
+/// of the element that it computes. The latest op comes first, because the results of all earlier ops exist when
+/// it runs.
 fn epilogues(sets: &Partition<'_>, fused: &Fused, members: &[NodeId]) -> Vec<Host> {
     let elements = sets.data.nodes[members[0]].outputs[0].shape.numel();
     let mut found: BTreeMap<ValueId, bool> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The fifth pass: converts planned tasks to [`Task`]s. Memory for their buffers is assigned in the last pass.
+//! The fifth pass: converts planned tasks to [`Task`]s. The last pass assigns memory to the buffers of the tasks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,14 +12,14 @@ use crate::graph::node::{GraphData, NodeId, NodeKind};
 use crate::graph::params::Counter;
 use crate::{DType, Limits, Operand, Shape, Site, Spec, View};
 
-/// Buffer before memory is assigned.
+/// Buffer to which no memory has been assigned yet.
 #[derive(Clone, Debug)]
 pub(super) struct Unplaced {
     pub spec: Spec,
     pub usage: BufferUse,
 }
 
-/// Purpose of a buffer before memory is assigned.
+/// Purpose of a buffer to which no memory has been assigned yet.
 #[derive(Clone, Debug)]
 pub(super) enum BufferUse {
     /// Input that the session writes before a run.
@@ -30,15 +30,15 @@ pub(super) enum BufferUse {
     Array(std::sync::Arc<crate::Array>),
     /// All numbers of one element type that the host computes before each run.
     Schedule,
-    /// Result that a task writes, to be read outside the task.
+    /// Result that is read outside the task that writes it.
     Made,
-    /// Result that only the task that writes it reads.
+    /// Result that is read only within the task that writes it.
     Passed,
     /// Temporary space of one task.
     Scratch,
 }
 
-/// Result of the pass: the tasks in order, and their buffers without memory.
+/// Result of the pass: the tasks in order, and their buffers, which have no memory yet.
 #[derive(Default)]
 pub(super) struct Ordered {
     pub tasks: Vec<Task>,
@@ -83,7 +83,7 @@ pub(super) fn pass(
     emit.out
 }
 
-/// State of the pass.
+/// Graph and fusion results that the pass reads, with the tasks and buffers created so far.
 struct Emit<'a> {
     data: &'a GraphData,
     live: &'a Live,
@@ -93,9 +93,9 @@ struct Emit<'a> {
     out: Ordered,
     /// Values that need a buffer because they are read outside the task that computes them.
     stored: BTreeSet<Base>,
-    /// Buffer of each base, which is a value or a copy of one.
+    /// Buffer of each base, which is a value or a copy of a value.
     buffer_of: BTreeMap<Base, BufferIndex>,
-    /// Position of each scheduled number of the graph in the plan's schedule.
+    /// Map from positions in the graph's schedule to positions in the plan's schedule.
     scheduled: BTreeMap<usize, usize>,
 }
 
@@ -219,8 +219,8 @@ impl Emit<'_> {
             outputs.extend(placed.outputs);
         }
         let site = self.site(members[0]);
-        // One place represents the updates of many parameters, so only the part of the scope that they have in
-        // common is kept.
+        // One place represents the updates of many parameters, so only the part of the scope that all of these
+        // parameters have in common is kept.
         let scope = site.scope.split(" of ").next().unwrap_or_default().to_owned();
         self.task(vec![TaskStage { work: Work::Group(clusters), inputs, outputs }], Site { scope, ..site });
     }
@@ -318,7 +318,7 @@ struct ClusterReads {
     shape: Shape,
     inputs: Vec<ClusterInput>,
     buffers: Vec<BufferIndex>,
-    /// The index of the input with this buffer, strides and offset.
+    /// Map from a buffer, strides and an offset to the index of the input that has them.
     known: BTreeMap<(BufferIndex, Vec<usize>, usize), usize>,
 }
 

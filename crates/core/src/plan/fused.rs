@@ -21,7 +21,7 @@ pub(super) enum Unit {
     Copy(ValueId),
 }
 
-/// Value that is read from a buffer, or a constant, index or scheduled number, which needs none.
+/// Value that is read from a buffer, or a constant, index or scheduled number, which needs no buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Base {
     /// The value itself, as its node computes it.
@@ -53,7 +53,7 @@ pub(super) struct Reading {
     pub view: View,
 }
 
-/// Side of an op that a cluster is attached to.
+/// Side of an op (an input or an output) to which a cluster is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     /// The cluster computes this input of the op.
@@ -71,7 +71,8 @@ pub(super) struct Host {
     pub side: Side,
 }
 
-/// Launch of an op. It is computed once: fusion counts the bindings, and the pass `emit` uses it for the task.
+/// Launch of an op, which is computed only once: fusion counts the buffers that it binds, and the pass `emit` adds
+/// it to the task.
 #[derive(Clone, Default)]
 pub(super) struct OpLaunch {
     pub dispatches: Vec<Dispatch>,
@@ -162,7 +163,8 @@ impl Fused {
         }
     }
 
-    /// Returns the base for a reader that needs a complete, contiguous buffer: the copy if there is one.
+    /// Returns the base for a reader that needs a complete, contiguous buffer: the copy of the value if there is
+    /// one, else the base from which the value is read.
     pub fn whole(&self, value: ValueId) -> Base {
         if self.copies.contains_key(&value) { Base::Copy(value) } else { self.readings[&value].base }
     }

@@ -60,7 +60,7 @@ impl MemorySlot {
     }
 }
 
-/// Input of the graph, which a run is fed.
+/// Input of the graph, to which each run is fed an array.
 #[derive(Clone, Debug)]
 pub struct Input {
     /// The input's value in the graph.
@@ -80,7 +80,7 @@ pub struct UsedVariable {
     pub variable: Variable,
     /// The variable's buffer.
     pub buffer: BufferIndex,
-    /// True if the plan updates it.
+    /// True if the plan updates the variable.
     pub written: bool,
 }
 
@@ -159,8 +159,8 @@ impl Plan {
         self.tasks.iter().flat_map(|task| &task.stages).map(launches).sum()
     }
 
-    /// Returns the device memory in bytes: of variables, of everything that is fed, fetched or constant, and of
-    /// temporaries.
+    /// Returns three amounts of device memory, in bytes: for variables, for everything that is fed, fetched or
+    /// constant, and for temporaries.
     pub fn bytes(&self) -> [usize; 3] {
         let mut bytes = [0, 0, self.slots.iter().map(MemorySlot::bytes).sum()];
         for buffer in &self.buffers {

@@ -6,13 +6,13 @@ use crate::graph::node::{GraphData, NodeId, NodeKind, ValueId};
 
 /// Nodes that a plan needs, in which equal nodes are merged.
 pub(super) struct Live {
-    /// Flags: for each node, whether it is needed and was not merged into another node.
+    /// For each node, whether it is needed and was not merged into another node.
     pub needed: Vec<bool>,
-    /// The first output of the node that represents each node.
+    /// For each node, the first output of the node that represents it.
     pub same: Vec<ValueId>,
-    /// The values to fetch, replaced with their representatives.
+    /// The values that represent the fetched values.
     pub fetches: Vec<ValueId>,
-    /// The new value of each update of the graph, replaced with its representative.
+    /// For each update of the graph, the value that represents the new value.
     pub updates: Vec<ValueId>,
 }
 

@@ -2,8 +2,8 @@
 //! last task that uses a temporary, its slot is free for another one.
 //!
 //! The temporaries that a group reads are placed next to each other in a slot that is not shared, so that a kernel
-//! can bind the slot once instead of every buffer. The inputs of an op that requests this are placed in the same
-//! way.
+//! can bind the slot once instead of every buffer. If an op requests it, the inputs of the op are placed in the
+//! same way.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use super::task::{Task, TaskStage, Work};
 use crate::host::text::human_bytes;
 use crate::{Limits, Spec};
 
-/// Alignment of buffers within a slot, in bytes. Every device can bind buffers at multiples of it.
+/// Alignment of buffers within a slot, in bytes. Every device can bind buffers at multiples of this number.
 const ALIGN: usize = 256;
 
 pub(super) fn pass(ordered: Ordered, limits: &Limits, mut passes: Vec<String>) -> Plan {
@@ -114,8 +114,8 @@ pub(super) fn pass(ordered: Ordered, limits: &Limits, mut passes: Vec<String>) -
     Plan { buffers, slots, tasks, inputs, variables, schedule, counters, fetches, passes, launches }
 }
 
-/// Returns the temporaries to place next to each other: those that groups read, or ops that request it, in the
-/// order of the tasks.
+/// Returns the temporaries to place next to each other: those that are read by groups, or by ops that request this
+/// placement, in the order of the tasks.
 ///
 /// A kernel cannot read one part of a slot and write another part of the same slot. If a task writes one of these
 /// temporaries, the buffers that the task reads are therefore excluded.

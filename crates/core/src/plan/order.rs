@@ -9,19 +9,19 @@ use super::ids::ClusterId;
 use super::live::Live;
 use crate::graph::node::{GraphData, NodeId, NodeKind};
 
-/// Task before it is converted to its final form.
+/// Task that has not yet been converted to its final form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum PlannedTask {
     /// Task that computes values.
     Unit(Unit),
-    /// Copy of the new value of update `k` into the variable, if it cannot be written in place.
+    /// Copy of the new value of update `k` into the variable, for a value that cannot be written there directly.
     Assign(usize),
 }
 
 /// Planned tasks in order, and the values that need a buffer or are written in place.
 pub(super) struct Sequence {
     pub planned: Vec<PlannedTask>,
-    /// The node of the variable into which each listed new value is written directly.
+    /// Map from each new value that is written directly into its variable to the variable's node.
     pub in_place: BTreeMap<Base, NodeId>,
     /// The values that need a buffer, because another task, a fetch or an update reads them.
     pub stored: BTreeSet<Base>,
@@ -40,9 +40,9 @@ struct Schedule<'a> {
     fused: &'a Fused,
     /// The tasks that must run after each task.
     after: BTreeMap<PlannedTask, BTreeSet<PlannedTask>>,
-    /// The tasks that read each base, which is a value or a copy of one.
+    /// The tasks that read each base, which is a value or a copy of a value.
     readers: BTreeMap<Base, BTreeSet<PlannedTask>>,
-    /// The node of the variable into which each listed new value is written directly.
+    /// Map from each new value that is written directly into its variable to the variable's node.
     in_place: BTreeMap<Base, NodeId>,
 }
 
@@ -108,8 +108,8 @@ impl<'a> Schedule<'a> {
         false
     }
 
-    /// Decides for each update whether the task that computes the new value writes it directly into the variable's
-    /// buffer or a copy follows.
+    /// Decides for each update whether the new value is written directly into the variable's buffer or copied
+    /// there by a separate task.
     fn place_updates(&mut self) {
         for (k, update) in self.data.updates.iter().enumerate() {
             let node = self.data.variables[&update.variable.id()];
@@ -139,7 +139,7 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    /// Returns whether a task reads `old` only at the position that it writes.
+    /// Returns whether a task reads `old` only at the position of the element that it writes.
     fn reads_elementwise(&self, task: PlannedTask, old: Base) -> bool {
         let PlannedTask::Unit(unit) = task else { return false };
         let elementwise = |reading: &Reading| reading.base != old || reading.view.is_contiguous();

@@ -14,9 +14,10 @@ pub(super) struct Partition<'a> {
     limits: &'a Limits,
     /// The bases (values or copies of values) that each node reads.
     pub reads: Vec<Vec<Base>>,
-    /// The bases that each node reads at positions other than the one that it writes.
+    /// The bases that each node reads at positions other than that of the element that it writes.
     scattered: Vec<Vec<Base>>,
-    /// The nodes that read each node's results or a copy of them, and the copies themselves.
+    /// For each node: the nodes that read its results or copies of its results, and those views of its results
+    /// that are copied.
     pub readers: Vec<Vec<NodeId>>,
     /// The bases that are stored in a buffer because they are fetched, copied, or the new value of a variable.
     pub kept: BTreeSet<Base>,
@@ -151,8 +152,8 @@ impl<'a> Partition<'a> {
         own + inputs.len() + schedules.len() + outputs.count()
     }
 
-    /// Returns the largest number of buffers that a dispatch of the op at a node binds. Outputs that only nodes
-    /// `inside` the merged set read do not count.
+    /// Returns the largest number of buffers that a dispatch of the op at a node binds. Outputs that are read only
+    /// by nodes `inside` the merged set do not count.
     fn kernel_bindings(&mut self, node: NodeId, inside: &impl Fn(NodeId) -> bool) -> usize {
         if !self.launches.contains_key(&node) {
             let Some(launch) = OpLaunch::of(self.data, self.live, self.limits, node) else { return 0 };
@@ -180,7 +181,8 @@ impl<'a> Partition<'a> {
             || !read
     }
 
-    /// Returns whether set `to` reads results of set `from` at positions other than the one that it writes.
+    /// Returns whether set `to` reads results of set `from` at positions other than that of the element that it
+    /// writes.
     fn scattered(&self, from: NodeId, to: NodeId) -> bool {
         let mut bases = self.members[to].iter().flat_map(|&reader| &self.scattered[reader]);
         bases.any(|base| matches!(base, Base::Own(value) if self.root(value.node) == from))

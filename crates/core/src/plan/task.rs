@@ -45,7 +45,7 @@ pub struct Cluster {
     pub shape: Shape,
     /// The inputs, in the order of the stage's inputs.
     pub inputs: Vec<ClusterInput>,
-    /// The ops, each after those that compute its arguments.
+    /// The ops, each after the ops that compute its arguments.
     pub instructions: Vec<Instruction>,
     /// The value that each output of the stage receives.
     pub outputs: Vec<Arg>,
@@ -65,7 +65,7 @@ impl Cluster {
     }
 }
 
-/// Shapes and types of an op's inputs and outputs. A buffer may be larger than its operand.
+/// Shapes and types of an op's inputs and outputs. A buffer may be larger than the input or output that it stores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
     /// The inputs, in order.

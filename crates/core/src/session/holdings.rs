@@ -171,9 +171,9 @@ impl Holdings {
         }
     }
 
-    /// Returns the ids of a plan's variables on the device. Buffers are allocated on first use. Those of
-    /// parameters are placed next to each other, and so are those of the state that one kernel updates for many
-    /// parameters.
+    /// Returns the ids of a plan's variables on the device. Buffers are allocated on first use. The buffers of
+    /// parameters are placed next to each other, and so are the buffers of optimizer state that one kernel updates
+    /// for many parameters.
     fn reside(&mut self, backend: &mut dyn Backend, params: &Params, plan: &Plan) -> Result<Vec<ResidentId>> {
         let grouped = plan.grouped();
         let mut new: [Vec<&Variable>; 3] = Default::default();
@@ -201,7 +201,7 @@ impl Holdings {
         Ok(plan.variables.iter().map(|used| self.by_name[used.variable.name()]).collect())
     }
 
-    /// Writes those variables of a step that were changed on the host to the device.
+    /// Writes to the device those variables of a step that were changed on the host.
     pub fn upload(&mut self, backend: &mut dyn Backend, step: &Step) -> Result<()> {
         for (used, &at) in step.0.plan.variables.iter().zip(&step.0.residents) {
             let resident = &mut self.residents[at.0];

@@ -102,7 +102,7 @@ impl Session {
         self.backend.device()
     }
 
-    /// Returns the limits of plans on the device.
+    /// Returns the device's limits, which every plan that runs on it must respect.
     pub fn limits(&self) -> Limits {
         self.backend.limits()
     }
@@ -172,8 +172,8 @@ impl Session {
     ///
     /// The results have the same bits as those of `steps` calls of [`Self::run`], but all steps are submitted to
     /// the device at once. An input can be fed an array with a new first axis `[steps, …]`, which contains one
-    /// value per step, or an array in the input's shape, which all steps use. Before each step, the numbers that
-    /// the host computes are computed, and then counters are incremented. Other state that these numbers depend on
+    /// value per step, or an array in the input's shape, which all steps use. Before each step, the host computes
+    /// the numbers that it provides, and then increments the counters. Other state that these numbers depend on
     /// does not change during the call.
     ///
     /// The first run with a number of steps allocates memory for them. Further runs allocate nothing.
@@ -311,8 +311,8 @@ impl Session {
         Ok(())
     }
 
-    /// Computes the numbers that the host provides for each step, increments the counters after each, and writes
-    /// the numbers to the device.
+    /// Computes the numbers that the host provides for each step, increments the counters after each step, and
+    /// writes the numbers to the device.
     fn schedule(&mut self, step: &Step, steps: usize) -> Result<()> {
         let plan = &step.0.plan;
         let (mut floats, mut uints) = (vec![], vec![]);
@@ -358,7 +358,7 @@ impl Session {
     }
 
     /// Starts [`Self::fetch`] without waiting for the results. Later runs can start in the meantime and do not
-    /// change them.
+    /// change the results.
     ///
     /// # Errors
     /// When the device is lost.

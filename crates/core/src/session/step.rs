@@ -38,7 +38,7 @@ pub(crate) struct Loaded {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ResidentId(pub usize);
 
-/// Number of steps of a step's last run.
+/// Number of steps that the last run of a compiled step consisted of.
 #[derive(Default)]
 pub(crate) struct Last(AtomicUsize);
 
@@ -65,7 +65,7 @@ impl Step {
         self.plan().inputs.iter().any(|input| input.value == tensor.id())
     }
 
-    /// Returns how to read the fetched tensors of the last run.
+    /// Returns the requests that read the fetched tensors of the last run.
     pub(crate) fn fetched(&self) -> Vec<Read> {
         let steps = self.0.last.get();
         let fetches = self.0.fetched.iter().zip(&self.0.plan.fetches);

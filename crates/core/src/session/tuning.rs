@@ -9,7 +9,7 @@ impl Session {
     ///
     /// Tuning stops after about `limit`. Ops whose variants have not all been measured by then keep the default
     /// variant. A variant replaces the default variant if it needs less than 95 % of the default's time. An op
-    /// with the same sizes is not measured again.
+    /// with the same sizes as one that was measured before is not measured again.
     ///
     /// Graphs compiled after this call use the fastest variants. The step itself, the values of variables and the
     /// fetched tensors do not change. Returns all variants chosen in the session, which can be passed to

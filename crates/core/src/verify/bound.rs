@@ -127,13 +127,13 @@ impl Deviation {
     /// Returns the error in units in the last place of the `f32` that is nearest to the reference value.
     pub fn ulp(&self) -> f64 {
         let size = (self.truth.abs() as f32).clamp(f32::MIN_POSITIVE, f32::MAX);
-        // The largest power of two up to `size`; the unit in the last place is 2·eps times this.
+        // The largest power of two up to `size`; the unit in the last place is 2·eps times this power.
         let power = f32::from_bits((size.to_bits() & 0x7f80_0000).max(0x0080_0000));
         self.error() / (f64::from(power) * 2.0 * EPS)
     }
 
-    /// Returns the error as a fraction of its bound; more than 1 is a failure. Infinite for an unexpected NaN, and
-    /// for any error if the bound is 0.
+    /// Returns the error as a fraction of its bound; more than 1 is a failure. The fraction is infinite for an
+    /// unexpected NaN, and for any error if the bound is 0.
     pub fn bound_fraction(&self) -> f64 {
         let error = self.error();
         if error == 0.0 {

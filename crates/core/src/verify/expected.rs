@@ -28,8 +28,8 @@ pub struct Expected {
 /// Every node of the graph is computed several times: once exactly, and then with random rounding errors as large
 /// as the bound of the node's op allows ([`crate::bound`]). The spread of the results shows how far two devices
 /// may differ. The bound of an element is twice its largest distance from the exact value, plus a quarter of the
-/// root mean square of all elements' distances, because some elements by chance hardly move. The gradient of a
-/// unit that is close to its threshold has a wide bound.
+/// root mean square of all elements' distances, because some elements by chance hardly move. For example, the
+/// gradient of a unit that is close to its threshold has a wide bound.
 ///
 /// Variables and counters are read from the host: call [`Session::sync`](crate::Session::sync) before. Nothing is
 /// updated.
@@ -160,7 +160,8 @@ fn without_margin(interpreter: &Interpreter, truth: &Values, others: &[Values], 
     Ok(Expected { values, bounds })
 }
 
-/// Returns bounds of twice the largest distance, with a margin.
+/// Returns bounds with a margin: each is twice the element's largest distance from the exact value, plus a quarter
+/// of the root mean square of all elements' distances.
 fn with_margin(interpreter: &Interpreter, truth: &Values, others: &[Values], root: ValueId) -> Result<Expected> {
     let values = interpreter.value(truth, root)?.to_f64();
     let apart = largest_distances(interpreter, &values, others, root)?;

@@ -234,8 +234,8 @@ impl Session {
     }
 }
 
-/// How often the bounds of a node that seems to fail are widened with new draws. Among millions of elements, a few
-/// draws leave some elements almost unmoved by chance, so that their bounds are too narrow.
+/// Number of times that the bounds of a node that seems to fail are widened with new draws. Among millions of
+/// elements, a few draws leave some elements almost unmoved by chance, so that their bounds are too narrow.
 const ROUNDS: usize = 12;
 
 /// Compares the device's outputs of a node with the reference on the same inputs.

@@ -156,8 +156,8 @@ impl Session {
     }
 }
 
-/// Returns the first value, in the order of nodes, that is in `wrong` while none of its inputs is, and from which
-/// a path of wrong values leads to one of `roots`.
+/// Returns the first value in `wrong`, in the order of nodes, none of whose inputs is in `wrong` and from which a
+/// path of wrong values leads to one of `roots`.
 fn origin(interpreter: &Interpreter, roots: &[ValueId], wrong: &BTreeSet<ValueId>) -> Option<ValueId> {
     let mut stack: Vec<ValueId> =
         roots.iter().map(|&root| interpreter.source(root)).filter(|root| wrong.contains(root)).collect();

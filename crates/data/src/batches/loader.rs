@@ -11,7 +11,7 @@ use crate::error::BatchError;
 /// Source of the row orders.
 #[derive(Debug)]
 pub(crate) enum Loader {
-    /// The generator of a parameter store, and the seeds of the epochs drawn so far.
+    /// The generator of a parameter store, and the seed of each epoch that was requested so far.
     Shared { params: Params, seeds: Vec<u64> },
     /// A separate generator: its seed, the next epoch, and the generator's state before that epoch.
     Own { seed: u64, next: u64, random: Box<TorchRandom> },
@@ -51,8 +51,8 @@ impl Loader {
                 loop {
                     random.seed();
                     let order = random.permutation(rows);
-                    // PyTorch's sampler draws one more permutation, for samples beyond a complete pass over the
-                    // rows, but uses none of it here.
+                    // In each epoch, PyTorch's sampler draws a second permutation and discards it. The same draw
+                    // here keeps the generator in the same state as PyTorch's.
                     let _ = random.permutation(rows);
                     *next += 1;
                     if *next > epoch {

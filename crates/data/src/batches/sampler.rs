@@ -101,8 +101,8 @@ impl Sampler {
         self.samples
     }
 
-    /// Returns a description that includes a checksum of the weights or classes. When training resumes, it is
-    /// compared with the description in the checkpoint.
+    /// Returns a description of the sampler, including a checksum of its weights or classes. When training
+    /// resumes, the description is compared with the one in the checkpoint.
     #[doc(hidden)]
     pub fn describe(&self) -> String {
         let mut hasher = crc32fast::Hasher::new();
@@ -191,7 +191,7 @@ fn number(row: usize) -> u32 {
     u32::try_from(row).unwrap_or(u32::MAX)
 }
 
-/// Appends `n` rows to `order`: all of `rows` as many times as `n` allows, then a random subset of them.
+/// Appends `n` rows to `order`: all of `rows` as many times as `n` allows, then a random subset of `rows`.
 pub(crate) fn repeat(rows: &[u32], n: usize, random: &mut SplitMix64, order: &mut Vec<u32>) {
     for _ in 0..n / rows.len() {
         order.extend_from_slice(rows);

@@ -67,7 +67,7 @@ impl Dataset {
         Ok(Self::from_parts(x, y, classes, Arc::new(preprocess)))
     }
 
-    /// Creates a dataset from parts that have been checked.
+    /// Creates a dataset from values that the caller has checked.
     pub(crate) fn from_parts(x: Features, y: Vec<u32>, classes: Arc<[String]>, preprocess: Arc<Preprocess>) -> Self {
         Self { x, y, classes, preprocess, dropped: 0 }
     }

@@ -18,7 +18,7 @@ pub enum ArrayFileError {
         /// The error message of the zip reader.
         reason: String,
     },
-    /// This version of the `.npy` format is not supported.
+    /// The file has a version of the `.npy` format that is not supported.
     NpyVersion {
         /// The major version number.
         version: u8,
@@ -64,7 +64,7 @@ pub enum ArrayFileError {
     Dtype {
         /// NumPy's code of the type, such as `<U2`.
         code: String,
-        /// The kind of this type.
+        /// The element type that the code stands for.
         dtype: Dtype,
     },
     /// The shape has more elements than an array can have.

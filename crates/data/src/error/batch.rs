@@ -15,7 +15,7 @@ pub enum BatchError {
         /// The number of rows per batch.
         size: usize,
     },
-    /// There are more rows than a row number can count.
+    /// There are more rows than a `u32` can count.
     TooManyRows {
         /// The number of rows.
         rows: usize,

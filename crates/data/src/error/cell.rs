@@ -10,7 +10,7 @@ use super::{DataFix, Say};
 pub enum CellError {
     /// A feature is missing, and the preprocessing has no value to fill in.
     Missing,
-    /// The group or the time of the row, which decides its part of the split, is missing.
+    /// Rows are split by group or by time, but the group or the time of this row is missing.
     MissingKey,
     /// The cell contains text, but its column otherwise contains numbers.
     NotANumber {
@@ -19,7 +19,7 @@ pub enum CellError {
         /// The number of other cells with text in the column.
         others: usize,
     },
-    /// The cell must be a time, by which the rows are split, but cannot be read as a time.
+    /// Rows are split by time, but this cell cannot be read as a time.
     NotATime {
         /// The text.
         text: String,
@@ -35,7 +35,7 @@ pub enum CellError {
     TooLargeStandardised {
         /// The feature before standardisation.
         value: f64,
-        /// The standard deviation of the training rows.
+        /// The standard deviation of the feature over the training rows.
         std: f64,
     },
     /// The label is infinite.

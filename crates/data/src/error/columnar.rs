@@ -38,7 +38,7 @@ pub enum ColumnarError {
         /// The format of the file.
         format: ColumnarFormat,
     },
-    /// This build has no reader for the format.
+    /// The crate was built without a reader for the format.
     NoReader {
         /// The format.
         format: ColumnarFormat,

@@ -38,7 +38,7 @@ pub enum CsvError {
         /// The number of columns in the header.
         columns: usize,
     },
-    /// The parser reported another error.
+    /// The CSV parser reported an error that no other variant describes.
     Parser {
         /// The error message of the parser.
         reason: String,

@@ -9,7 +9,7 @@ use wgrad_core::text::count;
 pub enum DatasetError {
     /// There are no rows or no features.
     Empty,
-    /// The number of values is not rows × features, or there are more rows than a row number can count.
+    /// The number of values is not rows × features, or there are more rows than a `u32` can count.
     Size {
         /// The number of values.
         values: usize,

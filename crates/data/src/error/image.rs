@@ -8,7 +8,7 @@ use wgrad_core::text::count;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ImageFolderError {
-    /// A side of the image size is 0 or too long.
+    /// The requested height or width of the images is 0 or too large.
     Size {
         /// The height.
         height: usize,
@@ -26,7 +26,7 @@ pub enum ImageFolderError {
         /// The number of channels.
         channels: usize,
     },
-    /// The means or standard deviations are not usable numbers.
+    /// A mean is not finite, or a standard deviation is not positive and finite.
     Normalization {
         /// The means.
         mean: Vec<f32>,
@@ -115,7 +115,7 @@ impl ImageFolderError {
 pub enum AugmentError {
     /// The rows are not images of the given size.
     Size {
-        /// The given channels, height and width.
+        /// The given number of channels, height and width.
         dims: [usize; 3],
         /// The number of features per row.
         features: usize,

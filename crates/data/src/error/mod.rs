@@ -93,7 +93,7 @@ pub enum DataError {
     ImageFolder(ImageFolderError),
     /// Augmentation that does not fit the images.
     Augment(AugmentError),
-    /// Text that does not name a [`Missing`](crate::Missing).
+    /// Text that is not the name of a variant of [`Missing`](crate::Missing).
     UnknownMissing {
         /// The text.
         text: String,
@@ -170,7 +170,7 @@ impl From<DataError> for wgrad_core::Error {
     }
 }
 
-/// Converts errors that do not name a file to [`DataError`] and to [`wgrad_core::Error`].
+/// Implements the conversions to [`DataError`] and [`wgrad_core::Error`] for error types without a file name.
 macro_rules! into_data_error {
     ($($error:ident => $variant:ident),*) => {$(
         impl From<$error> for DataError {

@@ -38,7 +38,7 @@ pub enum SplitError {
     TooManyFolds {
         /// The number of rows or groups that are available.
         available: usize,
-        /// The kind of unit that each fold needs at least one of.
+        /// The unit, a row or a group, of which each fold needs at least one.
         unit: FoldUnit,
         /// The number of folds.
         folds: usize,

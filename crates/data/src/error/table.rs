@@ -8,7 +8,7 @@ use super::{DataFix, RowLocation, Say};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TableError {
-    /// There are more rows than a row number can count.
+    /// There are more rows than a `u32` can count.
     TooManyRows,
     /// A column has no name.
     UnnamedColumn {
@@ -53,7 +53,7 @@ pub enum TableError {
         /// The target.
         target: String,
     },
-    /// A column contains text, but the model was trained on numbers in it.
+    /// A column contains text, but contained numbers when the model was trained.
     NotNumeric {
         /// The column.
         column: String,

@@ -44,7 +44,7 @@ pub fn read_npy(path: impl AsRef<Path>) -> Result<Array> {
 }
 
 /// Reads all arrays of a `.npz` file written with `numpy.savez` or `numpy.savez_compressed`; returns a map from
-/// their names.
+/// the name of each array to the array.
 ///
 /// ```no_run
 /// use wgrad_data::{Dataset, read_npz};

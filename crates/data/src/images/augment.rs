@@ -100,8 +100,8 @@ mod tests {
         Dataset::new((0..18).map(|i| format!("x{i}")), x, vec![0; rows], ["a", "b"]).unwrap()
     }
 
-    /// Returns the image `[2, 3, 3]`, flipped if `flip` is true, and then cropped at the row `down` and the column
-    /// `right` of its padded version.
+    /// Returns the image `[2, 3, 3]`, flipped if `flip` is true, then padded, and then cropped to its original
+    /// size from the row `down` and the column `right` on.
     fn expected(down: usize, right: usize, flip: bool) -> Vec<f32> {
         let mut all = vec![];
         for channel in 0..2 {

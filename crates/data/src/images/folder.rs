@@ -108,7 +108,7 @@ impl ImageFolder {
         &self.classes
     }
 
-    /// Iterates over the image files in the order of the rows, which is sorted by class.
+    /// Iterates over the image files in the order of the dataset's rows: sorted by class.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|(path, _)| &**path)
     }

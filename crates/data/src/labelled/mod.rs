@@ -84,7 +84,6 @@ impl Labelled {
 
     /// Sets the maximum number of categories of a text column, not counting the extra category for unseen texts.
     /// Default: 100. With one-hot encoding, each category is a feature.
-    /// 100. With one-hot encoding, each category is a feature.
     pub fn max_categories(mut self, limit: usize) -> Self {
         self.encoding.limit = limit;
         self
@@ -218,7 +217,7 @@ impl Labelled {
     /// another file.
     ///
     /// Columns that are not features are ignored. Missing features are filled if the preprocessing has fill
-    /// values; otherwise [`Labelled::missing`] decides about them. [`Labelled::positive`] and
+    /// values; otherwise [`Labelled::missing`] sets how they are treated. [`Labelled::positive`] and
     /// [`Labelled::standardize`] have no effect.
     ///
     /// # Errors
@@ -315,7 +314,7 @@ fn build(
     Ok(Dataset::from_parts(x, y, classes, preprocess))
 }
 
-/// Datasets of a table that was split. Their preprocessing was learned from the training rows.
+/// Datasets into which a table was split. Their preprocessing was learned from the training rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parts {
     /// Training rows.

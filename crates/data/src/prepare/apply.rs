@@ -87,7 +87,8 @@ enum Encoding<'a> {
 }
 
 impl Encoder<'_> {
-    /// Writes the features of this column for rows of one block; returns the number of features per row.
+    /// Writes the features of this column for `rows`, which must all be in the same block of the column; returns
+    /// the number of features per row.
     fn write(&self, rows: &[u32], buffer: &mut Vec<f64>, values: &mut [f32]) -> Result<usize> {
         let block = rows[0] as usize / BLOCK;
         let numbers = self.column.block(block, buffer)?;
@@ -133,7 +134,7 @@ impl Encoder<'_> {
 
 /// Map from the cells of a column to category numbers.
 enum Numbering<'c> {
-    /// For a text column: the text number of each cell, and the category of each text.
+    /// For a text column: the number of each cell's text, and the category of each distinct text.
     Codes { codes: &'c [u32], known: Vec<usize>, unseen: usize },
     /// For a column of numbers: the category of each number, found by the bits of the number.
     Values { known: HashMap<u64, usize>, unseen: usize },

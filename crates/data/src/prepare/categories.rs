@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 /// whose text is missing or rarer than [`Labelled::min_frequency`](crate::Labelled::min_frequency).
 ///
 /// By default categories are encoded one-hot: each category is a feature with the values 0 and 1, and so is the
-/// unseen category. If no training row belongs to the unseen category, its feature always stays 0, since its
-/// weights are untrained. An embedded column is encoded as one feature, the category number, for an `Embedding`
-/// layer with [`Self::size`] rows.
+/// unseen category. If no training row belongs to the unseen category, its feature always stays 0, since a model's
+/// weights for it are untrained. An embedded column is encoded as one feature, the category number, for an
+/// `Embedding` layer with [`Self::size`] rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Categories {
     column: String,
@@ -81,7 +81,7 @@ impl Categories {
         Err(format!("the categories of `{}` are not sorted texts, each of them once", self.column))
     }
 
-    /// Writes the features of a row in the category `number`; all of `features` must be 0 before.
+    /// Writes the features of a row whose category is `number`; all of `features` must be 0 before.
     pub(super) fn write(&self, number: usize, features: &mut [f32]) {
         if self.embedded {
             features[0] = number as f32;

@@ -9,8 +9,7 @@ use crate::table::{Cells, Table};
 
 /// Maximum number of distinct fractional labels; if there are more, they look like a quantity.
 const MAX_FRACTIONS: usize = 50;
-/// Maximum number of classes if there are more than half as many classes as rows; beyond it, labels look like
-/// identifiers.
+/// Number of classes above which labels look like identifiers, if there is also more than one class per two rows.
 const MAX_CLASSES: usize = 20;
 
 /// Names of the classes in order, and the class of each row.
@@ -20,8 +19,8 @@ pub(crate) struct Labels {
     pub(crate) y: Vec<u32>,
 }
 
-/// Finds the classes among the labels of the given rows, sorted as numbers if all labels are numbers, else as
-/// text.
+/// Finds the classes among the labels of the given rows. The classes are sorted as numbers if all labels are
+/// numbers, else as text.
 pub(crate) fn find(table: &Table, target: &str, rows: &[u32]) -> Result<Labels> {
     let at = table.require(target)?;
     let column = &table.columns[at];
@@ -60,7 +59,7 @@ pub(crate) fn find(table: &Table, target: &str, rows: &[u32]) -> Result<Labels> 
     Ok(Labels { classes, y })
 }
 
-/// Returns the class number of each given row, for known classes.
+/// Returns the class number of each given row: the index of its label in `classes`.
 pub(crate) fn number(table: &Table, target: &str, rows: &[u32], classes: &[String]) -> Result<Vec<u32>> {
     let numbers: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
     let class = |row: u32, label: &str| {

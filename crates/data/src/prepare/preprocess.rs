@@ -76,7 +76,7 @@ struct Unchecked {
     std: Vec<f64>,
     fill: Option<Vec<f64>>,
     constant: Vec<String>,
-    /// Files from versions without categories do not contain this field.
+    /// Files written by older versions of the crate, which had no categories, do not contain this field.
     #[serde(default)]
     categories: Vec<Categories>,
 }

@@ -52,7 +52,7 @@ impl Columns {
     }
 }
 
-/// Collector of parsed records, which sends them to the columns in chunks.
+/// Collector of parsed records, which sends the records in chunks to the columns being built.
 pub(super) struct RecordSender<'c> {
     records: Vec<ByteRecord>,
     /// The number of records in the current chunk.
@@ -69,7 +69,7 @@ enum Sink<'c> {
 }
 
 impl RecordSender<'_> {
-    /// Takes a record with one cell per column, and leaves a used record in its place, which can be overwritten.
+    /// Takes a record with one cell per column, and replaces it with a used record that may be overwritten.
     pub(super) fn push(&mut self, record: &mut ByteRecord) -> Result<()> {
         if self.filled == self.records.len() {
             self.records.push(ByteRecord::new());

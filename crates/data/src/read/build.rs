@@ -17,7 +17,8 @@ pub(super) struct Builder {
 
 /// Type of the column so far.
 enum State {
-    /// Only numbers and missing cells: all of them, or those of the current block if the column is on disk.
+    /// Only numbers and missing cells so far. Contains all of them if the column is in memory, or those of the
+    /// current block if it is on disk.
     Numbers {
         values: Vec<f64>,
         /// True if any cell is not missing.
@@ -81,7 +82,7 @@ impl Builder {
         self.push_other(row, text(cell));
     }
 
-    /// Adds a cell that is not a plain decimal, or any cell if the column is not numbers.
+    /// Adds a cell that is not a plain decimal, or any cell if the column contains text.
     fn push_other(&mut self, row: usize, cell: &str) {
         match &mut self.state {
             State::Numbers { any, .. } => match number(cell) {
@@ -155,7 +156,7 @@ impl Builder {
     }
 }
 
-/// Returns the cell of a CSV file; `None` if it marks a missing value.
+/// Returns the text of a CSV cell; `None` if the text marks a missing value.
 fn present(cell: &str) -> Option<&str> {
     (!is_missing(cell)).then_some(cell)
 }

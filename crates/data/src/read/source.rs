@@ -20,7 +20,7 @@ pub(super) struct Source<R> {
     events: VecDeque<(u64, u8)>,
     /// Line of the current record.
     line: u64,
-    /// Offset of the last `\r` that was counted: a `\n` right after it is the same line end.
+    /// Offset of the last `\r` that was counted as a line end; a `\n` right after it is not counted again.
     carriage_return: Option<u64>,
 }
 
@@ -42,7 +42,8 @@ impl<R: Read> Source<R> {
     /// Returns the line of the record that starts at this offset. Offsets must increase with each call.
     pub(super) fn line(&mut self, mut start: u64) -> u64 {
         while let Some(&(at, byte)) = self.events.front() {
-            // The parser counts blank lines before a record as part of it, so the start is moved past them.
+            // The parser counts blank lines before a record as part of the record, so the start is moved past
+            // these lines.
             if at == start && byte != b'"' {
                 start += 1;
             }

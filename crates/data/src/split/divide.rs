@@ -12,8 +12,8 @@ pub(super) struct Sides {
     pub right: Vec<u32>,
 }
 
-/// Moves complete groups, in random order, to the right side until it has about the fraction `1 - fraction` of the
-/// rows.
+/// Splits the rows by group: moves complete groups, in random order, to `Sides::right` until it has about the
+/// fraction `1 - fraction` of the rows.
 pub(super) fn by_group(
     rows: Vec<u32>,
     groups: &[u32],
@@ -34,7 +34,7 @@ pub(super) fn by_group(
     let target = rows.len() as f64 * (1.0 - fraction);
     let (mut chosen, mut count) = (std::collections::HashSet::new(), 0);
     for &(group, size) in &order {
-        // A group is moved if this brings the count closer to the target.
+        // A group is moved if this brings the number of moved rows closer to the target.
         let closer = count as f64 + size as f64 / 2.0 <= target;
         if closer && chosen.len() + 1 < order.len() {
             chosen.insert(group);
@@ -48,7 +48,7 @@ pub(super) fn by_group(
     Ok(Sides { left, right })
 }
 
-/// Splits the rows by time: the oldest rows are on the left, the newest on the right.
+/// Splits the rows by time: the oldest rows are on the left side, the newest on the right side.
 pub(super) fn by_time(mut rows: Vec<u32>, times: &[f64], fraction: f64) -> Sides {
     rows.sort_by(|&a, &b| times[a as usize].total_cmp(&times[b as usize]));
     let newest = rows.split_off(left_count(rows.len(), fraction));

@@ -33,7 +33,7 @@ impl KFold {
         Self { rule: SplitRule::Random, folds, seed: None }
     }
 
-    /// Divides each class evenly over the folds, up to one row, as `StratifiedKFold` does.
+    /// Divides the rows of each class over the folds as evenly as possible, as `StratifiedKFold` does.
     pub fn stratified(folds: u32) -> Self {
         Self { rule: SplitRule::Stratified, folds, seed: None }
     }

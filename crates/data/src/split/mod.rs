@@ -56,7 +56,8 @@ impl Split {
     }
 
     /// Splits each class in the same proportion: of the `n` rows of a class, `n * test`, rounded to the nearest
-    /// integer, are test rows, but both sides get at least one row if the class has two or more.
+    /// integer, are test rows. If the class has two or more rows, at least one is a test row, and at least one is
+    /// not.
     pub fn stratified(test: f64) -> Self {
         Self::new(SplitRule::Stratified, test)
     }
@@ -130,7 +131,7 @@ impl Split {
         Ok(SplitRows { train, validation, test })
     }
 
-    /// Splits rows into two sides.
+    /// Splits rows into two sides, of which the left one gets about this fraction of the rows.
     fn two(&self, rows: Vec<u32>, y: &[u32], keys: &Keys, fraction: f64, mut random: SplitMix64) -> Result<Sides> {
         let mut sides = match (&self.rule, keys) {
             (SplitRule::Group(column), Keys::Groups(groups)) => by_group(rows, groups, column, fraction, &mut random)?,

@@ -25,8 +25,8 @@ pub enum ColumnKind {
 
 /// Column of a [`Table`](crate::Table).
 ///
-/// Each number takes 8 bytes. Each distinct text is stored once, and each text cell takes 4 bytes, for the number
-/// of its text.
+/// Each number takes 8 bytes. Each distinct text is numbered and stored once, and each text cell takes 4 bytes,
+/// which contain the number of the cell's text.
 #[derive(Clone, Debug)]
 pub struct Column {
     pub(crate) cells: Cells,
@@ -54,7 +54,7 @@ pub(crate) enum Cells {
     Text { codes: Vec<u32>, levels: Levels },
 }
 
-/// Text number that stands for a missing cell.
+/// Value in the `codes` of `Cells::Text` that stands for a missing cell.
 pub(crate) const MISSING: u32 = u32::MAX;
 
 /// Number of rows in a block on disk.

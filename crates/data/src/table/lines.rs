@@ -9,7 +9,7 @@ use crate::error::{DataError, TableError};
 pub(crate) enum RowLocations {
     /// The line on which each row of a CSV file starts.
     Lines(LineNumbers),
-    /// The number of rows of a file format without lines.
+    /// The number of rows of a file whose format has no lines.
     #[cfg_attr(not(feature = "arrow"), expect(dead_code, reason = "only typed files have no lines"))]
     Count(usize),
 }
@@ -37,7 +37,7 @@ impl LineNumbers {
     /// Adds a row that starts on this line.
     ///
     /// # Errors
-    /// When there are more rows than a row number can count.
+    /// When there are more rows than a `u32` can count.
     pub(crate) fn push(&mut self, file: &str, line: u64) -> Result<()> {
         if u32::try_from(self.rows + 1).is_err() {
             return Err(DataError::Table { file: file.to_string(), error: TableError::TooManyRows }.into());

@@ -146,14 +146,14 @@ impl Adapter {
         Ok(OpenedGpu { gpu, kernels: Arc::new(kernels), info, limits, self_test: test.clone() })
     }
 
-    /// Returns the limits for which plans are made, for a driver that runs at most `iterations` loop iterations
-    /// per thread.
+    /// Returns the adapter's limits, which every plan that runs on it must respect. `iterations` is the largest
+    /// number of loop iterations that the driver runs per thread.
     fn plan_limits(&self, iterations: u32) -> Limits {
         let available = self.adapter.limits();
         Limits {
             // At most eight, WebGPU's default, so that a graph has the same plan on every device.
             storage_buffers: 8.min(available.max_storage_buffers_per_shader_stage as usize),
-            // Kernels compute the positions of elements, which have four bytes each, in 32 bits.
+            // Every element has four bytes, and kernels compute positions as 32-bit numbers.
             binding_bytes: available
                 .max_storage_buffer_binding_size
                 .min(available.max_buffer_size)

@@ -15,7 +15,7 @@ pub(crate) struct OpenedGpu {
     pub gpu: Arc<Gpu>,
     pub kernels: Arc<Kernels>,
     pub info: DeviceInfo,
-    /// Limits for which plans are made.
+    /// The device's limits, which every plan that runs on it must respect.
     pub limits: Limits,
     pub self_test: SelfTest,
 }

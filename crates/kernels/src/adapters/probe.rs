@@ -60,8 +60,8 @@ pub(super) fn run(_: &Gpu, _: &Kernels) -> SelfTest {
 fn run_probes(gpu: &Gpu, kernels: &Kernels) -> Result<Vec<u32>> {
     let kernel = Kernel::new("probe", &[SOURCE]);
     let once = |kernel, entry| Dispatch::new(kernel, entry, Grid::Groups([1, 1, 1]));
-    // `cleared` is compiled like the kernels of users, with workgroup memory set to zero; the other two like
-    // wgrad's own.
+    // `cleared` is compiled like the kernels of users, with workgroup memory set to zero. The other two are
+    // compiled like wgrad's own kernels.
     let dispatches =
         [once(trusted(kernel.clone()), "values"), once(kernel.clone(), "cleared"), once(trusted(kernel), "looped")];
     let shaders = kernels.shaders(dispatches.iter())?;

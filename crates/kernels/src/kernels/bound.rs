@@ -19,10 +19,10 @@ pub enum Target {
 pub struct BoundDispatch {
     /// Kernel, parameters and grid. `targets` replaces the dispatch's own bindings.
     pub dispatch: Dispatch,
-    /// Names of WGSL variables, each with its memory.
+    /// Names of WGSL variables, each with the memory to which the variable is bound.
     pub targets: Vec<(String, Target)>,
 }
 
 /// Function that locates a buffer of the plan in device memory. It returns the number of the device buffer that
-/// contains it, and the position of its first element there.
+/// contains the plan's buffer, and the position of the first element in the device buffer.
 pub type Physical<'a> = dyn Fn(BufferIndex) -> (usize, usize) + 'a;

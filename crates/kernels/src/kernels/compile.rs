@@ -1,5 +1,5 @@
-//! Shaders and pipelines, compiled once per device. There is one shader per WGSL source, and one pipeline for each
-//! combination of entry point, constants and bindings with dynamic offset.
+//! Shaders and pipelines, compiled once per device. There is one shader per WGSL source. A shader has one pipeline
+//! for each combination of entry point, constants, and choice of the bindings that have a dynamic offset.
 //!
 //! The kernels that a plan lacks are compiled in parallel on all cores, because drivers take 5 to 300 ms per
 //! kernel.
@@ -35,8 +35,8 @@ pub(crate) struct Pipeline {
 pub(crate) struct PipelineRequest<'a> {
     pub shader: &'a Arc<Shader>,
     pub dispatch: &'a Dispatch,
-    /// Flag per binding of the entry point: true if the buffer has a slot per step of a run and is bound with a
-    /// dynamic offset.
+    /// Flags, one per binding of the entry point: true if the bound buffer has a slot per step of a run, and
+    /// therefore a dynamic offset.
     pub offsets: Vec<bool>,
 }
 
@@ -58,7 +58,7 @@ struct KernelCache {
     pipelines: HashMap<Key, Arc<Pipeline>>,
 }
 
-/// File of compiled pipelines, if the API can export them (Vulkan). Pipelines of another driver are ignored.
+/// File of compiled pipelines, for APIs that can export them (Vulkan). Pipelines of another driver are ignored.
 pub(crate) struct Disk {
     pipelines: wgpu::PipelineCache,
     file: PathBuf,
@@ -99,7 +99,7 @@ pub(crate) struct Kernels {
     gpu: Arc<Gpu>,
     compiled: Mutex<KernelCache>,
     disk: Option<Disk>,
-    /// Outlines (positions of functions) of the sources of ops' kernels, into which clusters are fused.
+    /// Positions of the functions in ops' kernels, which are needed to fuse pointwise ops into these kernels.
     pub outlines: Outlines,
     #[cfg(feature = "fault-injection")]
     fault: Option<&'static Fault>,
@@ -136,7 +136,7 @@ impl Kernels {
         Ok(())
     }
 
-    /// Returns the shader of each dispatch, and compiles those that are missing.
+    /// Returns the shader of each dispatch, and compiles the missing shaders.
     ///
     /// # Errors
     /// Returns an error if a kernel does not compile or lacks the entry point.
@@ -153,8 +153,8 @@ impl Kernels {
         let missing: Vec<_> = missing.into_iter().collect();
         let made = self.each(&missing, |(key, kernel)| self.shader(kernel, &key.0));
         for ((key, _), shader) in missing.into_iter().zip(made) {
-            // If another thread has compiled the same shader meanwhile, keep that one: pipeline keys contain its
-            // address.
+            // If another thread has compiled the same shader meanwhile, keep the other thread's shader, because
+            // pipeline keys contain its address.
             lock(&self.compiled).shaders.entry(key.clone()).or_insert(shader?);
         }
         let known = lock(&self.compiled);
@@ -170,8 +170,8 @@ impl Kernels {
         dispatches.iter().zip(&keys).map(shader).collect()
     }
 
-    /// Returns the pipeline of each request, and compiles those that are missing. After each compilation it calls
-    /// `compiled` with the number of pipelines finished so far and the number of all missing ones.
+    /// Returns the pipeline of each request, and compiles the missing pipelines. After each compilation, calls
+    /// `compiled` with the number of pipelines compiled so far and the number of pipelines to compile.
     ///
     /// # Errors
     /// Returns an error if a pipeline exceeds the limits of the device.

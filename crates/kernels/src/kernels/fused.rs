@@ -12,11 +12,11 @@ use super::print::{Access, BodyPosition, Declared, body, declare, dtype_of, func
 use super::reflect::{Outline, Outlines};
 use super::trusted::joined;
 
-/// Number of the first binding that clusters add to a kernel. The bindings of the op's own kernel have lower
-/// numbers.
+/// Number of the first binding that fused pointwise ops add to a kernel. The bindings of the kernel before fusion
+/// have lower numbers.
 const FIRST: usize = 100;
 
-/// Bindings that clusters add to an op's kernel.
+/// Bindings that clusters (fused pointwise ops) add to an op's kernel.
 struct Added<'a> {
     plan: &'a Plan,
     /// Buffers that the op's kernel already reads as arrays of scalars, with the names of their variables.
@@ -26,8 +26,8 @@ struct Added<'a> {
 }
 
 impl Added<'_> {
-    /// Returns the name of the variable for a buffer of the plan, which is declared on first use. Returns `None`
-    /// if the buffer has no memory because its values stay in registers.
+    /// Returns the name of the WGSL variable for a buffer of the plan, and declares the variable on first use.
+    /// Returns `None` if the buffer has no memory because its values stay in registers.
     fn name(&mut self, buffer: BufferIndex, element: &str, written: bool) -> Option<String> {
         if matches!(self.plan.buffers[buffer].role, Role::Passed) {
             return None;
@@ -88,8 +88,8 @@ impl Replaced<'_> {
     }
 }
 
-/// Fuses clusters into a dispatch of the op at stage `op` of a task: clusters before the op (prologues) whose
-/// output the dispatch reads, and clusters after it (epilogues) whose input it writes.
+/// Fuses clusters (groups of pointwise ops) into a dispatch of the op at stage `op` of a task: the clusters that
+/// compute what the dispatch reads (prologues), and the clusters that read what the dispatch writes (epilogues).
 pub(super) fn attach(
     plan: &Plan,
     bound: BoundDispatch,
@@ -118,7 +118,7 @@ pub(super) fn attach(
     let mut added = Added { plan, own, declared: BTreeMap::new(), targets: vec![] };
     let mut code = String::new();
     let mut label = dispatch.kernel.name.to_string();
-    // Names of bindings whose loads are replaced with a prologue.
+    // Names of the bindings whose elements a prologue computes, so that the kernel does not load them.
     let mut computed: Vec<String> = vec![];
     for (i, stage) in prologues.iter().enumerate() {
         let Work::Cluster(cluster) = &stage.work else { unreachable!("a prologue is a cluster") };

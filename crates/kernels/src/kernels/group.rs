@@ -2,8 +2,8 @@
 //! all parameters. Each set of buffers is a member of the group.
 //!
 //! Variables, their optimizer state and their gradients are allocated side by side in a few device buffers, which
-//! the kernel binds completely. For each block of elements, a table of constants names its member of the group;
-//! for each member, it contains the positions of the member's buffers.
+//! the kernel binds completely. A table of constants contains the member to which each block of elements belongs,
+//! and the positions of each member's buffers.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -57,8 +57,8 @@ fn launch(members: &[Member<'_>], splat: &[bool], physical: &Physical<'_>) -> Bo
     let first = members[0];
     let cluster = first.cluster;
     let written: Vec<usize> = first.outputs.iter().map(|&buffer| physical(buffer).0).collect();
-    // By number of the device buffer: the device buffers that are bound completely, then the scalars that all
-    // members read.
+    // Variables to declare: first the device buffers that are bound completely, then the scalars that all members
+    // read. The keys are computed from the numbers of the device buffers.
     let mut declared: BTreeMap<usize, Declared> = BTreeMap::new();
     let mut targets = vec![];
     let mut bind = |key: usize, element: String, written: bool, target: Target| {
@@ -70,9 +70,8 @@ fn launch(members: &[Member<'_>], splat: &[bool], physical: &Physical<'_>) -> Bo
         });
         entry.name.clone()
     };
-    // Positions of the inputs that are read as `vec4`. In the table, each member has these words: its first block,
-    // its number of elements, and for each of these inputs and each output the position of its first four
-    // elements.
+    // Indices of the inputs that are read as `vec4`. For each member, the table contains the member's first block,
+    // its number of elements, and the position of the first `vec4` of each of these inputs and of each output.
     let mut own: Vec<usize> = vec![];
     let mut reads = vec![];
     for (k, &buffer) in first.inputs.iter().enumerate() {

@@ -64,9 +64,9 @@ pub(crate) fn launches(
     Ok(bounds)
 }
 
-/// Returns a table for each device buffer that contains some of the inputs, for [`Grid::Blocks`]; with each table,
-/// one of these inputs. Each block has three words: its first element, its number of elements, and the block's
-/// number.
+/// Returns the tables for [`Grid::Blocks`]: one table per device buffer that contains inputs, together with one of
+/// the inputs in that device buffer. A table has three words per block of elements: the position of the block's
+/// first element, its number of elements, and the number of the block.
 fn blocks(
     inputs: impl Iterator<Item = (BufferIndex, usize)>,
     elements: usize,

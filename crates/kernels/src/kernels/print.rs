@@ -54,8 +54,8 @@ pub(super) fn dtype_of(cluster: &Cluster, arg: Arg) -> DType {
     }
 }
 
-/// Prints one function per pointwise op in use, preceded by the library functions that they call; library
-/// functions that the text `present` already contains are omitted. Names begin with `prefix`, because a kernel may
+/// Prints a function for each pointwise op of a cluster, preceded by the library functions that these functions
+/// call, except those that the text `present` already contains. Names begin with `prefix`, because a kernel may
 /// contain several clusters.
 pub(super) fn functions(cluster: &Cluster, prefix: &str, present: &str) -> String {
     let mut text = String::new();
@@ -87,7 +87,7 @@ fn function(cluster: &Cluster, op: &'static Pointwise) -> usize {
     first.expect("the op of one of the instructions")
 }
 
-/// Position in WGSL of the element, or four elements, that the printed statements compute.
+/// WGSL expressions for the position of the element, or of the four elements, that the printed statements compute.
 pub(super) struct BodyPosition<'a> {
     /// Prefix of the names of the ops' functions.
     pub prefix: &'a str,
@@ -197,12 +197,12 @@ pub(super) struct Declared {
     pub element: String,
     /// Binding number.
     pub binding: usize,
-    /// True if the kernel may write it.
+    /// True if the kernel may write to the buffer.
     pub written: bool,
 }
 
-/// Returns the WGSL expression for the index in the buffer of the element at linear position `at` of a view.
-/// Adjacent axes are treated as one axis if one stride covers them.
+/// Returns the WGSL expression that converts `at`, a linear position in a view, to an index into the buffer behind
+/// the view. Adjacent axes are treated as one axis if one stride covers them.
 fn locate(view: &View, at: &str) -> String {
     let mut axes: Vec<(usize, usize)> = vec![];
     for (&size, &stride) in view.shape.dims().iter().zip(&view.strides).rev() {

@@ -21,7 +21,7 @@ pub struct Binding {
     pub index: u32,
     /// True for the uniform `params`.
     pub uniform: bool,
-    /// True if the kernel may write it.
+    /// True if the kernel may write to the buffer.
     pub writable: bool,
 }
 
@@ -54,8 +54,8 @@ fn parse(name: &str, source: &str) -> Result<naga::Module> {
     })
 }
 
-/// Positions of the functions in a WGSL source, and its read-only arrays of scalars; used to fuse clusters into
-/// it.
+/// Positions of the functions in a kernel's WGSL source, and names of its read-only arrays of scalars. Needed to
+/// fuse pointwise ops into the kernel.
 #[derive(Debug)]
 pub(super) struct Outline {
     /// Byte range of each function, by name: from `fn` to the closing brace.
@@ -172,10 +172,10 @@ pub fn reflect(name: &str, source: &str) -> Result<ReflectedModule> {
 }
 
 impl ReflectedModule {
-    /// Returns the bytes of the uniform `params` for these values. There must be exactly one value per member.
+    /// Returns the bytes of the uniform `params` for these values, exactly one for each member of the struct.
     ///
     /// # Errors
-    /// Returns an error if a value is missing, has no member, or has the wrong type.
+    /// Returns an error if a member has no value, a value belongs to no member, or a value has the wrong type.
     pub fn pack(&self, name: &str, values: &[(&'static str, Param)]) -> Result<Vec<u8>> {
         let mut bytes = vec![0; self.params_size as usize];
         for (member, value) in values {

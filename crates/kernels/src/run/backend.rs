@@ -23,7 +23,7 @@ pub struct GpuBackend {
     gpu: Arc<Gpu>,
     kernels: Arc<Kernels>,
     info: DeviceInfo,
-    /// Limits for which plans are made, including the tuning choices.
+    /// The device's limits, which every plan that runs on it must respect, and the tuning choices.
     limits: Limits,
     buffers: Buffers,
     programs: Vec<Option<Program>>,

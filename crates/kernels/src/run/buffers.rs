@@ -9,13 +9,13 @@ use crate::gpu::Gpu;
 /// Alignment in bytes of ranges in a device buffer. All devices can bind at multiples of 256.
 const ALIGN: u64 = 256;
 
-/// Range of a device buffer, which is one of the session's buffers.
+/// One of the session's buffers, which is a range of a device buffer.
 #[derive(Clone)]
 pub(super) struct Allocation {
     pub buffer: wgpu::Buffer,
     /// Number of the device buffer; device buffers are numbered in the order of creation.
     pub number: usize,
-    /// Offset in the device buffer of the first byte.
+    /// Offset of the range's first byte in the device buffer.
     pub offset: u64,
     /// Number of bytes that a kernel binds. For a per-step buffer, this is the size of one slot.
     pub size: u64,
@@ -24,7 +24,7 @@ pub(super) struct Allocation {
 }
 
 impl Allocation {
-    /// Returns the position in the device buffer of this range's first element, where each element has four bytes.
+    /// Returns the position of this range's first element in the device buffer, counted in elements of four bytes.
     pub fn first(&self) -> usize {
         usize::try_from(self.offset / 4).unwrap_or(usize::MAX)
     }
@@ -178,8 +178,8 @@ impl Buffers {
         self.keep(part)
     }
 
-    /// Sets the number of slots in use of a per-step buffer. If there are too few, allocates a larger buffer,
-    /// which programs must then bind again. Has no effect on other buffers.
+    /// Sets the number of slots in use of a per-step buffer. If the buffer has fewer slots, allocates a larger
+    /// buffer, which programs must then bind again. Has no effect on other buffers.
     ///
     /// # Errors
     /// Returns an error if the device cannot allocate this number of slots.

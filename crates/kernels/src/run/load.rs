@@ -1,8 +1,8 @@
 //! Loading of plans: allocates buffers, compiles kernels and binds launches.
 //!
 //! WebGPU guarantees only [`OFFSETS`] bindings with dynamic offset per kernel. A per-step buffer, which has a slot
-//! for each step of a run, needs such a binding. If a kernel reads or writes more of them, ordinary buffers
-//! replace the surplus ones, and each step copies data between the two.
+//! for each step of a run, needs such a binding. If a kernel uses more per-step buffers than that, the surplus
+//! buffers are replaced with ordinary buffers, and each step copies data between the two.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -127,7 +127,7 @@ impl Loader<'_> {
         self.program(planned, tasks, written, own)
     }
 
-    /// Replaces the targets of a launch, which refer to the plan, with buffers of the device.
+    /// Replaces the plan's buffers in the targets of a launch with buffers of the session.
     fn planned(
         &mut self,
         bound: BoundDispatch,
@@ -186,8 +186,8 @@ impl Loader<'_> {
             program.add(self.gpu, self.buffers, self.compiled(launch, shader, pipeline, offset)?);
         }
         self.gpu.check()?;
-        // Copies before the first launch count as part of the first task, those after the last launch as part of
-        // the last.
+        // Copies before the first launch count as part of the first task, and copies after the last launch as
+        // part of the last task.
         program.end_tasks(tasks);
         Ok(program)
     }
@@ -243,7 +243,7 @@ impl Loader<'_> {
         Ok((buffer, offsets))
     }
 
-    /// Adds its pipeline to a launch. The launch's parameters are at `offset` in the uniform buffer.
+    /// Returns a launch with its pipeline. The launch's parameters are at `offset` in the uniform buffer.
     fn compiled(
         &self,
         launch: &PlannedLaunch,
@@ -272,8 +272,8 @@ impl Loader<'_> {
         Ok(CompiledLaunch { pipeline, groups, bindings, per_step })
     }
 
-    /// Returns the number of workgroups along each axis. If a one-dimensional grid has more workgroups than the
-    /// limit, they are divided between the first and the second axis.
+    /// Returns the number of workgroups along each axis. If a one-dimensional grid has more workgroups than an
+    /// axis may have, the workgroups are divided between the first and the second axis.
     fn groups(&self, dispatch: &Dispatch, workgroup: [u32; 3]) -> Result<[u32; 3]> {
         let [x, y, z] = match dispatch.grid {
             Grid::Groups(groups) => groups,

@@ -43,8 +43,8 @@ struct ReadyLaunch {
     pipeline: u32,
     groups: [u32; 3],
     group: wgpu::BindGroup,
-    /// Number of per-step buffers that the launch binds; then, in order of binding number, the index of each in
-    /// [`Program::per_step`].
+    /// Number of per-step buffers that the launch binds, and their indices in [`Program::per_step`] in order of
+    /// binding number.
     per_step: (u8, [u16; OFFSETS]),
 }
 
@@ -52,16 +52,16 @@ struct ReadyLaunch {
 pub(super) struct Program {
     launches: Vec<ReadyLaunch>,
     pipelines: Vec<Arc<Pipeline>>,
-    /// End of each task: the index of the launch after its last one.
+    /// End of each task: the index of the launch that follows the task's last launch.
     tasks: Vec<usize>,
     /// Per-step buffers in use, each with the number of slots that it had when it was bound.
     per_step: Vec<(BufferId, usize)>,
     /// Per-step buffers that the steps write.
     written: Vec<BufferId>,
-    /// Offset of each per-step buffer in the current step. It is a field so that runs need not allocate it.
+    /// Offset of each per-step buffer in the current step. The list is a field so that runs need not allocate it.
     offsets: Vec<u32>,
-    /// Launches with per-step buffers (by index) and their bindings, which are bound again after a buffer has
-    /// grown.
+    /// Indices of the launches with per-step buffers, each with the launch's bindings, which are bound again after
+    /// a buffer has grown.
     bindings: Vec<(usize, Vec<(u32, Resource)>)>,
     uniform: wgpu::Buffer,
     /// Buffers that are released together with this program.
@@ -113,8 +113,8 @@ impl Program {
         self.launches.push(ReadyLaunch { pipeline, groups, group, per_step: indices });
     }
 
-    /// Sets where each task ends: the index of the launch after its last one. Any later launches count as part of
-    /// the last task.
+    /// Sets the end of each task: the index of the launch that follows the task's last launch. Launches after the
+    /// end of the last task count as part of that task.
     pub fn end_tasks(&mut self, ends: Vec<usize>) {
         self.tasks = ends;
         if let Some(last) = self.tasks.last_mut() {

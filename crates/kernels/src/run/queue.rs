@@ -1,9 +1,9 @@
 //! Submission of commands. The steps of a run are submitted in chunks of several steps; each chunk is one compute
 //! pass.
 //!
-//! The number of steps per chunk adapts to the time that they take, with at most [`DISPATCHES`] launches. The host
-//! waits while [`IN_FLIGHT`] chunks are unfinished; so the device always has work, but the host is never far
-//! ahead.
+//! The number of steps per chunk is adapted to the time that chunks take. A chunk of several steps has at most
+//! [`DISPATCHES`] launches. While [`IN_FLIGHT`] chunks are unfinished, the host waits. In this way, the device
+//! always has work, but the host is never far ahead.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::program::Program;
 use super::readback::Readback;
 use crate::gpu::Gpu;
 
-/// Largest number of launches in one submission; only a single step may have more.
+/// Largest number of launches in one submission. A step with more launches is submitted alone.
 const DISPATCHES: usize = 2048;
 
 /// Number of unfinished submissions at which the host waits for the oldest one.
@@ -33,7 +33,7 @@ pub(super) struct Queue {
     gpu: Arc<Gpu>,
     /// Submissions that may be unfinished, oldest first. The flag is true for submissions of the current run.
     in_flight: VecDeque<(wgpu::SubmissionIndex, bool)>,
-    /// Time at which the latest finished submission was seen to be finished.
+    /// Time at which the host last noticed that a submission had finished.
     finished: Option<Instant>,
     readback: Readback,
 }

@@ -1,5 +1,5 @@
-//! Transfer of results from device to host. It is asynchronous, with one copy per buffer and a single mapping per
-//! read.
+//! Asynchronous transfer of results from device to host. A read copies each buffer to one staging buffer, which is
+//! then mapped once.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,7 @@ use wgrad_core::{Array, DType, DeviceError, Pending, Read, Result};
 use super::buffers::{Allocation, Buffers};
 use crate::gpu::{Gpu, lock};
 
-/// Read of several buffers, whose copies to a staging buffer have been encoded.
+/// Staging buffer with the copies of all buffers that one read requested.
 pub(super) struct StagedRead {
     staging: Option<wgpu::Buffer>,
     /// Number of bytes of the staging buffer that this read uses.
@@ -17,7 +17,7 @@ pub(super) struct StagedRead {
     parts: Vec<StagedBuffer>,
 }
 
-/// Copy of one buffer in the staging buffer.
+/// Place of one buffer's copy in the staging buffer.
 struct StagedBuffer {
     read: Read,
     /// Position of the first slot in the staging buffer, in bytes.

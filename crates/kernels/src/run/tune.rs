@@ -34,7 +34,7 @@ fn late(deadline: Option<Instant>) -> bool {
 /// Measures variants of kernels on a device.
 pub(super) struct Tuner<'a> {
     pub backend: &'a mut dyn Backend,
-    /// Limits for which plans are made. They contain the tuning choices made so far; new choices are added.
+    /// The device's limits. They contain the tuning choices made so far, to which new choices are added.
     pub limits: &'a mut Limits,
     /// True if the device supports timestamps.
     pub clock: bool,

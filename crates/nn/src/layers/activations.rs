@@ -126,24 +126,24 @@ options! {
     /// Soft shrinkage: `x − lambd` for `x > lambd`, `x + lambd` for `x < −lambd`, otherwise 0; PyTorch's `Softshrink`.
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct Softshrink {
-        /// Half the width of the interval of zeros; must not be negative. Default: 0.5.
+        /// Half the width of the interval around 0 in which the result is 0; must not be negative. Default: 0.5.
         lambd: f64 = 0.5,
     }
 }
 module!(Softshrink, |shrink, x| x.softshrink(shrink.lambd));
 
 options! {
-    /// Hard shrinkage: 0 from `−lambd` to `lambd`, `x` elsewhere; PyTorch's `Hardshrink`.
+    /// Hard shrinkage: 0 for `x` from `−lambd` to `lambd`, otherwise `x`; PyTorch's `Hardshrink`.
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct Hardshrink {
-        /// Half the width of the interval of zeros. Default: 0.5.
+        /// Half the width of the interval around 0 in which the result is 0. Default: 0.5.
         lambd: f64 = 0.5,
     }
 }
 module!(Hardshrink, |shrink, x| x.hardshrink(shrink.lambd));
 
 options! {
-    /// Threshold: `x` above `threshold`, `value` elsewhere; PyTorch's `Threshold`.
+    /// Threshold: `x` for `x > threshold`, otherwise `value`; PyTorch's `Threshold`.
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct Threshold(threshold: f64, value: f64) {}
 }
@@ -209,7 +209,7 @@ module!(Glu, |glu, x| x.glu(glu.dim));
 /// Formula that a [`Gelu`] uses for the normal distribution function Φ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GeluApproximation {
-    /// The exact function.
+    /// No approximation: Φ is computed exactly.
     #[default]
     None,
     /// An approximation with the hyperbolic tangent.

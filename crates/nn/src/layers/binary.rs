@@ -1,4 +1,4 @@
-//! Linear and convolution layers whose weights are −1 or 1, up to a factor per output.
+//! Linear and convolution layers whose weights are −1 or 1, multiplied by one factor per output.
 
 use std::panic::Location;
 
@@ -76,7 +76,7 @@ pub struct BinaryLinear {
 }
 
 impl BinaryLinear {
-    /// Creates a layer with `inputs` input features, `outputs` output features, a bias and a scale.
+    /// Creates a layer with `inputs` input features, `outputs` output features and the default options.
     #[track_caller]
     pub fn new(params: &Params, inputs: usize, outputs: usize) -> Self {
         Self::with(params, inputs, outputs, BinaryLinearOptions::new())
@@ -127,8 +127,7 @@ pub struct BinaryConv2d {
 }
 
 impl BinaryConv2d {
-    /// Creates a layer with `inputs` input channels, `outputs` output channels, a bias, a scale, a stride of 1 and
-    /// no padding.
+    /// Creates a layer with `inputs` input channels, `outputs` output channels and the default options.
     #[track_caller]
     pub fn new(params: &Params, inputs: usize, outputs: usize, kernel: impl Into<Sizes<2>>) -> Self {
         Self::with(params, inputs, outputs, kernel, BinaryConv2dOptions::new())

@@ -1,9 +1,9 @@
 //! Tests of layers that are composed of ops, on the CPU in f64. They compare outputs and gradients with numbers
 //! computed by PyTorch 2.15, and check documented behaviour.
 //!
-//! Each number is the sum of an output or a gradient, whose element `i` is weighted with `cos(i)`. Element `i` of
-//! the `k`-th variable is `sin(1.3·i + k)/2`; the inputs are computed with the same formula and the `k` given in
-//! the test. All outputs have the cotangents `cos(i)`.
+//! Each number is a weighted sum of the elements of an output or a gradient; element `i` has the weight `cos(i)`.
+//! Element `i` of the `k`-th variable is `sin(1.3·i + k)/2`; the inputs are computed with the same formula and the
+//! `k` given in the test. In the backward pass, element `i` of each output gets the incoming gradient `cos(i)`.
 
 use wgrad_core::plan::Plan;
 use wgrad_core::{Array, CpuBackend, DType, Graph, Limits, Mode, Params, Session, Shape, Tensor, vjp};
@@ -23,10 +23,11 @@ fn weighted(array: &Array) -> f64 {
     array.to_f64().iter().zip(cosines(array.shape()).to_f64()).map(|(x, c)| x * c).sum()
 }
 
-/// Returns the outputs and the gradients of `x` and of every variable, each as a weighted sum.
+/// Returns a weighted sum of the elements of each output, of the gradient of `x`, and of the gradient of each
+/// variable.
 fn sums(params: &Params, shape: &[usize], build: impl FnOnce(&Tensor) -> Vec<Tensor>) -> Vec<f64> {
-    // The variables are sorted as PyTorch's parameters: attention's output projection is last, although its values
-    // are drawn first.
+    // The variables are in the order of PyTorch's parameters: the output projection of attention is last, although
+    // its values are drawn first.
     let mut variables = params.variables();
     variables.sort_by_key(|variable| variable.name().starts_with("out_proj"));
     for (k, variable) in variables.iter().enumerate() {
@@ -352,7 +353,7 @@ fn channels_are_dropped_as_a_whole() {
         (drop(&image, &params, &[40, 10, 6]), 6),
     ] {
         let kept = y.chunks(size).filter(|channel| channel[0] != 0.0).count();
-        // The range is four standard deviations of the number of kept channels around its mean.
+        // The range is the mean number of kept channels ± 4 standard deviations.
         assert!((265..=335).contains(&kept), "{kept}");
         #[allow(clippy::float_cmp, reason = "the elements of a channel have equal values")]
         let whole =

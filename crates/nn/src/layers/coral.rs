@@ -61,8 +61,8 @@ impl Coral {
         &self.bias
     }
 
-    /// Returns the class of each row of logits `[…, K−1]` as `u32[…]`. The class is the number of logits above 0,
-    /// that is, of decisions with a probability above ½.
+    /// Returns the class of each row of logits `[…, K−1]` as `u32[…]`. The class is the number of logits above 0.
+    /// A logit is above 0 if the probability of its decision is above ½.
     #[track_caller]
     pub fn rank(logits: &Tensor) -> Tensor {
         match invalid(logits) {
@@ -71,11 +71,11 @@ impl Coral {
         }
     }
 
-    /// Returns the class probabilities `[…, K]` for logits `[…, K−1]`. They are the differences of successive
-    /// probabilities `σ(x_k)` that the class is above `k`.
+    /// Returns the class probabilities `[…, K]` for logits `[…, K−1]`. Each is the difference of two successive
+    /// numbers `σ(x_k)`, where `σ(x_k)` is the probability that the class is above `k`.
     ///
-    /// The class probabilities of a row sum to 1. Early in training, the biases may not be in decreasing order;
-    /// some class probabilities are negative then.
+    /// The class probabilities of a row sum to 1. Early in training, the biases may not be in decreasing order,
+    /// and some class probabilities may be negative.
     #[track_caller]
     pub fn probabilities(logits: &Tensor) -> Tensor {
         if let Some(invalid) = invalid(logits) {

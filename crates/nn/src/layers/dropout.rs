@@ -6,8 +6,8 @@ use wgrad_core::{Counter, DType, InvalidArgument, Mode, Params, Tensor};
 
 use crate::Module;
 
-/// Dropout of elements: in training, sets each element to 0 with probability `p` and multiplies the others by `1 /
-/// (1 − p)`; in evaluation, returns the input unchanged; PyTorch's `Dropout`.
+/// Dropout of elements: in training, sets each element to 0 with probability `p` and multiplies the others by
+/// `1 / (1 − p)`; in evaluation, returns the input unchanged; PyTorch's `Dropout`.
 ///
 /// The random numbers are a function of the [`Params`] seed, the layer's scope, the number of the layer call
 /// within the graph, the number of training steps so far, and the element's position. So a training step draws the
@@ -33,7 +33,7 @@ impl Dropout {
     }
 
     /// Returns a hash of the layer's scope and the number of this call, so that each dropout call in the graph
-    /// draws other random numbers.
+    /// draws different random numbers.
     fn call_key(&self, x: &Tensor, schedule: &str) -> u32 {
         // Each call that draws random numbers adds one scheduled number (computed by the host before each run)
         // with this name.
@@ -67,7 +67,7 @@ module!(Dropout, |dropout, x| {
 /// `p` and multiplies the others by `1 / (1 − p)`; in evaluation, returns the input unchanged; PyTorch's
 /// `Dropout1d`.
 ///
-/// It draws one random number per channel; see [`Dropout`] for what the random numbers depend on.
+/// This layer draws one random number per channel; see [`Dropout`] for what the random numbers depend on.
 ///
 /// ```
 /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -140,8 +140,8 @@ module!(ChannelDropout<2>, |dropout, x| dropout.trace(x, "dropout2d", "[N, C, H,
 /// `−λα` with probability `p`, then computes `a·x + b`, which restores mean 0 and variance 1; in evaluation,
 /// returns the input unchanged; PyTorch's `AlphaDropout`.
 ///
-/// Here `λ` and `α` are SELU's constants, `α' = −λα ≈ −1.758`, `a = ((1 − p)·(1 + p·α'²))^(−1/2)` and `b =
-/// −a·p·α'`. For `p = 1` the result is 0. Random numbers are drawn as in [`Dropout`].
+/// Here `λ` and `α` are SELU's constants, `α' = −λα ≈ −1.758`, `a = ((1 − p)·(1 + p·α'²))^(−1/2)` and
+/// `b = −a·p·α'`. For `p = 1` the result is 0. Random numbers are drawn as in [`Dropout`].
 ///
 /// Klambauer et al.: "Self-normalizing neural networks", 2017.
 ///
@@ -167,7 +167,7 @@ impl AlphaDropout {
 
 module!(AlphaDropout, |dropout, x| {
     let p = dropout.0.p;
-    // Errors about the mask then name the layer's scope and the caller's source line.
+    // In this scope, errors about the mask name the layer and the caller's source line.
     let _scope = x.graph().scope_of_library(&dropout.0.scope, Location::caller(), crate::source());
     if !x.is_valid() || p == 0.0 || (x.graph().mode() == Mode::Evaluate && (0.0..=1.0).contains(&p)) {
         return x.clone();

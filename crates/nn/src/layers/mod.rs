@@ -2,9 +2,9 @@
 //!
 //! All layers are created and called in the same way:
 //!
-//! - A layer with variables is created by `X::new(&p, required…)` with PyTorch's defaults, or by `X::with(&p,
-//!   required…, XOptions::new().stride(2).bias(false))`. The setters of `XOptions` have the names of PyTorch's
-//!   keyword arguments, and their documentation states the defaults.
+//! - A layer with variables is created by `X::new(&p, required…)` with PyTorch's defaults, or by
+//!   `X::with(&p, required…, XOptions::new().stride(2).bias(false))`. The setters of `XOptions` have the names of
+//!   PyTorch's keyword arguments, and their documentation states the defaults.
 //! - A layer without variables has no separate options type: its own setters follow `X::new(required…)`, as in
 //!   `MaxPool2d::new(3).stride(2)` or `Elu::new().alpha(0.5)`. A layer without variables and options, such as
 //!   `Relu`, is a unit struct.

@@ -149,8 +149,8 @@ impl MultiheadAttention {
     /// `call`. The weights are returned after dropout. Their shape is `[N, L, S]`, or `[N, heads, L, S]` with
     /// `average_attn_weights(false)`; for one sequence without batch, there is no axis `N`.
     ///
-    /// If the same tensor is passed as keys and values, or for all three, one matrix product computes these
-    /// projections.
+    /// If the same tensor is passed as keys and values, or as queries, keys and values, one matrix product
+    /// computes the projections of that tensor.
     #[track_caller]
     pub fn forward(
         &self,
@@ -212,8 +212,8 @@ impl MultiheadAttention {
         (y, weights)
     }
 
-    /// Projects queries, keys and values. If keys and values, or all three, are the same tensor, one matrix
-    /// product projects them.
+    /// Projects queries, keys and values. If keys and values, or queries, keys and values, are the same tensor,
+    /// one matrix product computes the projections of that tensor.
     fn project(&self, [q, k, v]: [&Tensor; 3]) -> [Tensor; 3] {
         let (graph, e) = (q.graph(), self.embed_dim);
         let bias = self.in_bias.as_ref().map(|bias| graph.variable(bias));

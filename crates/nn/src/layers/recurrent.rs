@@ -45,7 +45,7 @@ options! {
     }
 }
 
-/// Variables of a cell, or of one layer in one direction.
+/// Weights and biases of a recurrent cell, or of one direction of a recurrent layer.
 #[derive(Clone, Debug)]
 pub(super) struct Weights {
     ih: Variable,
@@ -97,8 +97,8 @@ pub trait RecurrentKind {
     /// Whether the nonlinearity can be chosen with an option, as for an RNN.
     const NONLINEAR: bool;
 
-    /// Returns the states after one time step from the hidden state `h` and the cell state `c`, both `[N,
-    /// hidden]`. For kinds without a cell state, `c` is the same tensor as `h`.
+    /// Returns the states after one time step from the hidden state `h` and the cell state `c`, both
+    /// `[N, hidden]`. For kinds without a cell state, `c` is the same tensor as `h`.
     fn step(step: &TimeStep, h: &Tensor, c: &Tensor) -> [Tensor; 2];
 }
 
@@ -107,7 +107,8 @@ pub trait SingleState: RecurrentKind {}
 
 /// Tensors from which [`RecurrentKind::step`] computes one time step of one layer in one direction.
 pub struct TimeStep {
-    /// Product of the step's input and `weight_ih`, plus the summed biases, `[N, gates·hidden]`.
+    /// Product of the step's input and `weight_ih`, plus the biases that are added in advance (`bias_ih` and part
+    /// of `bias_hh`), `[N, gates·hidden]`.
     pub x: Tensor,
     /// The weight `weight_hh`.
     pub hh: Tensor,
@@ -131,7 +132,7 @@ impl TimeStep {
     }
 }
 
-/// Weights of one layer in one direction, as tensors of a graph.
+/// Weights and biases of one direction of a recurrent layer, as tensors of a graph.
 pub(super) struct Direction {
     ih: Tensor,
     bias: Option<Tensor>,
@@ -159,7 +160,8 @@ impl Direction {
         Self { ih, bias, step: TimeStep { x: x.clone(), hh, separate_bias, nonlinearity, hr } }
     }
 
-    /// Returns the product of the inputs `x`, `[…, inputs]`, and `weight_ih`, plus the summed biases.
+    /// Returns the product of the inputs `x`, `[…, inputs]`, and `weight_ih`, plus the biases that are added in
+    /// advance (`bias_ih` and part of `bias_hh`).
     pub fn inputs(&self, x: &Tensor) -> Tensor {
         x.linear(&self.ih, self.bias.as_ref())
     }
@@ -318,8 +320,8 @@ impl<R: RecurrentKind> Recurrent<R> {
         (y, last.collect())
     }
 
-    /// Runs the weights at index `at`, one layer in one direction, over `x` `[L, N, inputs]`. Returns the outputs
-    /// `[L, N, size]` and the last states `[N, size]`.
+    /// Runs one direction of one layer, whose weights are at index `at`, over the sequences `x`, `[L, N, inputs]`.
+    /// Returns the outputs `[L, N, size]` and the last states `[N, size]`.
     fn run_direction(&self, x: &Tensor, at: usize, reverse: bool, first: &[&Tensor], batched: bool) -> Outputs {
         let (length, n) = (x.shape().dims()[0], x.shape().dims()[1]);
         let state = |i: usize| {

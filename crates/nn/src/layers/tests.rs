@@ -265,7 +265,7 @@ fn a_batch_norm_can_be_frozen_and_unfrozen() {
     let frozen = run(Mode::Train);
     assert_eq!(frozen, run(Mode::Evaluate));
     assert_eq!(frozen.2, [0.0, 0.0]);
-    // A frozen norm is an affine function, so the gradient is multiplied by its scale.
+    // A frozen batch norm computes `scale · x + shift`, so the gradient is multiplied by `scale`.
     let scale = 1.0 / 1.00001f64.sqrt();
     assert!((frozen.1[0] - scale).abs() < 1e-15 && frozen.1[1..] == [0.0; 3], "{:?}", frozen.1);
     assert_eq!(params.counter("bn.num_batches_tracked").get(), 0);

@@ -8,7 +8,8 @@ macro_rules! common {
     (type reduction) => { $crate::losses::Reduction };
     (default reduction) => { $crate::losses::Reduction::Mean };
     (setter reduction) => {
-        /// Reduction of the losses of all elements, rows or pairs to the result. Default: their mean.
+        /// Sets how the losses, one per element, row or pair, are reduced to the result: to their mean (the
+        /// default), to their sum, or not at all.
         pub fn reduction(mut self, reduction: $crate::losses::Reduction) -> Self {
             self.reduction = reduction;
             self
@@ -46,8 +47,8 @@ macro_rules! common {
     (type gamma) => { f64 };
     (default gamma) => { 2.0 };
     (setter gamma) => {
-        /// Focusing exponent: the higher, the less well-classified examples count. 0 is plain cross-entropy.
-        /// Default: 2.
+        /// Focusing exponent: the higher the exponent, the smaller the weight of well-classified examples. 0 is
+        /// plain cross-entropy. Default: 2.
         pub fn gamma(mut self, gamma: f64) -> Self {
             self.gamma = gamma;
             self
@@ -55,7 +56,7 @@ macro_rules! common {
     };
 }
 
-/// Reduction of the losses of all elements, rows or pairs to the result; PyTorch's `reduction`.
+/// Way in which the losses, one per element, row or pair, are reduced to the result; PyTorch's `reduction`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Reduction {
     /// No reduction: the result has one loss per element, row or pair.

@@ -5,8 +5,8 @@ use wgrad_core::{InvalidArgument, Tensor};
 use super::shapes::{invalid_option, invalid_vectors};
 
 options! {
-    /// Cosine distance of pairs of vectors: `1 − cos(x₁, x₂)` for pairs with the target 1 (similar), and `max(0,
-    /// cos(x₁, x₂) − margin)` for pairs with the target −1 (dissimilar). Vectors are along the last axis;
+    /// Cosine distance of pairs of vectors: `1 − cos(x₁, x₂)` for pairs with the target 1 (similar), and
+    /// `max(0, cos(x₁, x₂) − margin)` for pairs with the target −1 (dissimilar). Vectors are along the last axis;
     /// PyTorch's `CosineEmbeddingLoss`.
     ///
     /// Vectors are `[N, D]` with targets `f32[N]`, or `[D]` with a scalar target. For targets other than 1 and −1,

@@ -6,8 +6,8 @@ use super::Loss;
 use super::shapes::{invalid_option, invalid_signs};
 
 options! {
-    /// Hinge loss of distances: for distances `x`, the loss is `x` where the target is 1 (similar), and `max(0,
-    /// margin − x)` where the target is −1 (dissimilar); PyTorch's `HingeEmbeddingLoss`.
+    /// Hinge loss of distances: for distances `x`, the loss is `x` where the target is 1 (similar), and
+    /// `max(0, margin − x)` where the target is −1 (dissimilar); PyTorch's `HingeEmbeddingLoss`.
     ///
     /// Targets have the shape of the distances. For any other target, the loss is the sum of both formulas, as in
     /// PyTorch.

@@ -5,10 +5,11 @@ use wgrad_core::Tensor;
 use super::Loss;
 use super::shapes::{invalid, invalid_option};
 
-/// Returns `½d²` where `|d| < delta`, and `delta·(|d| − ½delta)` elsewhere, computed as `c·(d − ½c)` with `c =
-/// clamp(d, −delta, delta)`.
+/// Returns `½d²` where `|d| < delta`, and `delta·(|d| − ½delta)` elsewhere, computed as `c·(d − ½c)` with
+/// `c = clamp(d, −delta, delta)`.
 ///
-/// The gradient of this formula is exactly `c`, because the terms that flow through `c` cancel.
+/// The derivative of this formula with respect to `d` is exactly `c`, because the terms with the derivative of `c`
+/// cancel.
 #[track_caller]
 pub(super) fn huber(d: &Tensor, delta: f64) -> Tensor {
     let c = d.clamp(-delta, delta);

@@ -79,8 +79,9 @@ use wgrad_core::Tensor;
 /// A loss function of predictions and targets, which traces its ops onto the graph of the predictions.
 ///
 /// Every closure `|input: &Tensor, target: &Tensor| …` that returns a tensor implements this trait. Losses with
-/// other arguments do not; they have a method `forward` with those arguments: [`CosineEmbeddingLoss::forward`],
-/// [`GaussianNllLoss::forward`], [`MarginRankingLoss::forward`], [`TripletMarginLoss::forward`].
+/// other arguments do not implement the trait; they have their own method `forward`:
+/// [`CosineEmbeddingLoss::forward`], [`GaussianNllLoss::forward`], [`MarginRankingLoss::forward`],
+/// [`TripletMarginLoss::forward`].
 ///
 /// Error messages name the source line that calls `forward`, except for calls through `dyn Loss`.
 ///

@@ -30,8 +30,8 @@ pub(super) fn invalid(x: &Tensor, y: &Tensor, what: &str) -> Option<InvalidArgum
         .then(|| InvalidArgument::new("targets are numbers, f32, not u32").fix("cast with `.to_f32()`"))
 }
 
-/// Performs the checks of [`invalid`] for targets that must be −1 or 1; the error about `u32` suggests how to
-/// convert labels 0 and 1.
+/// Performs the checks of [`invalid`] for targets that must be −1 or 1; the error about `u32` targets suggests how
+/// to convert labels 0 and 1.
 pub(super) fn invalid_signs(x: &Tensor, y: &Tensor, what: &str) -> Option<InvalidArgument> {
     invalid(x, y, what).map(|invalid| {
         let zero_or_one = invalid.message.contains("not u32");
@@ -45,7 +45,7 @@ pub(super) fn invalid_option(name: &str, value: f64, fits: bool, range: &str) ->
     (!fits || !value.is_finite()).then(|| InvalidArgument::new(format!("{name} must be {range}, not {value}")))
 }
 
-/// Returns an error unless all `vectors` are `f32` and have the same shape, which is not that of a scalar.
+/// Returns an error unless all `vectors` are `f32` and have the same shape, with at least one axis.
 pub(super) fn invalid_vectors(vectors: &[&Tensor]) -> Option<InvalidArgument> {
     let shape = vectors[0].shape();
     if vectors.iter().any(|x| !x.dtype().is_float()) {

@@ -8,9 +8,9 @@ options! {
     /// Margin loss for triplets of vectors: `max(0, d(a, p) − d(a, n) + margin)` for an anchor, a positive and a
     /// negative vector along the last axis; PyTorch's `TripletMarginLoss`.
     ///
-    /// All three vectors have the same shape, `[N, D]` or `[D]`. The distance is `d(a, b) = (Σ |a − b +
-    /// eps|ᵖ)^(1/p)`; `p` may be infinite. With `swap`, `d(p, n)` replaces `d(a, n)` where `d(p, n)` is smaller.
-    /// Where a distance is 0, its gradient is 0.
+    /// All three vectors have the same shape, `[N, D]` or `[D]`. The distance is
+    /// `d(a, b) = (Σ |a − b + eps|ᵖ)^(1/p)`; `p` may be infinite. With `swap`, `d(p, n)` replaces `d(a, n)` where
+    /// `d(p, n)` is smaller. Where a distance is 0, its gradient is 0.
     ///
     /// Defaults: mean reduction, `margin` 1, `p` 2, `eps` 1e−6, `swap` `false`.
     ///

@@ -42,7 +42,8 @@ impl Adadelta {
         self
     }
 
-    /// Sets the number that is added to `s` and `d` before the square roots. Default: 1e-6.
+    /// Sets the number that is added to both running averages before their square roots are computed. Default:
+    /// 1e-6.
     pub fn eps(mut self, eps: f64) -> Self {
         self.rule.eps = eps;
         self

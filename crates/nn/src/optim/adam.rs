@@ -8,8 +8,8 @@ use super::{Descent, Hyperparameter, LearningRate, ParamUpdate, UpdateRule};
 /// Adam, which scales a running average of the gradient with a running average of the squared gradient; PyTorch's
 /// `Adam`.
 ///
-/// With the gradient `∇`, the parameter `p`, `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)` and `v = β₂·v +
-/// (1−β₂)·g²`, step `t` (counted from 1) computes `p −= lr / (1−β₁ᵗ) · m / (√v / √(1−β₂ᵗ) + eps)`.
+/// With the gradient `∇`, the parameter `p`, `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)` and
+/// `v = β₂·v + (1−β₂)·g²`, step `t` (counted from 1) computes `p −= lr / (1−β₁ᵗ) · m / (√v / √(1−β₂ᵗ) + eps)`.
 ///
 /// Defaults: betas 0.9 and 0.999, `eps` 1e-8, `weight_decay` 0, `amsgrad` `false`. With weight decay, [`AdamW`]
 /// usually generalises better.
@@ -27,14 +27,14 @@ pub type Adam = Descent<AdamRule<false>>;
 
 /// Adam with decoupled weight decay; PyTorch's `AdamW`.
 ///
-/// Same as [`Adam`], except that the weight decay is not added to the gradient. Instead, a step also subtracts `lr
-/// · weight_decay · p`, where `p` is the parameter before the step. Default: `weight_decay` 0.01; other defaults
-/// are the same as for `Adam`.
+/// Same as [`Adam`], except that the weight decay is not added to the gradient. Instead, a step also subtracts
+/// `lr · weight_decay · p`, where `p` is the parameter before the step. Default: `weight_decay` 0.01; other
+/// defaults are the same as for `Adam`.
 ///
 /// Loshchilov, Hutter: "Decoupled weight decay regularization", 2019.
 pub type AdamW = Descent<AdamRule<true>>;
 
-/// Update rule of [`Adam`] and, if `DECOUPLED`, of [`AdamW`].
+/// Update rule of [`AdamW`] if `DECOUPLED` is `true`, otherwise of [`Adam`].
 #[derive(Clone, Debug)]
 pub struct AdamRule<const DECOUPLED: bool> {
     betas: (Hyperparameter, f64),

@@ -8,8 +8,8 @@ use super::{Descent, Hyperparameter, LearningRate, ParamUpdate, UpdateRule};
 /// Adamax: Adam with a decaying maximum of the absolute gradient instead of the root mean square; PyTorch's
 /// `Adamax`.
 ///
-/// With the gradient `∇`, the parameter `p`, `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)` and `u = max(β₂·u,
-/// |g| + eps)`, step `t` (counted from 1) computes `p −= lr / (1−β₁ᵗ) · m / u`.
+/// With the gradient `∇`, the parameter `p`, `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)` and
+/// `u = max(β₂·u, |g| + eps)`, step `t` (counted from 1) computes `p −= lr / (1−β₁ᵗ) · m / u`.
 ///
 /// Defaults: betas 0.9 and 0.999, `eps` 1e-8, `weight_decay` 0. PyTorch's default learning rate is 0.002.
 ///

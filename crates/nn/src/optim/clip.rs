@@ -7,9 +7,9 @@ use super::rule::not_negative;
 /// Scales all gradients by the same factor, so that their norm as one vector is at most `max_norm`; PyTorch's
 /// `clip_grad_norm_`. Returns the scaled gradients and the norm before scaling.
 ///
-/// The norm is `(Σ |g|^p)^(1/p)`, or the largest `|g|` for `p = ∞`. Each gradient is multiplied by `min(1,
-/// max_norm / (norm + 1e-6))`. If the norm is NaN, all gradients become NaN; if it is infinite, finite gradients
-/// become 0. For an empty list of gradients, the norm is `None`.
+/// The norm is `(Σ |g|^p)^(1/p)`, or the largest `|g|` for `p = ∞`. Each gradient is multiplied by
+/// `min(1, max_norm / (norm + 1e-6))`. If the norm is NaN, all gradients become NaN; if it is infinite, finite
+/// gradients become 0. For an empty list of gradients, the norm is `None`.
 ///
 /// If `max_norm` is negative or `p` is not positive, the function records an error in the graph, which `compile`
 /// reports.

@@ -56,7 +56,7 @@ pub struct Descent<R> {
     scope: String,
     /// The parameters to update; `None` means all trainable parameters.
     over: Option<Select>,
-    /// Identity with which the optimizer claims the scope of its state. Clones share it.
+    /// Identity under which the optimizer claims the scope of its state. Clones have the same identity.
     owner: Owner,
 }
 
@@ -116,8 +116,8 @@ impl<R: UpdateRule> Descent<R> {
 
     /// Sets the weight decay. Default: 0, and 0.01 for [`AdamW`](super::AdamW).
     ///
-    /// Most rules add `weight_decay · p` to the gradient; `AdamW` and [`Lion`](super::Lion) subtract `lr ·
-    /// weight_decay · p` from the parameter instead.
+    /// Most rules add `weight_decay · p` to the gradient; `AdamW` and [`Lion`](super::Lion) subtract
+    /// `lr · weight_decay · p` from the parameter instead.
     pub fn weight_decay(self, weight_decay: f64) -> Self {
         Self { weight_decay, ..self }
     }
@@ -176,9 +176,9 @@ impl<R: UpdateRule> Descent<R> {
     /// Sets the scope of the optimizer's state. Default: `optim`. Two optimizers of the same
     /// [`Params`](wgrad_core::Params) need different scopes.
     ///
-    /// While an optimizer, or a graph in which it was traced, exists, tracing another optimizer with the same
-    /// scope records an error in the graph, because both would advance the same step counter. The same optimizer
-    /// may be traced in many graphs.
+    /// While an optimizer, or a graph in which it was traced, exists, tracing an optimizer with the same scope but
+    /// another update rule or other parameters records an error in the graph, because both would advance the same
+    /// step counter. The same optimizer may be traced in many graphs.
     pub fn scope(self, scope: impl Into<String>) -> Self {
         Self { scope: scope.into(), ..self }
     }
@@ -260,8 +260,8 @@ impl<R: UpdateRule> Descent<R> {
         selected && variable.kind() == Kind::Parameter && variable.is_trainable()
     }
 
-    /// Claims the scope of the state for this optimizer; returns an error if another optimizer has claimed the
-    /// scope.
+    /// Claims the scope in which this optimizer stores its state; returns an error if another optimizer has
+    /// claimed the scope.
     fn claim(&self, graph: &Graph, trained: &[Trained]) -> Option<InvalidArgument> {
         let params = trained.first()?.variable.params();
         let names: Vec<&str> = trained.iter().map(|param| param.variable.name()).collect();
@@ -314,7 +314,7 @@ impl<R: UpdateRule> Descent<R> {
     #[track_caller]
     fn update(&self, graph: &Graph, trained: Vec<Trained>) {
         let numbers: Vec<Numbers> = (0..=self.groups.len()).map(|_| Numbers::default()).collect();
-        // All parameters belong to the same `Params`, so the first parameter determines it.
+        // All parameters belong to the same `Params`, so the first parameter's `Params` is used.
         let params = trained[0].variable.params().at(&self.scope);
         let steps = params.counter("@step");
         graph.advance(&steps);

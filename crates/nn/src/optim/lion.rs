@@ -5,11 +5,11 @@ use wgrad_core::{InvalidArgument, Tensor};
 use super::rule::betas;
 use super::{Descent, Hyperparameter, LearningRate, ParamUpdate, UpdateRule};
 
-/// Lion: changes each element by the learning rate, in the direction of the sign of an average gradient. It needs
-/// half of Adam's state.
+/// Lion: changes each element by the learning rate, in the direction of the sign of an average gradient. Lion
+/// needs half as much state as Adam.
 ///
-/// With the gradient `∇` and the parameter `p`, a step computes `p −= lr · (sign(β₁·m + (1−β₁)·∇) + weight_decay ·
-/// p)`, then `m = β₂·m + (1−β₂)·∇`.
+/// With the gradient `∇` and the parameter `p`, a step computes
+/// `p −= lr · (sign(β₁·m + (1−β₁)·∇) + weight_decay · p)`, then `m = β₂·m + (1−β₂)·∇`.
 ///
 /// Defaults: betas 0.9 and 0.99, `weight_decay` 0. The authors recommend a learning rate 3 to 10 times smaller
 /// than for AdamW, and a weight decay larger by the same factor. PyTorch has no Lion; this implementation follows

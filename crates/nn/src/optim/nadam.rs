@@ -9,10 +9,10 @@ use super::{Descent, LearningRate, ParamUpdate, UpdateRule};
 
 /// `NAdam`, which is Adam with Nesterov momentum; PyTorch's `NAdam`.
 ///
-/// With the gradient `∇`, the parameter `p`, `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)`, `v = β₂·v +
-/// (1−β₂)·g²` and `μₜ = β₁·(1 − ½·0.96^(t·momentum_decay))`, step `t` (counted from 1) computes `p −= lr · ((1−μₜ)
-/// / (1 − Π μᵢ) · g + μₜ₊₁ / (1 − μₜ₊₁·Π μᵢ) · m) / (√(v / (1−β₂ᵗ)) + eps)`, where `Π μᵢ` is the product of `μ₁ …
-/// μₜ`.
+/// With the gradient `∇`, the parameter `p`, `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)`,
+/// `v = β₂·v + (1−β₂)·g²` and `μₜ = β₁·(1 − ½·0.96^(t·momentum_decay))`, step `t` (counted from 1) computes
+/// `p −= lr · ((1−μₜ) / (1 − Π μᵢ) · g + μₜ₊₁ / (1 − μₜ₊₁·Π μᵢ) · m) / (√(v / (1−β₂ᵗ)) + eps)`, where `Π μᵢ` is
+/// the product of `μ₁ … μₜ`.
 ///
 /// Defaults: betas 0.9 and 0.999, `eps` 1e-8, `momentum_decay` 0.004, `weight_decay` 0, not decoupled. PyTorch's
 /// default learning rate is 0.002.

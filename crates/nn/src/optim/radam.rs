@@ -8,10 +8,10 @@ use super::{Descent, Hyperparameter, LearningRate, ParamUpdate, UpdateRule};
 /// `RAdam`: Adam that rectifies the variance of its scaling factor, and does not scale the gradients at all in the
 /// first steps; PyTorch's `RAdam`.
 ///
-/// With the gradient `∇`, the parameter `p`, `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)`, `v = β₂·v +
-/// (1−β₂)·g²`, `ρ = 2/(1−β₂) − 1` and `ρₜ = ρ − 2t·β₂ᵗ/(1−β₂ᵗ)`, step `t` (counted from 1) computes `p −= lr /
-/// (1−β₁ᵗ) · m · f`, where `f = 1` while `ρₜ ≤ 5`, then `f = √((ρₜ−4)(ρₜ−2)ρ / ((ρ−4)(ρ−2)ρₜ)) · √(1−β₂ᵗ) / (√v +
-/// eps)`.
+/// With the gradient `∇`, the parameter `p`, `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)`,
+/// `v = β₂·v + (1−β₂)·g²`, `ρ = 2/(1−β₂) − 1` and `ρₜ = ρ − 2t·β₂ᵗ/(1−β₂ᵗ)`, step `t` (counted from 1) computes
+/// `p −= lr / (1−β₁ᵗ) · m · f`, where `f = 1` while `ρₜ ≤ 5`, then
+/// `f = √((ρₜ−4)(ρₜ−2)ρ / ((ρ−4)(ρ−2)ρₜ)) · √(1−β₂ᵗ) / (√v + eps)`.
 ///
 /// Defaults: betas 0.9 and 0.999, `eps` 1e-8, `weight_decay` 0, not decoupled. PyTorch's default learning rate is
 /// 0.001.

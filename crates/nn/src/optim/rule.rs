@@ -45,8 +45,8 @@ pub trait UpdateRule: Clone + fmt::Debug + 'static {
     /// Name of the optimizer in messages.
     const NAME: &'static str;
 
-    /// Traces the ops that compute the parameter's new value, and returns it. This function is called once per
-    /// parameter and graph. It stores new state with [`ParamUpdate::keep`].
+    /// Traces the ops that compute the parameter's new value, and returns the new value. This function is called
+    /// once per parameter and graph. It stores new state with [`ParamUpdate::keep`].
     #[track_caller]
     fn update(&self, at: &ParamUpdate<'_>) -> Tensor;
 
@@ -108,7 +108,7 @@ impl ParamUpdate<'_> {
         &self.value
     }
 
-    /// Returns the gradient after clipping, or the negative of it if the optimizer maximizes the loss.
+    /// Returns the gradient after clipping, or its negative if the optimizer maximizes the loss.
     pub fn gradient(&self) -> &Tensor {
         &self.gradient
     }
@@ -122,8 +122,8 @@ impl ParamUpdate<'_> {
         }
     }
 
-    /// Returns the parameter `p` after decoupled weight decay, minus `change`: `p · (1 − lr · weight_decay) −
-    /// change`.
+    /// Returns the parameter `p` after decoupled weight decay, minus `change`:
+    /// `p · (1 − lr · weight_decay) − change`.
     #[track_caller]
     pub fn decayed_minus(&self, change: Tensor) -> Tensor {
         if self.weight_decay == 0.0 {

@@ -6,7 +6,7 @@ use wgrad_core::{CpuBackend, Graph, Init, Kind, Mode, Params, Session, Variable}
 
 use super::*;
 
-/// A generator and a discriminator, which are one number each.
+/// A generator and a discriminator, each of which is one number.
 struct Adversaries {
     params: Params,
     g: Variable,
@@ -63,7 +63,7 @@ fn lints_depend_on_what_was_trainable_while_tracing() {
     let graph = both.trace(&Sgd::new(0.5));
     both.params.at("d").set_trainable(true);
     assert_eq!(both.run(&graph), ([0.5, 1.0], vec![]));
-    // This graph updates a variable without an optimizer; a parameter is frozen after tracing.
+    // This graph updates `g` without an optimizer, and `d` is frozen after tracing.
     let graph = Graph::new(Mode::Train);
     graph.update(&both.g, &(graph.variable(&both.g) * 2.0));
     both.params.at("d").set_trainable(false);
@@ -80,12 +80,13 @@ fn two_optimizers_do_not_share_a_scope() {
     let error = both.trace(&two).check().unwrap_err().to_string();
     assert!(error.contains("Adam(f32[]): another optimizer keeps its state in the scope `optim`"), "{error}");
     assert!(error.contains("give this one a scope of its own: `.scope(\"optim2\")`"), "{error}");
-    // These optimizers record no error: one with a different scope, a clone, and one with the same description.
+    // These optimizers record no error: one with a different scope, a clone, and one with the same update rule and
+    // the same parameters.
     both.trace(&two.clone().scope("optim2")).check().unwrap();
     both.trace(&one.clone()).check().unwrap();
     both.trace(&Adam::new(0.1).over("g")).check().unwrap();
-    // An optimizer with another description records an error as long as the first optimizer or a graph in which it
-    // was traced exists.
+    // An optimizer with a different update rule records an error as long as the first optimizer, or a graph in
+    // which the first optimizer was traced, exists.
     drop(one);
     assert!(both.trace(&Sgd::new(0.1)).check().is_err());
     drop(first);

@@ -10,8 +10,8 @@ pub(super) trait HyperparameterDriver: Send + Sync {
     fn advance_to(&self, steps: u64);
 }
 
-/// Number of an optimizer, such as the learning rate, that can be changed between runs without compiling anything
-/// again. Clones share the value.
+/// Hyperparameter of an optimizer, such as the learning rate: a number that can be changed between runs without
+/// compiling anything again. Clones share the value.
 ///
 /// The learning rate can always change. The momentum, or Adam's first beta, can change if it was passed as
 /// `&Hyperparameter` or a schedule changes it; otherwise it is a constant of the compiled step.
@@ -59,8 +59,8 @@ impl Hyperparameter {
         self.0.value.store(value.to_bits(), Ordering::Relaxed);
     }
 
-    /// Returns the value for the next step, if the optimizer has made `steps` steps; updates it first if a
-    /// schedule is attached.
+    /// Returns the value for the next step after `steps` steps of the optimizer. If a schedule is attached, the
+    /// schedule updates the value first.
     pub(super) fn at(&self, steps: u64) -> f64 {
         let driver = self.0.driver.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(driver) = driver.and_then(|driver| driver.upgrade()) {

@@ -10,8 +10,8 @@ use super::{Descent, Hyperparameter, LearningRate, ParamUpdate, UpdateRule};
 /// With the gradient `∇`, the parameter `p` and `g = ∇ + weight_decay · p`:
 ///
 /// - without momentum, `p −= lr · g`;
-/// - with momentum, `buf = g` in the first step, then `buf = momentum · buf + (1 − dampening) · g`, and `p −= lr ·
-///   buf`;
+/// - with momentum, `buf = g` in the first step, then `buf = momentum · buf + (1 − dampening) · g`, and
+///   `p −= lr · buf`;
 /// - with Nesterov momentum, `p −= lr · (g + momentum · buf)`.
 ///
 /// Defaults: `momentum` 0, `dampening` 0, `nesterov` `false`, `weight_decay` 0.

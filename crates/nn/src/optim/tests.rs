@@ -106,7 +106,7 @@ fn lion_follows_its_paper() {
     assert_follows(&run(&optimizer, |_| ()), move |_, w, g| {
         let c: f64 = b1 * m + (1.0 - b1) * g;
         m = b2 * m + (1.0 - b2) * g;
-        // Unlike `f64::signum`, the sign in the update is 0 for 0.
+        // In the update, the sign of 0 is 0, whereas `f64::signum` returns 1.
         let sign = if c == 0.0 { 0.0 } else { c.signum() };
         w - lr * (sign + decay * w)
     });
@@ -330,7 +330,7 @@ fn frozen_parameters_stay_and_graphs_share_the_state() {
     }
     session.sync().unwrap();
     assert_eq!(frozen.value().unwrap().item().unwrap(), 1.0);
-    // The parameter is 1, minus 1 in the first step, minus 0.5 + 1 in the second.
+    // The parameter is initially 1; the first step subtracts 1, the second step 0.5 + 1.
     assert_eq!(w.value().unwrap().item().unwrap(), -1.5);
     assert_eq!(params.counter("optim.@step").get(), 2);
     assert_eq!(params.get("optim.head.w.momentum_buffer").unwrap().kind(), Kind::State);

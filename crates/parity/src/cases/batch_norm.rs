@@ -32,7 +32,7 @@ fn own() -> Vec<Case> {
         &[1025, 70],
         &[4, 3, 5],
         &[2, 96, 40],
-        // Channels that are reduced in several parts, with all memory layouts of values and channels.
+        // Channels with so many values that sums are split into parts, in every memory layout.
         &[5000, 6],
         &[5000, 8],
         &[300, 5, 15],

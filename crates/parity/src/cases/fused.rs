@@ -1,5 +1,5 @@
-//! Cases of fused kernels: an op with pointwise ops before and after it. Only the last value is fetched, so all of
-//! them can be computed in one kernel.
+//! Cases of fused kernels: an op with pointwise ops before and after it. Only the last value is fetched, so one
+//! kernel can compute all of these ops.
 
 use crate::case::Fill::{Below, Normal, Uniform};
 use crate::case::{Case, Inputs};

@@ -1,4 +1,4 @@
-//! Cases of losses of logits that have their own kernels or pointwise ops: cross-entropy and binary cross-entropy.
+//! Cases of cross-entropy and binary cross-entropy of logits. These losses have special kernels or pointwise ops.
 
 use wgrad_core::Tensor;
 
@@ -56,8 +56,8 @@ fn own() -> Vec<Case> {
                             smoothing,
                             Some(1),
                         );
-                        // The second output depends only on the targets. Using both in the first output makes the
-                        // loss an intermediate value.
+                        // `weight` depends only on the targets. The first output is computed from the loss, so the
+                        // loss is also tested as an intermediate value.
                         vec![(loss.sum_all() / (weight.sum_all() + 1.0)).square(), loss, weight]
                     })
                     .gradients_of(&[0, 1])

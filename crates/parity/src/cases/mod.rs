@@ -60,14 +60,14 @@ pub fn edges() -> Vec<Case> {
     FAMILIES.iter().flat_map(Family::at_edges).collect()
 }
 
-/// Returns the cases of all families that exist at any length, at length `n`. Lengths that reveal errors are those
-/// around powers of two, around workgroup sizes, and above 65,535.
+/// Returns the cases of all families whose length can be chosen, with length `n`. Errors are most likely near
+/// powers of two, near workgroup sizes, and above 65,535.
 pub fn sizes(n: usize) -> Vec<Case> {
     FAMILIES.iter().flat_map(|family| family.at_length(n)).collect()
 }
 
 /// Returns the cases of all families at length `n`, each paired with the same case at length `other`, or with
-/// `None` if that length is too short for it.
+/// `None` if `other` is too short for the case.
 pub(crate) fn sizes_with_other(n: usize, other: usize) -> Vec<(Case, Option<Case>)> {
     let both = |family: &Family| {
         let others = family.at_length(other).into_iter().map(Some).chain(std::iter::repeat(None));

@@ -28,8 +28,8 @@ fn products() -> Vec<Case> {
         (1030, 9, 520),
     ] {
         for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
-            // Large sizes are meant to test tiles, so only transposes of both or of neither operand are tested
-            // with them.
+            // Large sizes are meant to test tiles, so they are tested only with both operands transposed or with
+            // neither.
             if m * n > 100_000 && ta != tb {
                 continue;
             }

@@ -70,8 +70,8 @@ fn lengths(n: usize) -> Vec<Case> {
     })]
 }
 
-/// Returns a random case of several views, one applied to the result of another. The kernel that reads the last
-/// one addresses elements by offset and strides.
+/// Returns a random case of several views, each applied to the result of the view before. The kernel that reads
+/// the last view addresses elements by offset and strides.
 fn random(draw: &mut Draw) -> Case {
     let rank = 2 + draw.below(3);
     let shape = draw.shape(rank);

@@ -23,9 +23,9 @@ const ENDING: &str = ".safetensors";
 /// line. A checksum covers all bytes of the file. The file is written under a temporary name, flushed to the disk
 /// and renamed; older files are removed only after that.
 ///
-/// `step-000000000128.safetensors` is the state of the training after 128 steps. `best.safetensors` is its state
-/// after the epoch with the best validation loss, or training loss if there are no validation rows, or metric of
-/// [`EarlyStopping`](crate::EarlyStopping).
+/// `step-000000000128.safetensors` is the state of the training after 128 steps. `best.safetensors` is the state
+/// after the best epoch: the one with the lowest validation loss, or training loss without validation rows. If
+/// [`EarlyStopping`](crate::EarlyStopping) uses another metric, that metric decides which epoch is the best.
 ///
 /// Saving does not change the results of a training run. If a checkpoint cannot be written, the trainer reports
 /// this and continues, and the older files stay. If the final checkpoint of a fit cannot be written, the fit

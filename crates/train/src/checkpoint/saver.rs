@@ -25,7 +25,7 @@ pub(crate) struct Saver {
     best: Option<BestEpoch>,
 }
 
-/// Loss or metric of a completed epoch, which decides whether it is the best epoch.
+/// Loss or metric of a completed epoch, which decides whether this epoch is the best so far.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measure {
     pub epoch: usize,

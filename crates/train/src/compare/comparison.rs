@@ -22,7 +22,7 @@ pub enum ComparedStage {
 pub struct Compared {
     /// Stage of the step.
     pub stage: ComparedStage,
-    /// Name of the module, parameter or buffer. For a module that is called several times, `NAME#0` is the first call.
+    /// Name of the module, parameter or buffer. If a module is called several times, `NAME#0` is the first call.
     pub name: String,
     /// Source line of the op that computes the value.
     pub site: Site,

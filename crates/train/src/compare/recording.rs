@@ -249,8 +249,8 @@ struct Outputs {
     unseen: Vec<String>,
 }
 
-/// Returns the names of parameters whose recorded gradients are only rounding errors. They cannot be compared,
-/// because an optimizer that normalises gradients makes full-size updates with them.
+/// Returns the names of parameters whose recorded gradients are only rounding errors. These parameters cannot
+/// be compared, because an optimizer that normalises gradients turns rounding errors into full-size updates.
 fn noise<'w>(values: &'w [RecordedValue], truth: &[Expected]) -> Vec<&'w str> {
     let gradients = values.iter().zip(truth).filter(|(value, _)| value.stage == ComparedStage::Gradient);
     let size = |array: &Array| array.to_f64().iter().fold(0f64, |size, x| size.max(x.abs()));

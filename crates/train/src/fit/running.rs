@@ -170,8 +170,8 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
     /// Chooses the rows of an epoch and their order.
     fn draw(&self, trainer: &Trainer<'_>, nth: u64) -> Result<wgrad_data::Epoch> {
         let Trainer { options, schedules, .. } = trainer;
-        // PyTorch's generator advances with each epoch. A seed does not, so it is combined with the number of the
-        // epoch.
+        // PyTorch's generator advances with each epoch. A seed does not, so the seed is combined with the number
+        // of the epoch.
         let as_torch = options.as_torch(&self.subject.params);
         let number = if as_torch { nth } else { self.trained().get() };
         if as_torch && !options.shuffle {

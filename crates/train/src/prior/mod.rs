@@ -227,8 +227,8 @@ impl PriorShift {
         logit + self.single()
     }
 
-    /// Converts a probability of the positive class to that after the shift. Returns NaN if there are more than
-    /// two classes.
+    /// Converts the positive class's probability before the shift to its probability after the shift. Returns NaN
+    /// if there are more than two classes.
     pub fn probability(&self, probability: f64) -> f64 {
         let odds = self.single().exp() * probability;
         odds / (odds + 1.0 - probability)

@@ -120,8 +120,8 @@ fn record(file: &mut Vec<u8>, event: &[u8]) {
     file.extend(masked(event).to_le_bytes());
 }
 
-/// Returns the masked checksum of a record: CRC-32C, rotated and offset so that data with embedded checksums can be
-/// checksummed again.
+/// Returns the masked checksum of a record: CRC-32C, rotated and offset so that data with embedded checksums can
+/// be checksummed again.
 fn masked(data: &[u8]) -> u32 {
     crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
 }

@@ -106,7 +106,7 @@ fn ranked(scores: &Scores) -> Result<Vec<Ranked>> {
     classes.iter().zip(0u32..).take(CURVES).map(|(name, class)| of(name, &column(class as usize), class)).collect()
 }
 
-/// Draws the ROC curve, or a curve for each class if there are more than two.
+/// Draws the ROC curve, or one curve per class if there are more than two classes.
 pub(super) fn roc(scores: &Scores, decision: &Decision) -> Result<Option<Figure>> {
     let mut figure = Figure::new("roc", "ROC curve", [UNIT; 2], ["false positive rate", "recall"]);
     figure = figure.line("third", &[(0.0, 0.0), (1.0, 1.0)]);
@@ -131,7 +131,7 @@ pub(super) fn roc(scores: &Scores, decision: &Decision) -> Result<Option<Figure>
     Ok(Some(figure.legend("first", &name).legend("third", "chance").summary(words)))
 }
 
-/// Draws the precision-recall curve, or a curve for each class if there are more than two.
+/// Draws the precision-recall curve, or one curve per class if there are more than two classes.
 pub(super) fn precision_recall(scores: &Scores, decision: &Decision) -> Result<Option<Figure>> {
     let mut figure = Figure::new("precision_recall", "Precision and recall", [UNIT; 2], ["recall", "precision"]);
     let all = ranked(scores)?;

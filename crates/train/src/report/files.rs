@@ -11,8 +11,8 @@ use wgrad_nn::write;
 pub const PAGE: &str = "report.html";
 /// File name of the table with the statistics of each epoch.
 pub const METRICS: &str = "metrics.csv";
-/// File name of the event file for TensorBoard. It is fixed, so that a report in the same folder replaces the
-/// file.
+/// Name of the event file for TensorBoard. The name is fixed, so that a later report in the same folder replaces
+/// the file.
 pub const EVENTS: &str = "events.out.tfevents.wgrad";
 /// Name of the folder with the plots.
 pub const PLOTS: &str = "plots";

@@ -3,8 +3,8 @@
 //! [`RunReport`] combines a history, [`Scores`] of validation and test rows, a
 //! [`Decision`](wgrad_metrics::Decision), feature importances and facts, all of which are optional. It writes
 //! `report.html`, which opens from disk without a network, `plots/*.svg`, `metrics.csv` and an event file for
-//! TensorBoard. [`intervals`] computes all metrics of one model with bootstrap intervals, and [`paired`] those of
-//! the difference between two models.
+//! TensorBoard. [`intervals`] computes all metrics of one model with bootstrap intervals. [`paired`] computes
+//! the differences between two models' metrics, also with bootstrap intervals.
 //!
 //! ```
 //! use wgrad_core::{CpuBackend, Params};

@@ -8,7 +8,7 @@ use wgrad_core::SplitMix64;
 use wgrad_data::Seed;
 use wgrad_metrics::{Decision, Interval, quantile};
 
-/// Largest cost of all draws together, in rows times passes over the rows.
+/// Largest total cost of the draws: the number of rows, times the passes over the rows per draw, times the draws.
 const WORK: usize = 300_000_000;
 /// Smallest and largest number of draws.
 const DRAWS: std::ops::RangeInclusive<usize> = 100..=1000;
@@ -33,9 +33,9 @@ pub struct MetricInterval {
     pub interval: Option<Interval>,
 }
 
-/// Computes the metrics of a set of rows with bootstrap intervals. The results are those of
-/// [`bootstrap`](wgrad_metrics::bootstrap) for each metric, but they are computed faster, because the rows are
-/// sorted only once.
+/// Computes the metrics of a set of rows with bootstrap intervals. The results equal those
+/// of calling [`bootstrap`](wgrad_metrics::bootstrap) for each metric, but are computed faster, because the rows
+/// are sorted only once.
 ///
 /// For two classes, precision, recall and F1 are those of the positive class. For more classes they are macro
 /// averages, and so are the areas `roc_auc` and `pr_auc`. `log_loss` and `brier` (two classes only) use the

@@ -162,7 +162,7 @@ impl RunReport {
         self.contents.intervals()
     }
 
-    /// Returns the stops of the page's threshold slider, which are the positions that it can have. `None` without
+    /// Returns the stops of the page's threshold slider (the positions to which it can be moved). `None` without
     /// rows, or with more than two classes.
     ///
     /// # Errors

@@ -11,7 +11,8 @@ use crate::error::ScoresError;
 use wgrad_data::Dataset;
 use wgrad_metrics::{Calibrate, Calibration, Decision, Report, Rule, pr_auc, roc_auc};
 
-/// Logits `[rows, width]` of a model and the label of each row. `width` is the number of classes, or 1 for two classes.
+/// Logits `[rows, width]` of a model and the label of each row. `width` is the number of classes, or 1 for two
+/// classes.
 ///
 /// ```
 /// use wgrad_train::report::Scores;

@@ -1,5 +1,5 @@
-//! Threshold slider of the report page: its stops, which are the positions that it can have, and the numbers that
-//! it shows.
+//! Threshold slider of the report page: its stops (the positions to which it can be moved), and the numbers that
+//! the page shows at each stop.
 
 #![allow(clippy::write_with_newline, reason = "the code should read as the page does")]
 
@@ -13,8 +13,8 @@ use super::scores::Scores;
 use super::svg::{FRAME, escape, short};
 use wgrad_metrics::{Costs, Cut, Cuts, Decision};
 
-/// Number of steps into which all rows, and also the positive rows, are divided to choose the stops. There are at
-/// most about twice as many stops.
+/// Number of parts into which the rows, and separately the positive rows, are divided to choose the stops. There
+/// are at most about twice as many stops as parts.
 const STEPS: u64 = 150;
 
 /// Stop: a position of the threshold slider.
@@ -28,7 +28,7 @@ pub struct SliderStop {
     pub cut: Cut,
 }
 
-/// Stops of the threshold slider, which are the positions that it can have.
+/// Stops of the threshold slider (the positions to which it can be moved).
 #[derive(Clone, Debug, PartialEq)]
 pub struct SliderStops {
     /// Stops in ascending order of the threshold.
@@ -37,9 +37,9 @@ pub struct SliderStops {
     pub chosen: usize,
 }
 
-/// Selects the stops of the slider. All thresholds that separate different rows are stops if there are few.
-/// Otherwise so many are selected that neighbouring stops differ by less than one per cent of the positive rows
-/// and of all rows.
+/// Selects the stops of the slider. If few thresholds separate different rows, each of these thresholds is a stop.
+/// Otherwise the stops are selected so that the numbers of positive rows and of all rows above two neighbouring
+/// stops differ by less than about one per cent.
 pub(super) fn stops(scores: &Scores, decision: &Decision) -> Result<Option<SliderStops>> {
     let Some(margins) = scores.margins() else { return Ok(None) };
     let cuts = Cuts::new(&margins, scores.labels())?;

@@ -251,8 +251,8 @@ impl Figure {
         self.body.push('\n');
     }
 
-    /// Converts a point from the units of the axes to CSS pixels. A point outside the frame is moved to at most
-    /// just outside it.
+    /// Converts a point from the units of the axes to CSS pixels. A point far outside the frame is moved to a
+    /// position just outside the frame.
     fn at(&self, x: f64, y: f64) -> Point {
         let [left, top, right, bottom] = self.frame;
         let part = |value: f64, Range { low, high }: Range| ((value - low) / (high - low)).clamp(-0.02, 1.02);

@@ -250,7 +250,7 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         })
     }
 
-    /// Runs a range of steps. Their input arrays come from a producer.
+    /// Runs a range of steps, whose input arrays come from a producer.
     fn run_with<'o>(
         &mut self,
         rows: &mut Producer<'_, ChunkWork<'o>, Vec<Array>>,

@@ -176,7 +176,7 @@ pub enum DeviceError {
     },
 }
 
-/// Fix that an error message suggests. The command line and the library describe it in different words.
+/// Fix that an error message suggests. The command line and the library describe the same fix in different words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeviceFix {
@@ -184,7 +184,7 @@ pub enum DeviceFix {
     ListDevices,
     /// Continuing from the last checkpoint.
     Resume,
-    /// Reduce the memory that a step needs.
+    /// Reducing the memory that a step needs.
     Memory(MemoryFix),
 }
 

@@ -24,7 +24,7 @@ pub struct BillItem {
 }
 
 impl Bill {
-    /// Returns the memory of all purposes together, in bytes.
+    /// Returns the total memory of all purposes, in bytes.
     pub fn total(&self) -> usize {
         self.parts.iter().map(|part| part.bytes).sum()
     }
@@ -93,7 +93,7 @@ pub struct OutOfMemory {
     pub device: DeviceInfo,
     /// The memory that was requested.
     pub request: MemoryRequest,
-    /// The memory of the plan that was being loaded; `None` if no plan was.
+    /// The memory of the plan that was being loaded; `None` if no plan was being loaded.
     pub bill: Option<Bill>,
 }
 

@@ -59,7 +59,7 @@ pub enum Error {
         /// The operating system's error.
         source: std::io::Error,
     },
-    /// An error type of a crate that depends on this one. [`Error::facts`] downcasts it.
+    /// An error of a crate that depends on this crate. [`Error::facts`] downcasts the error.
     #[error(transparent)]
     Other(SourceError),
 }

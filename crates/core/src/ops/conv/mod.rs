@@ -30,7 +30,7 @@ impl Tensor {
     /// output channels of a group depend on the `C/groups` input channels of that group only. The default options
     /// are those of PyTorch.
     ///
-    /// Records an error in the graph, which `compile` reports, if the shapes are different, the groups do not
+    /// Records an error in the graph, which `compile` reports, if the shapes do not match, the groups do not
     /// divide the channels, or the window is larger than the padded input. Equivalent:
     /// `torch.nn.functional.conv1d`.
     #[track_caller]
@@ -56,7 +56,7 @@ impl Tensor {
     /// `[O, L′]` with `L′ = (L − 1)·stride − 2·padding + dilation·(K − 1) + output_padding + 1`. The default
     /// options are those of PyTorch.
     ///
-    /// Records an error in the graph, which `compile` reports, if the shapes are different, the groups do not
+    /// Records an error in the graph, which `compile` reports, if the shapes do not match, the groups do not
     /// divide the channels, `output_padding` is smaller neither than the stride nor than the dilation, or the
     /// padding leaves no elements. Equivalent: `torch.nn.functional.conv_transpose1d`.
     #[track_caller]

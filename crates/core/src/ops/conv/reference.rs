@@ -15,7 +15,7 @@ use crate::ops::conv::geometry::Geometry;
 const PATCHES: usize = 1 << 17;
 /// Largest number of partial sums for the gradient of a weight.
 const PARTS: usize = 16;
-/// Largest number of elements in all these partial sums together.
+/// Largest total number of elements in the partial sums for the gradient of a weight.
 const PART_ELEMENTS: usize = 1 << 22;
 
 /// Block of the result: some rows of one image, or all rows of several images.
@@ -78,7 +78,7 @@ impl Geometry {
 
     /// Calls `each` for every piece of a row of the matrix of patches; there is one piece per row of the result.
     /// The arguments are the image, the first column of the piece and, if the piece overlaps the image, the range
-    /// of its elements inside the image and the index of the first of these elements in the image's plane.
+    /// of the piece's elements inside the image and the index of the first of these elements in the image's plane.
     fn pieces(
         &self,
         block: &Block,

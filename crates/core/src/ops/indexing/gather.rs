@@ -186,8 +186,8 @@ impl Op for ScatterRows {
 }
 
 /// Returns how many of `n` indices one thread scans for one element of a table with `size` elements: about √n, so
-/// that the scan and the final addition of its partial sums take equal time. It is more if the table is so large
-/// that fewer threads per element keep the device busy.
+/// that the scan and the final addition of its partial sums take equal time. The number is larger if the table is
+/// so large that fewer threads per element keep the device busy.
 fn part(n: usize, size: usize) -> usize {
     let parts = n.isqrt().min(THREADS / size.max(1)).max(iterations::parts(n)).max(1);
     n.div_ceil(parts).max(1)

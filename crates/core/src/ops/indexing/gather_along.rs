@@ -287,8 +287,8 @@ impl Tensor {
     /// contributes no gradient. The gradient adds elements in the order of the index, without atomics; for each of
     /// its elements it scans all indices along the axis.
     ///
-    /// Records an error in the graph, which `compile` reports, if the number of axes differs, a size is larger, or
-    /// the index is not `u32`. Equivalent: `torch.gather`.
+    /// Records an error in the graph, which `compile` reports, if `index` has another number of axes than x, is
+    /// larger than x along an axis other than `axis`, or is not `u32`. Equivalent: `torch.gather`.
     #[track_caller]
     pub fn gather(&self, axis: isize, index: &Tensor) -> Tensor {
         let x = self;

@@ -1,7 +1,7 @@
-//! Binary cross-entropy of probabilities, focal loss and ordinal levels: pointwise ops in numerically stable
-//! forms.
+//! Binary cross-entropy of probabilities and focal loss, as pointwise ops in numerically stable forms, and the
+//! encoding of ordinal classes.
 //!
-//! Composed from other ops, these losses would lose digits where a prediction is nearly certain. Second
+//! If they were composed from other ops, the losses would lose digits where a prediction is nearly certain. Second
 //! derivatives are composed from other ops nevertheless: they are used at moderate values, where the composition
 //! is accurate enough.
 
@@ -258,7 +258,7 @@ impl Tensor {
         if let Some(invalid) = invalid {
             return own.invalid("ordinal_levels", &[], invalid);
         }
-        // The numbers are an array, because an `iota` tensor would be copied in each run.
+        // The numbers `k` are stored as an array, because an `iota` tensor would be copied in each run.
         let k = own.graph().array(Array::vector((0..classes as u32 - 1).collect()));
         own.unsqueeze(-1).pointwise(&LEVEL, &[&k], &[classes as f64])
     }

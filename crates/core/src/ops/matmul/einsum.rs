@@ -114,7 +114,7 @@ impl Equation {
         labels.iter().map(|label| self.sizes[label]).collect()
     }
 
-    /// Drops the axes of size 1 whose label is larger in another tensor, because these axes broadcast.
+    /// Drops the axes of size 1 whose label has a larger size in another tensor, because these axes broadcast.
     fn plain(&self, tensor: &Tensor, labels: &[char]) -> Named {
         let dims = tensor.shape();
         let says = |(label, size): &(&char, &usize)| **size == self.sizes[*label];

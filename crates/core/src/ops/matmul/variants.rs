@@ -196,8 +196,8 @@ impl Variant {
     }
 
     /// Estimates the run time of a direct variant on a software adapter with four cores, in cycles. Measured on
-    /// llvmpipe: loads of a line of a 4 × 4 block are executed one after another for eight lanes, adding four
-    /// terms takes 1.5 cycles per term, and storing an element about 180.
+    /// llvmpipe: a load of four neighbouring elements is executed for eight vector lanes one after another, adding
+    /// four terms takes 1.5 cycles per term, and storing an element takes about 180 cycles.
     fn cycles(&self, of: &Product, limits: &Limits) -> usize {
         let [tm, tn] = self.thread;
         let [a, b] = of.widths().map(|width| match width {

@@ -81,8 +81,8 @@ impl Channels {
         total
     }
 
-    /// Sums the columns from `first` on in blocks of `L` columns; returns the first column after the last complete
-    /// block.
+    /// Sums the columns, starting at column `first`, in blocks of `L` columns; returns the first column after the
+    /// last complete block.
     #[inline(always)]
     fn add_columns<F: Real, const L: usize, const N: usize>(
         self,

@@ -40,8 +40,8 @@ fn piece(n: usize) -> usize {
 /// Chooses the kernel for rows of `n` elements: serial (one thread per row), or a tree reduction by a workgroup,
 /// whose number of threads is a power of two.
 fn launch(at: &Launch<'_>, kernel: Kernel, rows: usize, n: usize, centered: bool) -> Dispatch {
-    // The kernel has three loops over a row. On software adapters, where barriers are expensive, longer rows are
-    // serial, too.
+    // The kernel has three loops over a row. On software adapters, where barriers are expensive, the serial
+    // kernel also processes longer rows.
     let dispatch = if n <= 16 || (at.limits.software && n <= ALONE) {
         Dispatch::new(kernel, "serial", Grid::Threads([rows, 1, 1])).iterations(3 * n)
     } else {
@@ -308,8 +308,8 @@ impl Tensor {
     ///
     /// `row` contains the sizes of the normalised axes (PyTorch's `normalized_shape`); the mean and the biased
     /// variance are computed over these axes. `weight` and `bias` have the shape `row` and default to 1 and 0.
-    /// PyTorch's default `eps` is 1e-5. Records an error in the graph, which `compile` reports, if the shapes are
-    /// different or `eps` is negative. Equivalent: `torch.nn.functional.layer_norm`.
+    /// PyTorch's default `eps` is 1e-5. Records an error in the graph, which `compile` reports, if the shapes do
+    /// not match or `eps` is negative. Equivalent: `torch.nn.functional.layer_norm`.
     #[track_caller]
     pub fn layer_norm(&self, row: &[usize], weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
         let x = self;
@@ -324,8 +324,8 @@ impl Tensor {
     /// Applies root mean square normalisation over the last axes: `y = x / √(mean(x²) + eps) · weight`.
     ///
     /// `row` contains the sizes of the normalised axes (PyTorch's `normalized_shape`). `weight` has the shape
-    /// `row` and defaults to 1. Records an error in the graph, which `compile` reports, if the shapes are
-    /// different or `eps` is negative. Equivalent: `torch.nn.functional.rms_norm`.
+    /// `row` and defaults to 1. Records an error in the graph, which `compile` reports, if the shapes do
+    /// not match or `eps` is negative. Equivalent: `torch.nn.functional.rms_norm`.
     #[track_caller]
     pub fn rms_norm(&self, row: &[usize], weight: Option<&Tensor>, eps: f64) -> Tensor {
         let x = self;
@@ -342,7 +342,7 @@ impl Tensor {
     /// `self` is `[N, C]` or `[N, C, L…]`. The mean and the biased variance are computed for each sample and each
     /// of `groups` groups of neighbouring channels. `weight` and `bias` are `[C]` and default to 1 and 0.
     /// PyTorch's default `eps` is 1e-5. Records an error in the graph, which `compile` reports, if the groups do
-    /// not divide the channels or the shapes are different. Equivalent: `torch.nn.functional.group_norm`.
+    /// not divide the channels or the shapes do not match. Equivalent: `torch.nn.functional.group_norm`.
     #[track_caller]
     pub fn group_norm(&self, groups: usize, weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
         let x = self;

@@ -150,7 +150,7 @@ struct Means {
 }
 
 impl Means {
-    /// Returns, for each window along an axis, its start, its end and the number of its elements that count.
+    /// Returns, for each window along an axis, its start, its end and how many of its elements count in the mean.
     fn along(&self, axis: &Axis) -> Vec<(usize, usize, usize)> {
         let counted = |o: usize| {
             let (begin, end, _) = axis.window(o);

@@ -191,7 +191,7 @@ fn output_like(input: &Spec) -> Result<Vec<Spec>, InvalidArgument> {
     }
 }
 
-/// Launches a cumulative op. `states` are the names of the scratch buffers for the totals of blocks of elements.
+/// Launches a cumulative op. `states` are the names of the scratch buffers, which contain totals of blocks.
 fn launch(at: &mut Launch<'_>, kernel: &Kernel, axis: usize, reverse: bool, states: &[&'static str]) {
     let [outer, n, inner] = extents(&at.inputs[0].shape, axis..axis + 1);
     let lines = outer * inner;
@@ -219,9 +219,9 @@ fn launch(at: &mut Launch<'_>, kernel: &Kernel, axis: usize, reverse: bool, stat
     at.dispatch(bound(dispatch("blocked", lines * blocks).bind("x", x)).bind("y", y));
 }
 
-/// Returns the number of elements per thread. If there are enough lines (of `n` elements along the axis) to keep
-/// all threads busy, it is `n`; else it is about `√n`, so that the three dispatches have about equally many
-/// iterations. On a software adapter, one line is enough.
+/// Returns the number of elements that one thread adds: all `n` elements along the axis if there are enough slices
+/// (`lines`) along the axis to keep all threads busy, else about `√n`, so that the three dispatches have about
+/// equally many iterations. On a software adapter, one slice is enough.
 fn block(lines: usize, n: usize, limits: &Limits) -> usize {
     let (enough, long) = if limits.software { (1, LONGEST) } else { (4096, 4096) };
     if n <= 64 || (lines >= enough && n <= long) { n.max(1) } else { n.isqrt() + 1 }

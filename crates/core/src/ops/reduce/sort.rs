@@ -11,10 +11,10 @@ use rayon::prelude::*;
 use crate::ops::axes::{extents, resolve};
 use crate::ops::indexing::gather_along::in_order;
 
-/// Longest line (the elements along the axis) that is sorted without merging: each thread counts the elements that
-/// come before its own.
+/// Largest number of elements along the axis that is sorted without merging: each thread counts the elements that
+/// come before its own element.
 const WHOLE: usize = 512;
-/// Length of the blocks into which longer lines are divided; the blocks are sorted and then merged.
+/// Length of the blocks into which longer axes are divided; the blocks are sorted and then merged.
 const BLOCK: usize = 128;
 
 /// Stable argsort along an axis. NaN counts as larger than all numbers.

@@ -33,7 +33,7 @@ struct IsolatedOp<'a> {
     inputs: Vec<Tensor>,
     /// Outputs that the loss depends on, with their cotangents.
     cotangents: Vec<(usize, Tensor)>,
-    /// Inputs that depend on parameters, with their gradient if the rule returns one.
+    /// Inputs that depend on parameters, with their gradient; `None` if the rule returns no gradient.
     gradients: Vec<(usize, Option<Tensor>)>,
 }
 
@@ -53,7 +53,7 @@ fn weighted_sum(values: &Array, weights: &Array) -> f64 {
     pairs.filter(|(_, weight)| *weight != 0.0).map(|(value, weight)| value * weight).sum()
 }
 
-/// Elements that exceed the typical size of a result by more than this factor are excluded.
+/// Multiple of the typical size of a result above which an element is excluded from the check.
 const HUGE: f64 = 1e6;
 
 /// Relative difference of the one-sided derivatives above which an element counts as a kink.

@@ -22,7 +22,7 @@ struct Move {
 }
 
 impl Move {
-    /// Returns the parameter's value `t` along the direction.
+    /// Returns the parameter's id, and its value plus `t` times the direction.
     fn along(&self, t: f64) -> (ValueId, Array) {
         (self.at, moved_along(&self.value, &self.direction, t))
     }

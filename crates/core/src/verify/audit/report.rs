@@ -91,7 +91,7 @@ pub struct SilentUnits {
     pub site: Site,
     /// Number of units that are 0 for every example.
     pub units: usize,
-    /// Number of all units.
+    /// Number of all units of the op.
     pub of: usize,
 }
 

@@ -19,7 +19,8 @@ fn state(parts: &mut [RunningSchedule], visit: &mut dyn FnMut(&mut f64)) {
     }
 }
 
-/// Runs schedules one after the other, such as a warm-up followed by a decay; PyTorch's `SequentialLR`.
+/// Schedule that runs other schedules one after another, such as a warm-up followed by a decay; PyTorch's
+/// `SequentialLR`.
 ///
 /// At each milestone, the next schedule begins with its own epoch 0, from the initial rates. If a schedule ends
 /// earlier than the next one begins, the sequence ends at that point.
@@ -67,8 +68,8 @@ impl Schedule for SequentialLr {
         let milestones = format!("{:?}", self.milestones);
         check(self.milestones.is_sorted(), "the milestones", milestones, "in rising order")?;
         self.parts.iter_mut().try_for_each(|part| part.begin(rates))?;
-        // Each call of `begin` has changed the rates to the first rates of its part. The rates are reset here;
-        // `first` then sets the first rates of the first part, the only ones that apply.
+        // Each call of `begin` has set the rates of epoch 0 of one schedule. Only the rates of the first schedule
+        // apply, and `first` sets them later, so the initial rates are restored here.
         for rate in rates {
             rate.lr = rate.initial;
         }
@@ -100,7 +101,7 @@ impl Schedule for SequentialLr {
         for (i, part) in self.parts.iter().enumerate() {
             let end = part.schedule.end().map(|end| begin + end);
             let next = self.milestones.get(i).map(|&milestone| count(milestone));
-            // A schedule that would end after the next one begins never reaches its end.
+            // A schedule does not reach its end if the next schedule begins earlier.
             if let Some(end) = end.filter(|&end| next.is_none_or(|next| end < next - 1.0)) {
                 return Some(end);
             }
@@ -118,8 +119,8 @@ impl Schedule for SequentialLr {
     }
 }
 
-/// Runs several schedules at the same time. In each epoch, each schedule changes the rates that the previous one
-/// has set; PyTorch's `ChainedScheduler`.
+/// Schedule that runs several schedules at the same time. In each epoch, each schedule changes the learning rates
+/// that the previous schedule has set; PyTorch's `ChainedScheduler`.
 ///
 /// ```
 /// use wgrad_nn::optim::{Sgd, schedule::{ChainedScheduler, ConstantLr, ExponentialLr, Scheduler}};
@@ -163,8 +164,8 @@ impl Schedule for ChainedScheduler {
     }
 
     fn jump(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]) {
-        // Closed forms compute from the initial rate, so each part would overwrite the result of the previous
-        // part. Instead, all steps are repeated from epoch 0.
+        // Closed forms compute from the initial rate, so each schedule would overwrite the result of the previous
+        // one. Instead, all steps are repeated from epoch 0.
         each(rates, base, |_, base| base);
         self.first(rates, base);
         let mut reached = 1.0;

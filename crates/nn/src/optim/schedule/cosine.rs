@@ -1,12 +1,12 @@
-//! Schedules that change the rate along a cosine.
+//! Schedules that change the learning rate along a cosine.
 
 use std::f64::consts::PI;
 
 use super::ScheduleError;
 use super::base::{Rate, Schedule, check, check_positive, count, each};
 
-/// Lowers the rate along half a cosine to `eta_min` in `t_max` epochs, and raises it again in the next `t_max`
-/// epochs; PyTorch's `CosineAnnealingLR`.
+/// Schedule that lowers the learning rate along half a cosine to `eta_min` in `t_max` epochs, and raises the rate
+/// again in the next `t_max` epochs; PyTorch's `CosineAnnealingLR`.
 ///
 /// As in PyTorch, each rate is computed from the current rate, so changes made by other code between epochs are
 /// kept.
@@ -28,12 +28,12 @@ pub struct CosineAnnealingLr {
 }
 
 impl CosineAnnealingLr {
-    /// Creates a schedule that lowers the rate to 0 in `t_max` epochs.
+    /// Creates a schedule that lowers the learning rate to 0 in `t_max` epochs.
     pub fn new(t_max: usize) -> Self {
         Self { t_max, eta_min: 0.0 }
     }
 
-    /// Sets the lowest rate. Default: 0.
+    /// Sets the lowest learning rate. Default: 0.
     pub fn eta_min(self, eta_min: f64) -> Self {
         Self { eta_min, ..self }
     }
@@ -62,9 +62,9 @@ impl Schedule for CosineAnnealingLr {
     }
 }
 
-/// Lowers the rate along half a cosine to `eta_min` in cycles that restart from the initial rate. The first cycle
-/// lasts `t_0` epochs, and each further cycle lasts `t_mult` times as long as the previous one; PyTorch's
-/// `CosineAnnealingWarmRestarts`.
+/// Schedule that lowers the learning rate along half a cosine to `eta_min` in cycles that restart from the initial
+/// rate. The first cycle lasts `t_0` epochs, and each further cycle lasts `t_mult` times as long as the previous
+/// one; PyTorch's `CosineAnnealingWarmRestarts`.
 ///
 /// To change the rate within an epoch, call [`Scheduler::step_to`](super::Scheduler::step_to) with a fractional
 /// epoch, such as `epoch + batch / batches`.
@@ -91,7 +91,7 @@ pub struct CosineAnnealingWarmRestarts {
 }
 
 impl CosineAnnealingWarmRestarts {
-    /// Creates a schedule with cycles of `t_0` epochs, each of which lowers the rate to 0.
+    /// Creates a schedule with cycles of `t_0` epochs, each of which lowers the learning rate to 0.
     pub fn new(t_0: usize) -> Self {
         Self { t_0, t_mult: 1, eta_min: 0.0, cycle: (0.0, count(t_0)) }
     }
@@ -101,7 +101,7 @@ impl CosineAnnealingWarmRestarts {
         Self { t_mult, ..self }
     }
 
-    /// Sets the lowest rate. Default: 0.
+    /// Sets the lowest learning rate. Default: 0.
     pub fn eta_min(self, eta_min: f64) -> Self {
         Self { eta_min, ..self }
     }

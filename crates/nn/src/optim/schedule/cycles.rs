@@ -1,4 +1,4 @@
-//! Schedules that raise and lower the rate and the momentum in cycles.
+//! Schedules that raise and lower the learning rate and the momentum in cycles.
 
 use std::f64::consts::PI;
 use std::fmt;
@@ -32,8 +32,8 @@ fn require_momentum(rates: &[Rate]) -> Result<(), ScheduleError> {
     if rates.iter().all(|rate| rate.momentum.is_some()) { Ok(()) } else { Err(ScheduleError::NoMomentum) }
 }
 
-/// Raises the rate to `max_lr` and lowers it to almost 0 in one cycle, and changes the momentum in the opposite
-/// direction; PyTorch's `OneCycleLR`.
+/// Schedule that raises the learning rate to `max_lr` and lowers it to almost 0 in one cycle, and changes the
+/// momentum in the opposite direction; PyTorch's `OneCycleLR`.
 ///
 /// The rate begins at `max_lr / div_factor`, reaches `max_lr` after the fraction `pct_start` of the steps and ends
 /// at `max_lr / div_factor / final_div_factor`. With `three_phase`, the rate returns to the first rate before it
@@ -85,12 +85,12 @@ impl OneCycleLr {
         }
     }
 
-    /// Sets the fraction of the steps in which the rate rises. Default: 0.3.
+    /// Sets the fraction of the steps in which the learning rate rises. Default: 0.3.
     pub fn pct_start(self, pct_start: f64) -> Self {
         Self { pct_start, ..self }
     }
 
-    /// Sets the curve of each phase. Default: [`Anneal::Cosine`].
+    /// Sets the curve along which learning rate and momentum change in each phase. Default: [`Anneal::Cosine`].
     pub fn anneal(self, anneal: Anneal) -> Self {
         Self { anneal, ..self }
     }
@@ -110,18 +110,18 @@ impl OneCycleLr {
         Self { momentum: (self.momentum.0, momentum.into()), ..self }
     }
 
-    /// Sets the ratio of `max_lr` to the first rate. Default: 25.
+    /// Sets the ratio of `max_lr` to the first learning rate. Default: 25.
     pub fn div_factor(self, div_factor: f64) -> Self {
         Self { div_factor, ..self }
     }
 
-    /// Sets the ratio of the first rate to the last rate. Default: 10⁴.
+    /// Sets the ratio of the first learning rate to the last one. Default: 10⁴.
     pub fn final_div_factor(self, final_div_factor: f64) -> Self {
         Self { final_div_factor, ..self }
     }
 
-    /// If `true`, the rate falls to the first rate in as many steps as it rose, and then to the last rate.
-    /// Default: `false`.
+    /// If `true`, the learning rate first falls to its initial value, in as many steps as it rose, and then to its
+    /// last value. Default: `false`.
     pub fn three_phase(self, three_phase: bool) -> Self {
         Self { three_phase, ..self }
     }
@@ -202,7 +202,8 @@ impl Schedule for OneCycleLr {
     }
 }
 
-/// Change over time of the amplitude of a [`CyclicLr`], which is the difference between highest and lowest rate.
+/// Change over time of the amplitude of a [`CyclicLr`], which is the difference between the highest and the lowest
+/// learning rate.
 #[derive(Clone)]
 pub enum Scale {
     /// The amplitude is constant; PyTorch's mode `triangular`.
@@ -229,7 +230,8 @@ impl fmt::Debug for Scale {
     }
 }
 
-/// Moves the rate linearly from `base_lr` to `max_lr` and back in repeated cycles; PyTorch's `CyclicLR`.
+/// Schedule that moves the learning rate linearly from `base_lr` to `max_lr` and back in repeated cycles;
+/// PyTorch's `CyclicLR`.
 ///
 /// Call [`Scheduler::step`](super::Scheduler::step) after every training step. The momentum moves in the opposite
 /// direction. The learning rate that was passed to the optimizer has no effect.
@@ -267,12 +269,12 @@ impl CyclicLr {
         }
     }
 
-    /// Sets the number of steps in which the rate rises. Default: 2000.
+    /// Sets the number of steps in which the learning rate rises. Default: 2000.
     pub fn step_size_up(self, up: usize) -> Self {
         Self { up, ..self }
     }
 
-    /// Sets the number of steps in which the rate falls. Default: the number of steps in which it rises.
+    /// Sets the number of steps in which the learning rate falls. Default: the number of steps in which it rises.
     pub fn step_size_down(self, down: usize) -> Self {
         Self { down: Some(down), ..self }
     }

@@ -9,7 +9,7 @@ pub enum ScheduleError {
     /// An option is outside its range.
     #[error(transparent)]
     Setting(#[from] SettingError),
-    /// A list of numbers has neither one number nor one number per parameter group.
+    /// The length of an option's list is neither 1 nor the number of parameter groups.
     #[error("{setting} has {numbers} numbers, but there are {groups} groups, with that of the parameters in no group")]
     Numbers {
         /// Name of the option.
@@ -19,7 +19,7 @@ pub enum ScheduleError {
         /// Number of the optimizer's parameter groups, including the parameters in no group.
         groups: usize,
     },
-    /// There is neither one function nor one function per parameter group.
+    /// The number of functions is neither 1 nor the number of parameter groups.
     #[error("there are {functions} functions for {groups} groups")]
     Functions {
         /// Number of functions.

@@ -3,7 +3,8 @@
 use super::ScheduleError;
 use super::base::{PerGroup, Rate, Schedule, check};
 
-/// Unit of the threshold that a metric must exceed to count as an improvement over the best value so far.
+/// Way in which the smallest improvement that counts is given: relative to the best value of the metric, or
+/// absolute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Threshold {
     /// The metric must improve by a fraction of the best value.
@@ -13,13 +14,13 @@ pub enum Threshold {
     Absolute,
 }
 
-/// Multiplies the rate by `factor` when a metric has not improved for `patience` epochs; PyTorch's
-/// `ReduceLROnPlateau`.
+/// Schedule that multiplies the learning rate by `factor` when a metric has not improved for `patience` epochs;
+/// PyTorch's `ReduceLROnPlateau`.
 ///
-/// The metric has improved if it is below `best · (1 − threshold)`, or with [`Self::largest`], above `best · (1 +
-/// threshold)`. With an absolute threshold, the limits are `best − threshold` and `best + threshold`. NaN is never
-/// an improvement. In the first `cooldown` epochs after a reduction, epochs without improvement are not counted. A
-/// reduction of at most `eps` is skipped.
+/// The metric has improved if it is below `best · (1 − threshold)`, or with [`Self::largest`], above
+/// `best · (1 + threshold)`. With an absolute threshold, the limits are `best − threshold` and `best + threshold`.
+/// NaN is never an improvement. In the first `cooldown` epochs after a reduction, epochs without improvement are
+/// not counted. A reduction of at most `eps` is skipped.
 ///
 /// ```
 /// use wgrad_nn::optim::{Sgd, schedule::{ReduceLrOnPlateau, Scheduler}};
@@ -40,8 +41,8 @@ pub struct ReduceLrOnPlateau {
     cooldown: usize,
     min_lr: PerGroup,
     eps: f64,
-    /// The best metric, the number of epochs without improvement since then, and the number of remaining cooldown
-    /// epochs.
+    /// The best value of the metric so far, the number of epochs without improvement since that value, and the
+    /// number of remaining cooldown epochs.
     progress: [f64; 3],
 }
 
@@ -71,12 +72,13 @@ impl ReduceLrOnPlateau {
         Self { largest: true, progress: [f64::NEG_INFINITY, 0.0, 0.0], ..self }
     }
 
-    /// Sets the factor by which the rate is multiplied in a reduction. Default: 0.1.
+    /// Sets the factor by which each reduction multiplies the learning rate. Default: 0.1.
     pub fn factor(self, factor: f64) -> Self {
         Self { factor, ..self }
     }
 
-    /// Sets the number of epochs without improvement that are tolerated before a reduction. Default: 10.
+    /// Sets the number of epochs without improvement that are tolerated before the learning rate is reduced.
+    /// Default: 10.
     pub fn patience(self, patience: usize) -> Self {
         Self { patience, ..self }
     }
@@ -87,17 +89,20 @@ impl ReduceLrOnPlateau {
         Self { threshold: (threshold, mode), ..self }
     }
 
-    /// Sets the number of epochs after a reduction in which a lack of improvement is not counted. Default: 0.
+    /// Sets the number of epochs after a reduction of the learning rate in which a lack of improvement is not
+    /// counted. Default: 0.
     pub fn cooldown(self, cooldown: usize) -> Self {
         Self { cooldown, ..self }
     }
 
-    /// Sets the lowest rate: one number for all parameter groups, or a list with one number per group. Default: 0.
+    /// Sets the lowest learning rate: one number for all parameter groups, or a list with one number per group.
+    /// Default: 0.
     pub fn min_lr(self, min_lr: impl Into<PerGroup>) -> Self {
         Self { min_lr: min_lr.into(), ..self }
     }
 
-    /// Sets the largest change of the rate that is skipped. Default: 1e-8.
+    /// Sets the threshold for reductions: a reduction of the learning rate by at most this amount is skipped.
+    /// Default: 1e-8.
     pub fn eps(self, eps: f64) -> Self {
         Self { eps, ..self }
     }

@@ -11,8 +11,8 @@ use super::base::{Rate, RunningSchedule, Schedule};
 use crate::optim::setting::HyperparameterDriver;
 use crate::optim::{Handles, Hyperparameter, Optimizer};
 
-/// Applies a schedule to the learning rates of an optimizer, and to the momentum if the schedule changes the
-/// momentum.
+/// Scheduler that applies a schedule to the learning rates of an optimizer, and to the momentum if the schedule
+/// changes the momentum.
 ///
 /// [`Self::new`] sets the rates of epoch 0. Call [`Self::step`] after each epoch, as in PyTorch. See [the
 /// module](super).
@@ -42,9 +42,9 @@ impl Scheduler {
     /// the momentum is a constant of that step.
     ///
     /// # Errors
-    /// Returns a [`ScheduleError`] if an option is invalid, if an option's list has another length than the
-    /// optimizer has parameter groups, or if the optimizer has no learning rate or momentum that the schedule can
-    /// change.
+    /// Returns a [`ScheduleError`] if an option is invalid, if the length of an option's list does not fit the
+    /// optimizer's number of parameter groups, or if the optimizer has no learning rate or momentum that the
+    /// schedule can change.
     pub fn new(optimizer: &(impl Optimizer + ?Sized), schedule: impl Schedule + 'static) -> Result<Self> {
         let handles = optimizer.handles();
         if handles.is_empty() {

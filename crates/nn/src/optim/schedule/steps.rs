@@ -1,4 +1,4 @@
-//! Schedules that multiply the rate by a factor, change it linearly, or compute it with a function.
+//! Schedules that multiply the learning rate by a factor, change it linearly, or compute it with a function.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ fn factor(name: &str, gamma: f64) -> Checked {
     check(gamma.is_finite(), name, gamma, "a number")
 }
 
-/// Multiplies the rate by `gamma` every `step_size` epochs; PyTorch's `StepLR`.
+/// Schedule that multiplies the learning rate by `gamma` every `step_size` epochs; PyTorch's `StepLR`.
 ///
 /// ```
 /// use wgrad_nn::optim::{Sgd, schedule::{Scheduler, StepLr}};
@@ -29,12 +29,12 @@ pub struct StepLr {
 }
 
 impl StepLr {
-    /// Creates a schedule that multiplies the rate by 0.1 every `step_size` epochs.
+    /// Creates a schedule that multiplies the learning rate by 0.1 every `step_size` epochs.
     pub fn new(step_size: usize) -> Self {
         Self { step_size, gamma: 0.1 }
     }
 
-    /// Sets the factor by which the rate is multiplied. Default: 0.1.
+    /// Sets the factor by which the learning rate is multiplied. Default: 0.1.
     pub fn gamma(self, gamma: f64) -> Self {
         Self { gamma, ..self }
     }
@@ -58,7 +58,7 @@ impl Schedule for StepLr {
     }
 }
 
-/// Multiplies the rate by `gamma` at each epoch in `milestones`; PyTorch's `MultiStepLR`.
+/// Schedule that multiplies the learning rate by `gamma` at each epoch in `milestones`; PyTorch's `MultiStepLR`.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct MultiStepLr {
@@ -67,13 +67,13 @@ pub struct MultiStepLr {
 }
 
 impl MultiStepLr {
-    /// Creates a schedule that multiplies the rate by 0.1 at each milestone. If a milestone is listed twice, the
-    /// rate is multiplied twice.
+    /// Creates a schedule that multiplies the learning rate by 0.1 at each milestone. If a milestone is listed
+    /// twice, the rate is multiplied twice.
     pub fn new(milestones: impl Into<Vec<usize>>) -> Self {
         Self { milestones: milestones.into(), gamma: 0.1 }
     }
 
-    /// Sets the factor by which the rate is multiplied. Default: 0.1.
+    /// Sets the factor by which the learning rate is multiplied. Default: 0.1.
     pub fn gamma(self, gamma: f64) -> Self {
         Self { gamma, ..self }
     }
@@ -102,14 +102,14 @@ impl Schedule for MultiStepLr {
     }
 }
 
-/// Multiplies the rate by `gamma` every epoch; PyTorch's `ExponentialLR`.
+/// Schedule that multiplies the learning rate by `gamma` every epoch; PyTorch's `ExponentialLR`.
 #[derive(Clone, Debug)]
 pub struct ExponentialLr {
     gamma: f64,
 }
 
 impl ExponentialLr {
-    /// Creates a schedule that multiplies the rate by `gamma` every epoch.
+    /// Creates a schedule that multiplies the learning rate by `gamma` every epoch.
     pub fn new(gamma: f64) -> Self {
         Self { gamma }
     }
@@ -129,8 +129,8 @@ impl Schedule for ExponentialLr {
     }
 }
 
-/// Multiplies the rate by `factor` in all epochs before `total_iters`, as a warm-up with a constant rate;
-/// PyTorch's `ConstantLR`.
+/// Schedule that multiplies the learning rate by `factor` in all epochs before `total_iters`, as a warm-up with a
+/// constant rate; PyTorch's `ConstantLR`.
 #[derive(Clone, Debug)]
 pub struct ConstantLr {
     factor: f64,
@@ -167,8 +167,8 @@ impl Schedule for ConstantLr {
     }
 }
 
-/// Multiplies the rate by a factor that changes linearly from `start_factor` to `end_factor` over `total_iters`
-/// epochs, which is the usual warm-up; PyTorch's `LinearLR`.
+/// Schedule that multiplies the learning rate by a factor that changes linearly from `start_factor` to
+/// `end_factor` over `total_iters` epochs, which is the usual warm-up; PyTorch's `LinearLR`.
 ///
 /// ```
 /// use wgrad_nn::optim::{Sgd, schedule::{LinearLr, Scheduler}};
@@ -187,18 +187,18 @@ pub struct LinearLr {
 }
 
 impl LinearLr {
-    /// Creates a schedule whose rate rises from 1/3 of the initial rate to the initial rate. PyTorch's default of
-    /// `total_iters` is 5.
+    /// Creates a schedule whose learning rate rises from 1/3 of the initial rate to the initial rate. PyTorch's
+    /// default of `total_iters` is 5.
     pub fn new(total_iters: usize) -> Self {
         Self { start_factor: 1.0 / 3.0, end_factor: 1.0, total_iters }
     }
 
-    /// Sets the first factor. Default: 1/3.
+    /// Sets the factor in epoch 0. Default: 1/3.
     pub fn start_factor(self, start_factor: f64) -> Self {
         Self { start_factor, ..self }
     }
 
-    /// Sets the last factor. Default: 1.
+    /// Sets the factor from epoch `total_iters` on. Default: 1.
     pub fn end_factor(self, end_factor: f64) -> Self {
         Self { end_factor, ..self }
     }
@@ -230,8 +230,8 @@ impl Schedule for LinearLr {
     }
 }
 
-/// Multiplies the initial rate by `(1 − epoch / total_iters)^power`, and by 0 after epoch `total_iters`; PyTorch's
-/// `PolynomialLR`.
+/// Schedule that multiplies the initial learning rate by `(1 − epoch / total_iters)^power`, and by 0 after epoch
+/// `total_iters`; PyTorch's `PolynomialLR`.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct PolynomialLr {
@@ -245,7 +245,7 @@ impl PolynomialLr {
         Self { total_iters, power: 1.0 }
     }
 
-    /// Sets the exponent. Default: 1.
+    /// Sets the exponent `power` of the factor. Default: 1.
     pub fn power(self, power: f64) -> Self {
         Self { power, ..self }
     }
@@ -324,7 +324,7 @@ macro_rules! by_function {
 }
 
 by_function! {
-    /// Multiplies the initial rate by a function of the epoch; PyTorch's `LambdaLR`.
+    /// Schedule that multiplies the initial learning rate by a function of the epoch; PyTorch's `LambdaLR`.
     ///
     /// ```
     /// use wgrad_nn::optim::{Sgd, schedule::{LambdaLr, Scheduler}};
@@ -337,6 +337,7 @@ by_function! {
 }
 
 by_function! {
-    /// Multiplies the current rate, in every epoch, by a function of the epoch; PyTorch's `MultiplicativeLR`.
+    /// Schedule that multiplies the current learning rate, in every epoch, by a function of the epoch; PyTorch's
+    /// `MultiplicativeLR`.
     MultiplicativeLr, |lr, _base, factor| lr * factor, false
 }

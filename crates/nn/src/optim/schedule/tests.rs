@@ -38,7 +38,7 @@ fn counts(value: &Value) -> Vec<usize> {
     value.as_array().unwrap().iter().map(count).collect()
 }
 
-/// Creates the schedule that has PyTorch's name and options in `spec`.
+/// Creates the schedule whose PyTorch name and options are in `spec`.
 fn build(spec: &Value) -> Box<dyn Schedule> {
     let (name, given) = (spec[0].as_str().unwrap(), &spec[1]);
     let get = options(given);
@@ -192,7 +192,7 @@ fn a_schedule_resumes_from_its_state() {
     assert!(wrong.to_string().contains("does not fit"), "{wrong}");
 }
 
-/// Traces a training step for a parameter whose gradient is 1; `run` executes it 12 times and returns the
+/// Traces a training step for a parameter whose gradient is 1; `run` executes the step 12 times and returns the
 /// parameter's value after each step.
 fn trace(optimizer: &dyn Optimizer, run: impl FnOnce(&mut Session, &wgrad_core::Step, usize) -> Vec<f64>) -> Vec<f64> {
     let params = Params::seeded(0);
