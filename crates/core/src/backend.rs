@@ -98,7 +98,8 @@ pub trait Backend: WasmNotSend {
 
     /// Allocates a persistent buffer, filled with zeros.
     ///
-    /// # Errors When the device does not have enough memory, or the buffer is larger than the device's largest
+    /// # Errors
+    /// When the device does not have enough memory, or the buffer is larger than the device's largest
     /// binding.
     fn allocate(&mut self, spec: &Spec) -> Result<BufferId>;
 

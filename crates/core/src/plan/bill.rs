@@ -82,7 +82,8 @@ impl Plan {
 
     /// Checks that the plan does not exceed a device's limits.
     ///
-    /// # Errors When a buffer is larger than the device's largest binding, the index of an element needs more than
+    /// # Errors
+    /// When a buffer is larger than the device's largest binding, the index of an element needs more than
     /// 32 bits, a loop has more iterations than the driver executes, or the plan needs more memory than the limit.
     pub(crate) fn check(&self, limits: &Limits, device: &dyn Fn() -> DeviceInfo) -> Result<()> {
         let elements = |buffer: &BufferIndex| self.buffers[*buffer].spec.shape.numel();
