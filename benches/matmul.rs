@@ -12,7 +12,8 @@ use wgrad::gpu::testing::AdapterHooks;
 use wgrad::gpu::{Adapter, adapters};
 use wgrad::prelude::*;
 
-/// Rows of the result, terms of each sum, and columns of the result; then whether each operand is transposed.
+/// Sizes `[m, k, n]` of the product of an m × k matrix and a k × n matrix, then whether the first and whether the
+/// second matrix is stored transposed.
 type Product = ([usize; 3], bool, bool);
 
 /// Returns the matrix products of a training step: for each layer y = x·wᵀ, dx = dy·w and dw = dyᵀ·x, but no dx

@@ -11,8 +11,8 @@ const RUNS: usize = 30;
 
 type Build = fn(&Tensor) -> Tensor;
 
-/// A case's name, the shape of x, the function to compute, the op to time, and how many arrays of that shape the
-/// op reads or writes.
+/// A case's name, the shape of its input, the function to run on this input, the name of the op to time, and the
+/// number of arrays of this shape that the op reads and writes.
 type Case = (&'static str, &'static [usize], Build, &'static str, f64);
 
 fn batch_norm(x: &Tensor) -> Tensor {

@@ -30,8 +30,8 @@ fn main() -> Result<()> {
         println!("  {:<14} {:<10} {:?}", variable.name(), variable.shape().to_string(), variable.kind());
     }
 
-    // The model has one logit per class, and labels are `u32`. Label smoothing assigns a part of each target to
-    // the other classes.
+    // The model has one logit per class, and labels are `u32`. Label smoothing moves a part of the target
+    // probability from the true class to the other classes.
     let loss = CrossEntropyLoss::new().label_smoothing(0.1);
 
     // Weight decay applies to weights with several axes, but not to biases and the scale of batch norm, which have

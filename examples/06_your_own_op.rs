@@ -30,7 +30,8 @@ struct NormalizeRows {
 }
 
 impl NormalizeRows {
-    /// Computes the reference. The same code runs in f32 and f64, with sums in f64.
+    /// Computes the op on the CPU, as the reference for its kernel. The same code runs in f32 and f64, with sums
+    /// in f64.
     fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
         let columns = at.dims(0).last().copied().unwrap_or(1).max(1);
         let (x, y) = (at.float(0), at.out(0));

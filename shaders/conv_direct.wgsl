@@ -53,7 +53,8 @@ const STEP_X = 1i;
 const OFFSET_X = 0i;
 const DIV_X = 1i;
 // A thread computes a block of TO channels × TP pixels. TILES_X: blocks per row of y. TILES_O: blocks that cover
-// the channels of a group. PHASE_ROWS: rows of y whose oy has the same remainder after division by DIV_Y.
+// the channels of a group. PHASE_ROWS: number of rows of y whose oy has the same remainder after division by
+// DIV_Y.
 const TO = 4i;
 const TP = 4i;
 const TILES_X = 1i;

@@ -44,8 +44,8 @@ const DILATION_Y = 1i;
 const STRIDE_X = 1i;
 const BEFORE_X = 0i;
 const DILATION_X = 1i;
-// TO to TP: block of weights, and strip of pixels, of one thread. TILES_*: number of such blocks along each axis
-// of dw. COLUMNS: number of elements in a row of x that TP pixels and TX taps need.
+// A thread computes a block of TO × TC × TY × TX elements of dw, from strips of TP pixels of dy. TILES_*: number
+// of such blocks along each axis of dw. COLUMNS: number of elements in a row of x that TP pixels and TX taps need.
 const TO = 4i;
 const TC = 1i;
 const TY = 3i;

@@ -34,8 +34,8 @@ const PITCH_B = BN / 4u;
 var<workgroup> tile_a: array<vec4<f32>, BK * PITCH_A>;
 var<workgroup> tile_b: array<vec4<f32>, BK * PITCH_B>;
 
-// The permuted index, among the vec4s of term k of the slab, of the vec4 with rows of a (or columns of b) 4·g to
-// 4·g + 3.
+// The place, among the vec4s of term k of the slab, at which the vec4 number g is stored: the one with rows 4·g to
+// 4·g + 3 of a, or these columns of b.
 fn moved(g: u32, k: u32) -> u32 {
     return g ^ (k / 4u * 2u % 8u);
 }

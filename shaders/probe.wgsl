@@ -10,8 +10,8 @@
 // - `cleared`: copies workgroup memory to y; compiled with workgroup memory set to zero, like the kernels of
 //   users. It declares little of this memory, because llvmpipe would take minutes to compile a large array that is
 //   cleared word by word.
-// - `looped`: counts the iterations of a loop. The numbers z prevent a compiler from computing the count without
-//   running the loop.
+// - `looped`: counts the iterations of a loop. The variable z changes in each iteration, so that a compiler cannot
+//   compute the count without running the loop.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> n: array<u32>;

@@ -3,8 +3,9 @@
 // with m = max_c x[o, c, i], and s the sum of exp(x[o, c, i] − m) over all c except the one of the maximum.
 //
 // x and y are [outer, classes, inner]; a row is the elements with the same o and i, which are `inner` apart. LOG
-// selects log_softmax. Subtracting the maximum keeps every exponential in (0, 1]. The exponential of the maximum
-// is 1; it is left out of s so that s keeps its small digits for the logarithm.
+// selects log_softmax. Subtracting the maximum keeps every exponential in [0, 1]. The exponential of the maximum
+// is 1; it is left out of s, because adding 1 would round off the digits of a small s. log(1 + s) is computed as
+// log1p(s).
 //
 // Entry points:
 // - `serial`: one thread per row.

@@ -40,7 +40,8 @@ fn code(path: &Path) -> String {
 
 fn forbid(folder: &str, words: &[&str], why: &str) {
     let mut found = vec![];
-    // Tests may name the kernels that they test, and injected faults the kernels that they change.
+    // These files may contain the words, because tests name the kernels that they test, and injected faults name
+    // the kernels that they change.
     let exempt =
         |path: &PathBuf| ["tests.rs", "fault_injection.rs"].iter().any(|end| path.to_string_lossy().ends_with(end));
     for path in files(folder, "rs").into_iter().filter(|path| !exempt(path)) {
@@ -218,8 +219,8 @@ fn files_make_no_circles() {
 
 #[test]
 fn unsafe_code_stands_where_it_may() {
-    // Unsafe code is needed for the gemm crate's pointers, the promise that kernels stay in bounds, and unchecked
-    // modules.
+    // These files need unsafe code: for the pointers that the gemm crate takes, for marking kernels that never
+    // access memory out of bounds, and for compiling these kernels without wgpu's runtime checks.
     let allowed = [
         "crates/core/src/host/gemm.rs",
         "crates/core/src/op/launch.rs",

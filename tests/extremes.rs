@@ -62,8 +62,9 @@ fn sigmoid(x: f64) -> f64 {
     if x < 0.0 { x.exp() / (1.0 + x.exp()) } else { 1.0 / (1.0 + (-x).exp()) }
 }
 
-/// Error of `exp` in units in the last place. WGSL allows 3 + 2·|x| units; for |x| above 88 the result is flushed
-/// to 0.
+/// Allowed error, in units in the last place, of values that are computed with `exp`. WGSL allows an error of
+/// 3 + 2·|x| units for `exp(x)`, and x below −88 needs no more, because the result may be flushed to 0. The other
+/// operations may add 8 units.
 const EXP: f64 = 3.0 + 2.0 * 88.0 + 8.0;
 
 fn binary_losses_of_large_and_tiny_logits_are_finite_and_right(device: &Device) -> Result<(), Failed> {

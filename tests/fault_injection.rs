@@ -73,7 +73,8 @@ fn main() -> ExitCode {
                 continue;
             }
             let device = adapter.open_with(change).expect("the driver opens its adapter");
-            // On a software adapter, each thread works alone, so there is no barrier that could be missing.
+            // In the kernels for software adapters, each thread works alone, so there is no barrier that could be
+            // missing.
             let faults =
                 faults().iter().filter(|fault| !(what.is_empty() && info.software && fault.name == "missing barrier"));
             for fault in faults {

@@ -232,8 +232,8 @@ fn updates_wait_for_the_last_reader_of_the_old_value() {
     graph.update(&v, &(&old_v + &old_w));
     graph.update(&w, &(&old_w * 0.5));
     graph.update(&u, &(old_u.t().reshape([2, 4]) + 1.0));
-    // The fetch returns the value before the update. `u` is read and written at
-    // different indices.
+    // `v` is copied before its update, because the old value is fetched. `u` is copied because its update reads
+    // and writes it at different indices.
     assert_prints(
         &plan(&graph, &[&old_v]),
         "

@@ -206,8 +206,8 @@ fn translated(
 ) -> Files {
     let (mut files, mut known) = (Files::new(extension), BTreeSet::new());
     each_pipeline(|filled| {
-        // The end of a kernel's name encodes how pointwise ops are fused into it. These forms count as the same
-        // kernel.
+        // The end of a kernel's name shows how pointwise ops are fused into it. Kernels whose names differ only
+        // there count as the same kernel.
         let kernel = filled.name.trim_end_matches(['_', 'e', 'p']).to_owned();
         if !known.insert((kernel, filled.entry)) && !all {
             return Ok(());
@@ -274,7 +274,7 @@ fn glsl_passes_glslang(version: glsl::Version, all: bool) {
     });
 }
 
-/// Compiles the translation to HLSL with DXC to DXIL for its first shader model. DXC also validates the result.
+/// Compiles the translation to HLSL with DXC for shader model 6.0. DXC also validates the result.
 fn hlsl_passes_dxc() {
     let files = translated("hlsl", false, |filled| {
         let (text, name) = to_hlsl(filled)?;
@@ -311,8 +311,8 @@ fn kernels_keep_to_webgpus_default_limits() {
     println!("at most {} storage buffers, {} B of workgroup memory, {} invocations", largest.0, largest.1, largest.2);
 }
 
-/// Checks that no launch exceeds the default number of workgroups per dimension. Workgroups beyond this number
-/// in x continue in y, as in the backend.
+/// Checks that no launch exceeds the default number of workgroups per dimension. If a launch has more workgroups
+/// along x, the backend distributes them over x and y, so this check does the same.
 fn launches_keep_to_the_default_number_of_workgroups() {
     let limit = Limits::default().workgroups as usize;
     let mut most = 0;
@@ -335,7 +335,7 @@ fn launches_keep_to_the_default_number_of_workgroups() {
     assert!(most > limit, "no case needs more than one dimension: {most}");
 }
 
-/// Checks that each launch declares the actual number of threads that share a loop in the kernel.
+/// Checks, for loops that several threads share, that the number of threads in a launch's declaration is correct.
 fn loops_have_the_declared_number_of_threads() {
     let mut shared = BTreeSet::new();
     for (text, source) in sources() {

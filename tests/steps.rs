@@ -10,7 +10,7 @@ use wgrad::prelude::*;
 
 const STEPS: usize = 7;
 
-/// Training step of a model with dropout, batch norm and Adam, which have random numbers, state and counters.
+/// Training step of a model with dropout, batch norm and Adam, so that it uses random numbers, state and counters.
 struct Training {
     params: Params,
     session: Session,

@@ -45,7 +45,7 @@ fn tuned_plans_use_the_fastest_variant(adapter: &Adapter) -> Result<(), Failed> 
     Ok(())
 }
 
-/// Checks that a tuning key gets a choice only after all of its variants are measured.
+/// Checks that a tuning key (an op with its sizes) gets a choice only after all of its variants are measured.
 fn tuning_respects_its_time_limit(adapter: &Adapter) -> Result<(), Failed> {
     let mut backend: Box<dyn Backend> = adapter.open()?.into();
     let plan = plan(&*backend);
@@ -56,7 +56,8 @@ fn tuning_respects_its_time_limit(adapter: &Adapter) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Checks that a tuning key is measured again if the stored choice is an unknown variant.
+/// Checks that the variants of a tuning key (an op with its sizes) are measured again if the stored choice is none
+/// of them.
 fn an_unknown_variant_is_measured_again(adapter: &Adapter) -> Result<(), Failed> {
     let mut choices = TuningChoices::default();
     choices.set(KEY, "matmul_of_yesterday");

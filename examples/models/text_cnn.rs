@@ -2,8 +2,8 @@
 
 use wgrad::prelude::*;
 
-/// Convolutions with several kernel widths over neighbouring characters, followed by max pooling, which keeps the
-/// largest value of each channel in the line, batch norm, and two linear layers. Source: Kim, "Convolutional
+/// Convolutions with several kernel widths over neighbouring characters, followed by max pooling, batch norm, and
+/// two linear layers. Max pooling keeps the largest value of each channel in the line. Source: Kim, "Convolutional
 /// neural networks for sentence classification", 2014.
 pub struct TextCnn {
     embedding: Embedding,

@@ -3,11 +3,14 @@
 // Entry point:
 // - `forward`: tiled; one workgroup per tile of BM × BN results, 4 × 4 results per thread.
 //
-// The file that is appended to this one, conv_tiled.wgsl or conv_weight_tiled.wgsl, defines `a4(at, i, k)` (loads
-// four neighbouring i), `b4(at, k, j)` (loads four neighbouring j), `put(at, i, j, value)` and `span(part)`. a4
-// and b4 return 0 for k ≥ at.end, and any finite value beyond the last i or j. Slabs of BK terms are copied to
-// workgroup memory as vec4s, with k as the slowest index; one extra vec4 per k places neighbouring k in different
-// memory banks.
+// The file that is appended to this one, conv_tiled.wgsl or conv_weight_tiled.wgsl, defines four functions:
+// - `span(part)` returns the half-open range of k that a part of the sum covers.
+// - `a4(at, i, k)` loads a[i, k] to a[i + 3, k], and `b4(at, k, j)` loads b[k, j] to b[k, j + 3]. Both return 0
+//   for k ≥ at.end, the end of the part, and any finite value beyond the last i or j.
+// - `put(at, i, j, value)` stores four results of row i, from column j on.
+//
+// Slabs of BK terms are copied to workgroup memory as vec4s, with k as the slowest index; one extra vec4 per k
+// places neighbouring k in different memory banks.
 //
 // Source: "How to optimize a CUDA matmul kernel" (siboehm.com, 2022).
 

@@ -30,7 +30,7 @@ const WHOLE_N = false;
 // Number of tile rows that form a band. The workgroups of a band run at about the same time and read the same
 // data, which is then in the GPU's cache.
 const BAND = 8u;
-// Numbers for lines that the generator repeats: in the copies, i0 becomes i1 to i3, and j0 becomes j1 to j3.
+// Indices for lines that the generator repeats: in the copies, i0 is replaced by i1 to i3, and j0 by j1 to j3.
 const i0 = 0u;
 const i1 = 1u;
 const i2 = 2u;

@@ -7,8 +7,8 @@
 //
 // The coefficients of the polynomials were fitted for wgrad (minimax by Remez exchange in 40 digits, weighted for
 // relative error). Errors are given in units in the last place (ULP) of f32; they were measured against 40-digit
-// values, with a correctly rounded exp, log and division. WGSL allows errors of 3 + 2·|argument| ULP in exp, 3 ULP
-// in log outside [0.5, 2], and 2.5 ULP in division; these come on top.
+// values, with a correctly rounded exp, log and division. On a device, the errors of these three are added; WGSL
+// allows 3 + 2·|argument| ULP in exp, 3 ULP in log outside [0.5, 2], and 2.5 ULP in division.
 
 // Returns whether x is NaN. Tests the bits, because compilers may assume that no operand of a comparison is NaN.
 fn special_is_nan(x: f32) -> bool {
@@ -97,9 +97,9 @@ fn special_normal_pdf(x: f32) -> f32 {
     return 0.3989422804 * exp(-0.5 * x * x);
 }
 
-// Returns s and x·s'·v' for the tanh approximation of GELU, which is x·s(v) with s = sigmoid, v = a·(x + b·x³), a
-// = 2·√(2/π) and b = 0.044715. The sum of the two results is the derivative. x is clamped to ±10, beyond which
-// both are constant in f32.
+// Returns s(v) and x·s'(v)·v'(x) for the tanh approximation of GELU, which is x·s(v) with s = sigmoid, v = a·(x +
+// b·x³), a = 2·√(2/π) and b = 0.044715. The sum of the two results is the derivative with respect to x. x is
+// clamped to ±10, beyond which both results are constant in f32.
 fn special_gelu_tanh(x: f32) -> vec2<f32> {
     let near = min(max(x, -10.0), 10.0);
     let square = near * near;
@@ -123,11 +123,12 @@ fn special_pow(x: f32, p: f32) -> f32 {
     return select(select(select(power, signed, x < 0.0), at_zero, size == 0.0), 1.0, p == 0.0);
 }
 
-// The focal loss of a logit x with target y, mᵞ·L, and its derivative, mᵞ·(L' + γ·L·m'/m), where L is the binary
-// cross-entropy and m = (1 - y)·σ(x) + y·σ(-x) is the probability of the wrong answer.
+// The focal loss of a logit x with target y, mᵞ·L, and its derivative with respect to x, mᵞ·(L' + γ·L·m'/m). L is
+// the binary cross-entropy, and m = (1 - y)·σ(x) + y·σ(-x) is the probability of the wrong answer.
 //
 // With e = exp(-|x|), the larger of σ(x) and σ(-x) is 1 / (1 + e), the smaller e / (1 + e); `big` and `small` are
-// the factors of these two in m. If `big` is 0, m is computed through its logarithm.
+// the factors of these two in m. If `big` is 0, log m is computed as log(small) - |x| - log(1 + e), which stays
+// finite even if e is 0 in f32.
 fn special_focal(x: f32, y: f32, gamma: f32) -> vec2<f32> {
     let size = abs(x);
     let e = exp(-size);
@@ -144,8 +145,8 @@ fn special_focal(x: f32, y: f32, gamma: f32) -> vec2<f32> {
     return vec2(power * cost, select(-slope, slope, x >= 0.0));
 }
 
-// The focal loss c·mᵞ for a cross-entropy c ≥ 0, and its derivative, mᵞ·(1 + γ·exp(-c)·c/m), where m = 1 - exp(-c)
-// = (1 + exp(-c))·tanh(c/2).
+// The focal loss c·mᵞ for a cross-entropy c ≥ 0, and its derivative with respect to c, mᵞ·(1 + γ·exp(-c)·c/m).
+// Here m = 1 - exp(-c), computed as (1 + exp(-c))·tanh(c/2), is the probability of the wrong answer.
 fn special_focal_of(c: f32, gamma: f32) -> vec2<f32> {
     let p = exp(-c);
     let m = (1.0 + p) * special_tanh(0.5 * c);
@@ -161,8 +162,9 @@ fn special_expm1(x: f32) -> f32 {
     return 2.0 * t / (1.0 - t);
 }
 
-// t = tanh(log(1 + exp(x))) and its derivative t', both with a small relative error: t = s·(1 + q) / (1 + q²) and
-// t' = 4·q²·s / (1 + q²)², with s = sigmoid(x) and q = sigmoid(-x).
+// t = tanh(log(1 + exp(x))), which is Mish divided by x, and its derivative t' with respect to x. Both have a
+// small relative error: t = s·(1 + q) / (1 + q²) and t' = 4·q²·s / (1 + q²)², with s = sigmoid(x) and q =
+// sigmoid(-x).
 fn special_mish(x: f32) -> vec2<f32> {
     let s = special_sigmoid(x);
     let q = special_sigmoid(-x);
@@ -172,9 +174,10 @@ fn special_mish(x: f32) -> vec2<f32> {
 
 // sin(x) if `quadrants` is 0, cos(x) if it is 1. The error is at most 2 ULP, plus that of the argument reduction.
 //
-// k is x·2/π, rounded to an integer. k·π/2 is subtracted from x as three numbers, of which the first two products
-// are exact up to |x| of 25,000; for larger x, accuracy is lost. The remainder r, of at most π/4, is the argument
-// of an odd polynomial for the sine and an even one for the cosine.
+// k is x·2/π, rounded to an integer. To subtract k·π/2 from x, π/2 is split into three numbers, and k times each
+// of them is subtracted in turn. The first two products are exact for |x| up to 25,000; for larger x, accuracy is
+// lost. The remainder r, with |r| of at most π/4, is the argument of an odd polynomial for the sine and an even
+// one for the cosine.
 fn special_sin(x: f32, quadrants: u32) -> f32 {
     let k = round(min(max(x, -1e9), 1e9) * 0.6366197724);
     let r = ((x - k * 1.5703125) - k * 0.00048351287841796875) - k * 3.1391647865e-7;

@@ -1,4 +1,4 @@
-//! The rules for words and prose of CONTRIBUTING.md, kept by reading the sources.
+//! Tests that read the source files and check CONTRIBUTING.md's rules for names and comments.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,14 +11,14 @@ use super::{files, root};
 /// Folders with Rust files of the project.
 const FOLDERS: [&str; 8] = ["crates", "shaders", "src", "tests", "examples", "benches", "xtask", "fuzz"];
 
-/// Crates whose public types share one list of names. The command has none.
+/// Libraries in which no two public types may have the same name. The command is not a library.
 const LIBRARIES: [&str; 7] = ["core", "kernels", "nn", "data", "metrics", "train", "parity"];
 
-/// Words with which the first line of a doc comment does not begin: it is a noun phrase or a verb.
+/// Words with which a doc comment must not begin, because its first line is a noun phrase or begins with a verb.
 const OPENINGS: [&str; 10] = ["What", "How", "Whether", "Where", "Which", "Who", "Whom", "When", "Why", "Whose"];
 
-/// Words that had a private sense here, and the word of the glossary.
-const OLD_WORDS: [(&str, &str); 14] = [
+/// Words that the project no longer uses, each with the clearer word that replaces it.
+const OLD_WORDS: [(&str, &str); 13] = [
     ("misfit", "invalid argument"),
     ("misfits", "invalid arguments"),
     ("mill", "parity harness"),
@@ -29,20 +29,19 @@ const OLD_WORDS: [(&str, &str); 14] = [
     ("portion", "chunk"),
     ("portions", "chunks"),
     ("told apart", "distinguished"),
-    ("so many", "a number"),
     ("stand in for", "replace"),
     ("stands in for", "replaces"),
     ("holds it to", "compares it with"),
 ];
 
-/// A test's name is at most this long.
+/// Largest allowed length of a test's name.
 const LONGEST_NAME: usize = 60;
 
-/// Returns the Rust files of the project with their texts; `benches/peers` are programs on other frameworks.
+/// Returns the Rust files of the project with their texts, without `benches/peers`, which uses other frameworks.
 fn sources() -> Vec<(PathBuf, String)> {
     let folders = FOLDERS.iter().filter(|folder| root().join(folder).is_dir());
     let all = folders.flat_map(|folder| files(folder, "rs"));
-    // The rules name what they forbid.
+    // This file contains the words that it forbids, so it is left out.
     let counts = |path: &PathBuf| !path.ends_with("architecture/words.rs") && !path.to_string_lossy().contains("peers");
     all.filter(counts).map(|path| (path.clone(), fs::read_to_string(path).expect("a source file"))).collect()
 }
@@ -88,7 +87,8 @@ impl<'ast> Visit<'ast> for Types {
             syn::Item::Type(item) => (&item.vis, &item.ident),
             _ => return visit::visit_item(self, item),
         };
-        // One of two with the same name may be left out by the target.
+        // A trait or type alias with a `cfg` attribute may have alternatives of the same name for other targets,
+        // so it is not counted.
         let conditional = |attribute: &syn::Attribute| attribute.path().is_ident("cfg");
         let attributes = match item {
             syn::Item::Trait(item) => &item.attrs,
@@ -100,7 +100,7 @@ impl<'ast> Visit<'ast> for Types {
         }
     }
 
-    // What functions define is theirs.
+    // Types that are defined inside a function are not visible outside it, so they are not counted.
     fn visit_block(&mut self, _: &'ast syn::Block) {}
 }
 
@@ -119,7 +119,7 @@ fn each_public_type_has_a_name_of_its_own() {
         let text = fs::read_to_string(&path).expect("a source file");
         let mut types = Types::default();
         types.visit_file(&syn::parse_file(&text).expect("Rust"));
-        // Each crate has the alias of its results, `Result`.
+        // Several crates may define a type alias named `Result`.
         for name in types.0.into_iter().filter(|name| name != "Result") {
             places.entry(name).or_default().push(shown(&path));
         }
@@ -141,14 +141,14 @@ fn test_names_are_short() {
                     found.push(format!("{}: {name} has {} characters", shown(&path), name.len()));
                 }
             }
-            // Other attributes may stand between the two.
+            // Other attributes may follow between `#[test]` and the function.
             test = line.starts_with("#[test]") || (test && line.starts_with('#'));
         }
     }
     assert!(found.is_empty(), "{} names of tests:\n{}", found.len(), found.join("\n"));
 }
 
-/// Returns whether a text has a word, or words in this order, whatever stands around.
+/// Returns whether a text contains `word` (or this phrase of several words) and not only as a part of other words.
 fn has_word(text: &str, word: &str) -> bool {
     let edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
     text.match_indices(word)

@@ -12,18 +12,19 @@ pub struct Truth {
     pub bounds: Vec<f64>,
 }
 
-/// Ratio of a value's bound to the largest difference, at this value or an earlier one, between a reference run
-/// and the run in `f64`. Reference runs compute on the CPU in `f32`. All but one of them start from parameters
-/// changed by [`shake`], so that their rounding errors are different but of similar size. A GPU sums in
-/// another order, whose rounding errors can be larger by a factor of `√n` for the `n ≤ 64` terms of these sums.
+/// Factor between the bound of a value and the largest difference from the `f64` run that any reference run has
+/// had up to this value. Reference runs compute on the CPU in `f32`. All but one of them start from parameters
+/// changed by [`shake`], so that their rounding errors are different but of similar size. A GPU adds numbers in
+/// another order. For a sum of n terms, its rounding error can be larger by a factor of √n, and here n is at most
+/// 64.
 const FACTOR: f64 = 8.0;
-/// Number of reference runs with changed parameters. With few runs, all differences may be small by chance,
-/// on some processors and not on others. If a rounding error moves a value across the kink of a ReLU, the run ends
-/// elsewhere and gives no useful bound. Such a training run is refused.
+/// Number of reference runs with changed parameters. With few runs, all differences may be small by chance, on
+/// some processors and not on others. If a rounding error moves a value across the kink of a ReLU, all later
+/// values can change so much that no useful bound exists; then `Truth::new` panics.
 const DRAWS: u64 = 8;
 
-/// Changes every parameter by a random relative amount of up to half of `f32`'s epsilon, as one more rounding
-/// could.
+/// Changes every parameter by a random relative amount of up to half of `f32`'s epsilon, which is the largest
+/// relative error of rounding to `f32`.
 fn shake(params: &Params, draw: u64) {
     let mut stream = Stream::new(11, draw);
     for variable in params.variables() {

@@ -29,8 +29,8 @@ fn focal_losses_are_the_papers(device: &Device) -> Result<(), Failed> {
             let inputs = [vector(&LOGITS), vector(&[target; 8])];
             let got = evaluate(device, &inputs, |x| vec![x[0].focal(&x[1].detach(), gamma)]);
             let truth = LOGITS.map(|x| {
-                // With a target of 0 or 1, the loss depends only on how wrong the logit x is. With z = x for
-                // target 0 and z = −x for target 1, the loss is σ(z)ᵞ·softplus(z), and its derivative by z is
+                // Let z = x for target 0 and z = −x for target 1, where x is the logit. The loss is then
+                // σ(z)ᵞ·softplus(z), and its derivative with respect to z is
                 // σ(z)ᵞ·(σ(z) + γ·softplus(z)·σ(−z)).
                 if target == 0.0 || target == 1.0 {
                     let sign = 1.0 - 2.0 * target;
@@ -87,7 +87,9 @@ fn focal_losses_of_classes(device: &Device) -> Result<(), Failed> {
         let (own, rest) = (p[class], 1.0 - p[class]);
         losses.push(-alpha[class] * rest.powf(1.5) * own.ln());
         for (c, p) in p.iter().enumerate() {
-            // The derivative of −(1 − p)ᵞ·log p by x_c follows from dp/dx_c = p·(1[c] − p_c).
+            // The loss is −(1 − p)ᵞ·log p, where p is the probability of the true class. Its derivative with
+            // respect to the logit x_c follows from dp/dx_c = p·(t − p_c), where t is 1 if c is the true class and
+            // 0 otherwise.
             let towards = f64::from(u8::from(c == class)) - p;
             let slope = 1.5 * rest.powf(0.5) * own.ln() * own - rest.powf(1.5);
             slopes.push(if rest == 0.0 { 0.0 } else { alpha[class] * slope * towards });
@@ -205,7 +207,9 @@ fn ordinal(device: &Device) -> Result<(), Failed> {
     });
     let mut rows = vec![];
     for (logits, class) in std::iter::zip(logits, classes) {
-        // The formula from the paper: −Σ_k λ_k·( log σ(x_k)·[y > k] + (log σ(x_k) − x_k)·(1 − [y > k]) ).
+        // The loss of a row of class y in the paper on CORAL, where λ_k is the importance of the logit x_k, and
+        // [y > k] is 1 if y > k and 0 otherwise:
+        // −Σ_k λ_k·( log σ(x_k)·[y > k] + (log σ(x_k) − x_k)·(1 − [y > k]) ).
         let term = |(k, x): (usize, f64)| {
             let above = f64::from(u8::from(class as usize > k));
             importance[k] * (softplus(-x) * above + (softplus(-x) + x) * (1.0 - above))

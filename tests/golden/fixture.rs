@@ -81,7 +81,7 @@ impl Case<'_> {
         self.names.iter().any(|known| known == name)
     }
 
-    /// Returns a tensor of the case. Integers are converted to `u32` with `as`.
+    /// Returns a tensor of the case. Integers are converted to `u32`; only their low 32 bits are kept.
     pub fn array(&self, name: &str) -> Array {
         let view = self.tensors.tensor(&format!("{}/{name}", self.name)).unwrap_or_else(|e| panic!("{name}: {e}"));
         let (shape, bytes) = (view.shape(), view.data());

@@ -9,7 +9,7 @@ pub fn gradients_of(variables: &[(String, Tensor)], x: &Tensor, suffix: &str) ->
     std::iter::once((format!("dx{suffix}"), x.clone())).chain(variables).collect()
 }
 
-/// Sets the parameters and buffers to the values of the case. Returns the names of the parameters.
+/// Sets every variable to the tensor of the case that has the same name, or this name followed by `suffix`.
 pub fn set(params: &Params, case: &Case<'_>, suffix: &str) {
     for variable in params.variables() {
         let stored = [variable.name().to_string(), format!("{}{suffix}", variable.name())];

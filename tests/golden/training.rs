@@ -104,7 +104,7 @@ impl Module for Classifier {
     }
 }
 
-/// Returns the loss that a curve's case uses, for the rows of one step.
+/// Computes the loss function that a case of a training curve names, for the rows of one step.
 fn curve_loss(case: &Case<'_>, logits: &Tensor, target: &Tensor) -> Tensor {
     match case.options["loss"].as_str().unwrap() {
         "BCEWithLogitsLoss" => {

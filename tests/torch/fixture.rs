@@ -24,7 +24,8 @@ pub struct Case {
     pub outputs: usize,
     /// PyTorch's exception, if the call must fail.
     pub error: Option<String>,
-    /// For each tensor: the error of PyTorch's `f32` run, and the change of the truth when inputs are rounded.
+    /// For each tensor: the error of PyTorch's `f32` run, and the change of its `f64` result when inputs are
+    /// rounded.
     off: Map<String, Value>,
     tensors: BTreeMap<String, Array>,
 }
@@ -95,7 +96,7 @@ impl Case {
         self.tensors.keys().filter_map(move |key| key.strip_prefix(start))
     }
 
-    /// Returns the error of PyTorch's own `f32` run, and the change of the truth when inputs are rounded.
+    /// Returns the error of PyTorch's `f32` run, and the change of its `f64` result when inputs are rounded.
     pub fn off(&self, key: &str) -> (f64, f64) {
         let pair = &self.off[key];
         (pair[0].as_f64().expect("a number"), pair[1].as_f64().expect("a number"))

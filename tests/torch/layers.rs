@@ -1,5 +1,5 @@
-//! Call adapters of layers with parameters (except norms, convolutions and pooling), attention and recurrent
-//! layers.
+//! Call adapters (functions that translate a call of PyTorch to a graph of wgrad) for layers with
+//! parameters, attention and recurrent layers. Norms, convolutions and pooling are in other files.
 
 use serde_json::Value;
 use wgrad::prelude::*;

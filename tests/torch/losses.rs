@@ -1,5 +1,5 @@
-//! Call adapters of losses. PyTorch has most losses as a module (with options) and as a function (with arguments);
-//! one adapter handles both.
+//! Call adapters (functions that translate a call of PyTorch to a graph of wgrad) for losses. PyTorch
+//! has most losses as a module (with options) and as a function (with arguments); one adapter handles both.
 
 use wgrad::prelude::*;
 

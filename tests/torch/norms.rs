@@ -1,4 +1,5 @@
-//! Call adapters of norms and softmax.
+//! Call adapters (functions that translate a call of PyTorch to a graph of wgrad) for norms and
+//! softmax.
 
 use wgrad::nn::layers::{GroupNorm, GroupNormOptions, LayerNorm, LayerNormOptions, RmsNorm, RmsNormOptions};
 use wgrad::prelude::*;

@@ -1,10 +1,11 @@
-//! Call adapters of operators and activations on single elements.
+//! Call adapters (functions that translate a call of PyTorch to a graph of wgrad) for operators
+//! and activations that act on single elements.
 
 use wgrad::prelude::*;
 
 use crate::call::{Adapter, Call, Outcome, Refusal};
 
-/// Defines a call adapter for a method without arguments.
+/// Defines a call adapter that calls a tensor method without arguments.
 macro_rules! unary {
     ($method:ident) => {
         |at| Ok(vec![at.x()?.$method()])

@@ -10,7 +10,7 @@ use crate::call::{Adapter, Refusal};
 use crate::compare::{Precision, Traced, refusal, trace};
 use crate::fixture::{Case, Subject, folder, json};
 
-/// Entry of the lists `cases` and `errors`.
+/// Entry of the lists `cases` and `errors` in `unsupported.json`.
 struct Entry {
     of: Vec<String>,
     /// Text of a call adapter's refusal, or start of PyTorch's error message.
@@ -18,7 +18,7 @@ struct Entry {
     reason: String,
 }
 
-/// Entry of the list `looser`: a case whose bound is larger than the derived bound.
+/// Entry of the list `looser` in `unsupported.json`: a case whose bound is larger than the derived bound.
 struct Looser {
     of: String,
     key: String,
@@ -75,7 +75,7 @@ impl Rules {
         }
     }
 
-    /// Returns whether the list `cases` records that an input has no gradient in wgrad.
+    /// Returns whether the list `cases` in `unsupported.json` says that an input has no gradient in wgrad.
     pub fn allows_no_gradient(&self, case: &Case, name: &str) -> bool {
         let what = format!("no gradient of {name}");
         self.cases.iter().any(|entry| entry.of.contains(&case.subject) && entry.what == what)

@@ -1,4 +1,5 @@
-//! Call adapters of slices, selections, sorting and norms of tensors.
+//! Call adapters (functions that translate a call of PyTorch to a graph of wgrad) for slices,
+//! selections, sorting and norms of tensors.
 
 use wgrad::prelude::*;
 

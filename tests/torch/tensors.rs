@@ -1,4 +1,5 @@
-//! Call adapters of shapes, selections, products and reductions.
+//! Call adapters (functions that translate a call of PyTorch to a graph of wgrad) for shape
+//! changes, selections, products and reductions.
 
 use wgrad::prelude::*;
 
@@ -97,7 +98,7 @@ fn squeeze(at: &Call<'_>) -> Outcome {
     let mut resolved = vec![];
     for axis in axes {
         match x.shape().axis(axis) {
-            // PyTorch ignores axes of other sizes; wgrad refuses them.
+            // PyTorch ignores an axis whose size is not 1; wgrad refuses to remove it.
             Some(place) if x.shape().dims()[place] != 1 => return lacks("an axis whose size is not 1"),
             Some(place) => resolved.push(place),
             None if x.shape().rank() == 0 => return lacks("an axis of a number"),

@@ -1,4 +1,5 @@
-//! Call adapters of activations with options, rounding, sorting, and `einsum`.
+//! Call adapters (functions that translate a call of PyTorch to a graph of wgrad) for activations
+//! with options, rounding, sorting, and `einsum`.
 
 use wgrad::nn::layers as nn;
 use wgrad::prelude::*;

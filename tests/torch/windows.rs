@@ -1,4 +1,5 @@
-//! Call adapters of convolutions and pooling, as modules and as functions.
+//! Call adapters (functions that translate a call of PyTorch to a graph of wgrad) for convolutions
+//! and pooling, as modules and as functions.
 
 use wgrad::prelude::*;
 

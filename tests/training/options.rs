@@ -1,5 +1,5 @@
-//! Tests on every device of the trainer's options: clipping with other norms, accumulation, schedules of learning
-//! rate and momentum for each step, and averaging of weights.
+//! Tests on every device of the trainer's options: gradient clipping with several norms, gradient accumulation,
+//! schedules that change the learning rate and the momentum at each step, and averaging of weights.
 
 use libtest_mimic::Failed;
 use wgrad::nn::optim::Ema;

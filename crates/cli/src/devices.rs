@@ -88,8 +88,8 @@ fn overview(auto: &str) -> Table {
     all
 }
 
-/// Describes the self-test of every driver: a summary line for each adapter, then a line for each probe that did
-/// not pass.
+/// Describes the self-test of every driver. For each adapter, a summary line is followed by a line for each probe
+/// (one check of the driver) that did not pass.
 fn self_tests() -> String {
     let mut lines = vec![];
     for adapter in adapters() {

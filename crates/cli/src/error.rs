@@ -12,7 +12,7 @@ use wgrad_train::error::TrainFix;
 
 use crate::shell::shell_word;
 
-/// Error of the command itself. [`Error::Other`] contains it.
+/// Error that the command itself returns, and not a library that it uses. It is wrapped in [`Error::Other`].
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// Returned when `--pos-weight` is used with a loss that has several logits.
@@ -42,7 +42,7 @@ pub enum CommandError {
     /// Returned when the training run is too short to be stopped before its end.
     #[error("a training of {steps} steps cannot be stopped before its end: give it more")]
     TooFewSteps { steps: u64 },
-    /// Returned when `--filter` matches no case.
+    /// Returned when `--filter` matches no parity case.
     #[error("no case has `{filter}` in its name{} (see --list)", if *full { "" } else { " of the quick choice; --full has more" })]
     NoCase { filter: String, full: bool },
     /// Returned when a device cannot be opened.
@@ -147,8 +147,8 @@ impl From<CommandError> for Error {
     }
 }
 
-/// Returns the message of an error, in which fixes are options of the command. `drop` is the name of the option
-/// that drops columns.
+/// Returns the message of an error, with the suggested fixes written as command-line options. `drop` is the text
+/// that names the option for dropping columns.
 pub fn message(error: &Error, drop: &str) -> String {
     if let Some(error) = error.facts::<DataError>() {
         error.message(&|fix| data_fix(fix, drop))
@@ -163,7 +163,7 @@ pub fn message(error: &Error, drop: &str) -> String {
     }
 }
 
-/// Describes a fix for the data as an option of the command.
+/// Returns the command-line option that applies a suggested fix for the data.
 fn data_fix(fix: &DataFix, drop: &str) -> String {
     match fix {
         DataFix::DropColumns(names) if names.is_empty() => drop.into(),
@@ -177,7 +177,7 @@ fn data_fix(fix: &DataFix, drop: &str) -> String {
     }
 }
 
-/// Describes a fix for the device as a command.
+/// Returns the command that applies a suggested fix for a problem with the device.
 fn device_fix(fix: DeviceFix) -> String {
     match fix {
         DeviceFix::ListDevices => "`wgrad devices`".into(),
@@ -187,7 +187,7 @@ fn device_fix(fix: DeviceFix) -> String {
     }
 }
 
-/// Describes a way to reduce memory as an option of the command.
+/// Describes a way to use less memory, with the command-line option for it.
 fn memory_fix(fix: MemoryFix) -> String {
     match fix {
         MemoryFix::SmallerBatch => "a smaller batch: --batch-size".into(),
@@ -198,7 +198,7 @@ fn memory_fix(fix: MemoryFix) -> String {
     }
 }
 
-/// Describes a fix for a training run as an option of the command.
+/// Describes a suggested fix for a training run, with the command-line option for it.
 fn train_fix(fix: &TrainFix) -> String {
     match fix {
         TrainFix::Resume => "--resume".into(),

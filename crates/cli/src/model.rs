@@ -230,8 +230,8 @@ pub struct Training {
     /// a CPU.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variants: BTreeMap<String, String>,
-    /// Options that differ from their defaults: schedule, clipping, accumulation, patience, sampler, start, and
-    /// the columns that determine the split.
+    /// Values of those of the following options that differ from their defaults: `schedule`, `clip_norm`,
+    /// `accumulate`, `patience`, `sampler`, `start`, `group_by` and `time`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub running: BTreeMap<String, String>,
 }
@@ -313,7 +313,7 @@ impl Model {
             std::io::ErrorKind::NotFound => CommandError::NoWeights { path: path.clone() }.into(),
             _ => Error::io(&path)(error),
         })?;
-        // Loading into empty parameters checks that the file is complete.
+        // Loading into a `Params` without variables sets nothing, but checks that the file is intact.
         Params::default().load_safetensors_partial(&name, &bytes)?;
         let foreign = |reason: String| CommandError::ForeignWeights { path: path.clone(), reason };
         let needed = model.architecture.weights() * 4;

@@ -78,8 +78,8 @@ fn weights_and_resampling_change_only_the_threshold() {
     ]);
     for name in ["weight", "sampler"] {
         let decision = &model(&place, name)["decision"];
-        // 48 of 240 rows are positive, so both ways of balancing weight a positive row four times as much as a
-        // negative row.
+        // 48 of 240 rows are positive. So with either option, `--pos-weight 4` or `--sampler balanced`, a positive
+        // row counts four times as much as a negative row.
         assert!((decision["calibration"]["platt"]["intercept"].as_f64().expect("a number") + 4_f64.ln()).abs() < 1e-6);
         assert!(decision["threshold"].as_f64().expect("a logit").abs() < 1e-6, "where the model has one half");
         let rows = predictions(&place.wgrad(&format!("predict {name} mixed.csv --device cpu")).good().out);

@@ -53,8 +53,8 @@ pub fn vjp(of: &[(&Tensor, &Tensor)], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
             let n = &data.nodes[node];
             (n.kind.clone(), n.inputs.clone(), n.outputs.len(), n.site.clone())
         };
-        // All readers of the node have been visited. The gradients that the readers set for parts of the node's
-        // outputs can therefore be joined.
+        // All nodes that read this node's outputs have been visited. The gradients of parts of the outputs are
+        // therefore complete and can be joined.
         for id in (0..outputs).map(|output| node.output(output)) {
             if let Some(parts) = parts.remove(&id) {
                 let whole = graph.data().spec(id).shape.clone();
@@ -109,8 +109,8 @@ fn add(cotangents: &mut HashMap<ValueId, Tensor>, id: ValueId, gradient: Tensor)
     cotangents.insert(id, sum);
 }
 
-/// Adds the gradients of parts of a value to the value's gradient. The `rule` of the parts is called once per
-/// axis, with all parts along that axis.
+/// Adds the gradients of parts of a value to the value's gradient. For each axis along which parts were taken, the
+/// parts' `rule` is called once, with all parts of that axis.
 fn join(cotangents: &mut HashMap<ValueId, Tensor>, id: ValueId, whole: &Shape, mut parts: Vec<PartialGradient>) {
     while let Some(PartialGradient { axis, rule, .. }) = parts.first() {
         let (axis, rule) = (*axis, *rule);
@@ -201,8 +201,8 @@ impl Backward {
     }
 
     /// Replaces the op, which must not be pointwise, with an op that has the same inputs and additional outputs.
-    /// This is for gradients that need values that are cheapest to compute in the forward pass. Returns the
-    /// outputs of the new op.
+    /// An op uses this if its gradient needs further values, and the forward pass can compute them most cheaply.
+    /// Returns the outputs of the new op.
     pub fn widen(&self, op: impl Op) -> Applied {
         let value = self.outputs[0].id();
         self.outputs[0].graph().widen(value.node, Arc::new(op))

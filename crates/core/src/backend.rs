@@ -24,8 +24,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 #[cfg(target_arch = "wasm32")]
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// Arrays that are being read to the host. The device has already been told to copy them, so later runs do not
-/// change them.
+/// Arrays that are being copied from the device to the host. The copy commands are already in the device's queue,
+/// so later runs do not change the arrays.
 pub type Pending = BoxFuture<'static, Result<Vec<Array>>>;
 
 /// Callback that receives the number of kernels compiled so far and the number of all kernels to compile. It may
@@ -86,7 +86,7 @@ pub struct TimedVariant {
 /// Device that runs plans. Each [`Session`](crate::Session) owns a backend, and may be moved to another thread.
 ///
 /// The session allocates a persistent buffer for every value that exists before or after a run: inputs, variables,
-/// fetched results. The backend allocates the memory slots of temporaries, which the plan describes. Values that
+/// fetched results. The backend allocates the memory of temporaries, whose layout the plan describes. Values that
 /// differ between the steps of a run (inputs, numbers that the host computes, fetched results) are in *per-step
 /// buffers*, which have several slots: step `i` of a run uses slot `i`.
 pub trait Backend: WasmNotSend {
@@ -142,8 +142,8 @@ pub trait Backend: WasmNotSend {
     /// When the device is lost.
     fn read(&mut self, reads: &[Read]) -> Result<Pending>;
 
-    /// Prepares a plan to run. `bound` contains a buffer for each of the plan's buffers except temporaries.
-    /// `copies` are made after each step of a run.
+    /// Prepares a plan to run. For each buffer of the plan, `bound` contains the id of the allocated buffer, or
+    /// `None` if the plan's buffer exists only during a run. `copies` are made after each step of a run.
     ///
     /// # Errors
     /// When a kernel cannot be compiled or a limit is exceeded. After an error, nothing that was allocated for the
@@ -171,18 +171,18 @@ pub trait Backend: WasmNotSend {
         self.read(reads)
     }
 
-    /// Runs a loaded plan once and measures the time of each task.
+    /// Runs a loaded plan once and measures the time of each of the plan's tasks.
     ///
     /// # Errors
     /// When the device is lost or cannot measure times.
     fn profile(&mut self, program: ProgramId) -> Result<Vec<Duration>>;
 
     /// Tunes the ops of a plan whose kernels have several variants: measures the variants for each tuning key that
-    /// has no entry yet, and calls `f` after each key. Afterwards, [`Self::limits`] contains the fastest variants,
-    /// so that later plans use them. Returns all choices.
+    /// was not tuned before, and calls `f` after each key. Afterwards, [`Self::limits`] contains the fastest
+    /// variants, so that later plans use them. Returns all choices.
     ///
-    /// After the time `limit`, no further run is started, and the key that was being measured receives no entry.
-    /// The default implementation, for backends without variants, measures nothing.
+    /// After the time `limit`, no further run is started, and no variant is chosen for the key that was being
+    /// measured. The default implementation, for backends without variants, measures nothing.
     ///
     /// # Errors
     /// When the device is lost, or does not have enough memory.

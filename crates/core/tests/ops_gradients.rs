@@ -70,7 +70,8 @@ fn run(graph: &Graph, fetches: &[&Tensor], feeds: &[(&Tensor, &Array)]) -> Vec<V
     session.run(&step, feeds).unwrap().iter().map(Array::to_f64).collect()
 }
 
-/// Computes `Σ y·cotangent` and the gradients of this sum with respect to the given inputs.
+/// Computes `Σ y·cotangent` for a random cotangent, and the gradients of this sum with respect to the inputs. `y`
+/// is the result of `build` or, if `second` is true, that result's gradient with respect to the first input.
 fn evaluate(build: Build, inputs: &[Array], second: bool) -> (f64, Vec<Vec<f64>>) {
     let graph = Graph::new(Mode::Train);
     let x: Vec<_> =

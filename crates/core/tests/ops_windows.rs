@@ -39,7 +39,8 @@ fn the_transposed_convolution_is_the_adjoint() {
         let Padding::Sizes(padding) = options.padding else { unreachable!("numbers above") };
         let span = |axis: usize| image[axis] + 2 * padding[axis] - options.dilation[axis] * (kernel[axis] - 1) - 1;
         let result = [0, 1].map(|axis| span(axis) / options.stride[axis] + 1);
-        // The remainder of the division by the stride is the output padding of the transposed convolution.
+        // The division by the stride above drops a remainder. With this remainder as output padding, the result of
+        // the transposed convolution has the size of `x`.
         let rest = [0, 1].map(|axis| span(axis) % options.stride[axis]);
         let back = ConvTransposeOptions {
             stride: options.stride,
@@ -108,7 +109,8 @@ fn an_overhanging_window_starts_inside_input_or_left_padding() {
         graph.input("x", [1, n], DType::F32).max_pool1d(pool.ceil_mode(true)).shape().dims()[1]
     };
     assert_eq!(length(5, MaxPool::new(2)), 3);
-    // A third window would begin at position 6 − 1 = 5: beyond the 4 elements, in the padding after them.
+    // A third window would begin at index 5 (2 strides of 3, less 1 for the padding), in the padding after the 4
+    // elements. It is therefore dropped.
     assert_eq!(length(4, MaxPool::new(2).stride(3).padding(1)), 2);
     assert_eq!(length(6, MaxPool::new(2).stride(3).padding(1)), 3);
 }

@@ -22,7 +22,8 @@ fn gradients_flow_through_fan_out_broadcasting_and_detach() {
     let xs = Array::new([2, 3], vec![1.0f64, 2., 3., 4., 5., 6.]).unwrap();
     let bs = Array::vector(vec![10.0f64, 20., 30.]);
     let out = session.run(&step, &[(&x, &xs), (&b, &bs)]).unwrap();
-    // y = x b + 2 x² in value; dy/dx = b + 2x + x; dy/db = Σ x.
+    // The value of `y` is x·b + 2·x². The gradient treats the detached `x` as a constant: it is b + 2·x + x with
+    // respect to `x`, and the sum of `x` over the rows with respect to `b`.
     assert_eq!(out[0].to_f64(), [10. + 40. + 90. + 40. + 100. + 180. + 2. * 91.]);
     assert_eq!(out[1].to_f64(), [13., 26., 39., 22., 35., 48.]);
     assert_eq!(out[2].to_f64(), [5., 7., 9.]);
@@ -36,7 +37,7 @@ fn updates_run_in_place_after_every_reader_of_the_old_value() {
     let b = params.variable("b", [4], Kind::Parameter, Init::Constant(2.0));
     let graph = Graph::new(Mode::Train);
     let (ta, tb) = (graph.variable(&a), graph.variable(&b));
-    // The two variables are exchanged, one of them times 3: both updates read the old values.
+    // `a` is set to `b`, and `b` to three times `a`. Both updates must read the old values.
     graph.update(&a, &(&tb + 0.0));
     graph.update(&b, &(&ta * 3.0));
     let sum = &ta + &tb;
@@ -151,7 +152,7 @@ fn declaring_a_name_twice_is_an_error_with_a_fix() {
 
 #[test]
 fn clusters_that_another_cluster_ties_together_stay_apart() {
-    // Gradient of a product of two variances over different axes.
+    // The loss is a product of two variances, which are computed over different axes.
     let graph = Graph::new(Mode::Train);
     let x = graph.input("x", [2, 3, 4], DType::F32);
     let variance = |axes: &[isize], n: f64| {
@@ -257,7 +258,7 @@ fn a_graph_that_is_read_stays_usable() {
     let x = graph.input("x", [2, 3], DType::F32);
     let y = &x * graph.scheduled("rate", DType::F32, || 0.5);
     let (nodes, updates, schedule) = (graph.nodes(), graph.updates(), graph.schedule());
-    // The three lists are still held while tensors are read and an op is added.
+    // The lists `nodes`, `updates` and `schedule` are still held while tensors are read and an op is added.
     assert_eq!(y.shape(), nodes[y.id().node].outputs[0].shape);
     assert_eq!(y.node().name(), "mul");
     let z = &y + 1.0;

@@ -103,7 +103,7 @@ fn session() -> (Params, Session, Shared) {
     (params, session, ledger)
 }
 
-/// Traces a graph of `scale · table + x·lr` with an update of `scale`, which uses every kind of buffer.
+/// Traces a graph that computes `scale · table + x·lr` and updates `scale`. It uses every kind of buffer.
 fn graph(params: &Params, name: &str, table: &Arc<Array>) -> (Graph, [Tensor; 3]) {
     let variable = params.variable(name, [2], Kind::State, Init::Constant(1.0));
     let graph = Graph::new(Mode::Train);
@@ -180,7 +180,7 @@ fn steps_share_an_array_and_the_last_gives_it_back() {
 
 #[test]
 fn variables_without_room_are_given_back() {
-    // Variables of kind `Buffer` lie apart in memory, those of kind `Parameter` next to each other.
+    // Variables of kind `Buffer` are allocated separately, those of kind `Parameter` next to each other in memory.
     for kind in [Kind::Buffer, Kind::Parameter] {
         let (params, mut session, ledger) = session();
         let graph = Graph::new(Mode::Evaluate);

@@ -16,7 +16,8 @@ pub(crate) struct Scratch {
     file: File,
 }
 
-/// Extends the message of a system error: the error concerns a temporary file, and `TMPDIR` names another folder.
+/// Adds to a system error that it concerns a temporary file, and that the environment variable `TMPDIR` can name
+/// another folder for temporary files.
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 fn explain(source: io::Error) -> Error {
     Error::io(std::env::temp_dir())(io::Error::new(

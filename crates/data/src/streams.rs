@@ -1,4 +1,5 @@
-//! Numbers of the random streams: each use of randomness has its own stream.
+//! Stream numbers for the random generator. Each use of randomness draws from its own stream, so that one use does
+//! not change the numbers that another one draws.
 
 /// Stream for the selection of validation rows.
 pub(crate) const VALIDATION: u64 = u64::MAX;

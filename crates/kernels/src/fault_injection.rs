@@ -11,9 +11,9 @@ use wgrad_core::{DeviceError, Kernel, KernelProblem, Result, SettingError};
 pub struct Fault {
     /// Name, such as `biased variance`.
     pub name: &'static str,
-    /// Description of the results that become wrong, and of the conditions.
+    /// Description of the results that the fault makes wrong, and of the conditions under which it does so.
     pub effect: &'static str,
-    /// Names in `shaders/` of the kernels that contain the fault.
+    /// Kernels into which the fault can be injected: names of files in `shaders/`, without extension.
     pub kernels: &'static [&'static str],
     edits: &'static [Edit],
 }
@@ -247,8 +247,8 @@ mod tests {
                 let faulty = fault.in_kernel(&Kernel::generated(name.clone(), whole)).expect("the lines occur once");
                 let edited =
                     fault.edits.iter().any(|edit| faulty.as_ref().is_some_and(|k| k.source().contains(edit.replace)));
-                // All matmul kernels include a file that their comments do not name. Faults in that file are
-                // therefore expected in the file itself, but not in the kernels.
+                // The matmul kernels share a file that their opening comments do not name, so it was not included
+                // above. A fault in that file is therefore found in the file itself, but not in the kernels.
                 let mut files = std::iter::once(name).chain(parts.iter().map(|(part, _)| part));
                 let named = files.any(|name| fault.kernels.contains(&name.as_str())) && !name.starts_with("matmul_");
                 assert_eq!(edited, named, "{} in {name}", fault.name);

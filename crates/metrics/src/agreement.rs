@@ -147,10 +147,10 @@ impl ConfusionMatrix {
         divide(correct * s - chance, (spread(&predicted) * spread(&truth)).sqrt())
     }
 
-    /// Returns Cohen's kappa: `1 − Σ dᵢⱼ nᵢⱼ / Σ dᵢⱼ eᵢⱼ`, with the counts `n`, the counts `e` that would be
-    /// expected if labels and predictions were independent, and the distances `d` between classes. It is 1 if all
-    /// predictions are correct, and 0 for chance agreement. It is also 1 if the expected disagreement is 0, where
-    /// scikit-learn returns NaN.
+    /// Returns Cohen's kappa: `1 − Σ dᵢⱼ nᵢⱼ / Σ dᵢⱼ eᵢⱼ`. Here `nᵢⱼ` is the number of rows of class `i` that are
+    /// predicted as class `j`, `eᵢⱼ` is the expected number if labels and predictions were independent, and `dᵢⱼ`
+    /// is the distance between the two classes. Kappa is 1 if all predictions are correct, and 0 for chance
+    /// agreement. It is also 1 if the denominator is 0, where scikit-learn returns NaN.
     ///
     /// Distances are computed from class numbers, which include classes that do not occur; scikit-learn by default
     /// numbers only the classes that occur.

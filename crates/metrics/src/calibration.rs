@@ -29,12 +29,12 @@ pub enum Calibration {
     Temperature(f64),
     /// `sigmoid(slope · z + intercept)` for a logit `z`.
     Platt {
-        /// The factor of the logit.
+        /// The number by which the logit is multiplied.
         slope: f64,
-        /// The number added to the product.
+        /// The number that is added to `slope · z`.
         intercept: f64,
     },
-    /// Linear interpolation between points (knots), with constant values outside them.
+    /// Linear interpolation between points (knots); the map is constant below the first knot and above the last.
     Isotonic {
         /// The logits of the knots, in increasing order.
         logits: Vec<f64>,
@@ -116,9 +116,9 @@ impl Calibration {
     /// Fits the temperature of `softmax(z / temperature)` that minimises the log loss of logits `[rows, classes]`.
     ///
     /// # Errors
-    /// When there is no minimum, because every label has the largest logit of its row or the logits carry no
-    /// information; when a logit is not finite, a label is not below `classes`, there are no rows, or the number
-    /// of logits is not `classes` per label.
+    /// When there is no minimum, because the logit of the true class is the largest one in every row, or the
+    /// logits predict the labels no better than chance; when a logit is not finite, a label is not below
+    /// `classes`, there are no rows, or the number of logits is not `classes` per label.
     pub fn temperature_multiclass<S: Copy + Into<f64>>(logits: &[S], labels: &[u32], classes: usize) -> Result<Self> {
         check::lengths(logits.len(), classes, labels.len())?;
         check::classes(labels, classes)?;
@@ -128,8 +128,8 @@ impl Calibration {
         Ok(Self::Temperature(1.0 / beta))
     }
 
-    /// Returns the largest logit whose probability is not above `p`, which inverts the map. Returns −∞ if the
-    /// probabilities of all logits are above `p`, and ∞ if none is.
+    /// Returns the largest logit whose probability is at most `p`: the inverse of `Calibration::probability`.
+    /// Returns −∞ if the probabilities of all logits are above `p`, and ∞ if none is.
     ///
     /// # Errors
     /// When the map reverses the order of logits.
@@ -226,11 +226,13 @@ fn finite(logits: Vec<f64>, width: usize) -> Result<Vec<f64>> {
     }
 }
 
-/// Minimises the mean of `log Σ exp(b zⱼ) − b zᵧ` over the rows of logits `z`, of shape `[rows, classes]`, with
-/// Newton's method and step halving; returns the factor `b > 0`, or `None` if there is no minimum.
+/// Finds the factor `b > 0` that minimises the log loss of the logits `b · z`, with Newton's method and step
+/// halving; returns `None` if there is no minimum. The logits `z` are `[rows, classes]`. The log loss is the mean
+/// over the rows of `log Σ exp(b zⱼ) − b zᵧ`, where `zⱼ` is the logit of class `j`, and `zᵧ` is that of the row's
+/// label.
 fn minimize_scale(logits: &[f64], labels: &[u32], classes: usize) -> Option<f64> {
     let n = labels.len() as f64;
-    // Returns the loss, its first derivative and its second derivative at `b`.
+    // Returns the loss at `b`, and its first and second derivative with respect to `b`.
     let at = |b: f64| {
         let mut sums = [0.0; 3];
         for (row, &label) in logits.chunks_exact(classes).zip(labels) {
@@ -264,9 +266,10 @@ fn minimize_scale(logits: &[f64], labels: &[u32], classes: usize) -> Option<f64>
     None
 }
 
-/// Minimises the mean of `log(1 + exp(w·x)) − t·(w·x)` over rows `(x, t)`, with Newton's method and step halving
-/// from the weights `w`. The second weight stays fixed if `one` is true. Returns the weights, or `None` if there
-/// is no minimum.
+/// Fits a logistic regression with two weights `w` to rows with the inputs `x` and the target `t`: minimises the
+/// mean of `log(1 + exp(w·x)) − t·(w·x)` over the rows. Newton's method with step halving starts from the given
+/// weights. The second weight keeps its value if `one` is true. Returns the weights, or `None` if there is no
+/// minimum.
 fn newton(rows: &[([f64; 2], f64)], mut w: [f64; 2], one: bool) -> Option<[f64; 2]> {
     let n = rows.len() as f64;
     let at = |w: [f64; 2], x: [f64; 2]| w[0] * x[0] + w[1] * x[1];
@@ -299,8 +302,8 @@ fn newton(rows: &[([f64; 2], f64)], mut w: [f64; 2], one: bool) -> Option<[f64; 
         }
         let step = [(h[1][1] * g[0] - h[0][1] * g[1]) / determinant, (h[0][0] * g[1] - h[1][0] * g[0]) / determinant];
         let moved = |scale: f64| [w[0] - scale * step[0], w[1] - scale * step[1]];
-        // The loss can no longer decrease by more than its rounding error. Near the minimum, each full step of
-        // Newton's method squares the distance to it, so this step is the last one.
+        // The loss can hardly decrease any further. Near the minimum, the distance to it after a full step of
+        // Newton's method is about the square of the distance before it, so this step is the last one.
         if g[0] * step[0] + g[1] * step[1] <= 1e-13 * current {
             return Some(moved(1.0));
         }

@@ -25,7 +25,7 @@ pub fn accuracy(predicted: &[u32], labels: &[u32]) -> Result<f64> {
 
 /// Confusion matrix: the number of rows for each pair of a true and a predicted class.
 ///
-/// With the true positives `tp`, false positives `fp` and false negatives `fn` of a class:
+/// The ratios of a class are computed from its true positives `tp`, false positives `fp` and false negatives `fn`:
 /// `precision = tp / (tp + fp)`, `recall = tp / (tp + fn)`, `f1 = 2 tp / (2 tp + fp + fn)`. A ratio is 0 if its
 /// denominator is 0 (scikit-learn's `zero_division=0`) or the class does not exist.
 ///
@@ -103,7 +103,7 @@ impl ConfusionMatrix {
         &self.counts
     }
 
-    /// Returns the number of rows of data.
+    /// Returns the number of rows that were counted: the sum of all counts.
     pub fn total(&self) -> u64 {
         self.counts.iter().flatten().sum()
     }

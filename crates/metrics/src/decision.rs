@@ -282,7 +282,8 @@ impl fmt::Display for Decision {
     }
 }
 
-/// Returns a threshold that is below all scores that the cut counts as positive, but not below any other score.
+/// Returns a finite threshold with the same effect as the cut: the scores above the threshold are those that count
+/// as positive at the cut.
 fn below(cut: &Cut) -> f64 {
     let threshold = if cut.threshold < cut.score { cut.threshold } else { cut.score.next_down() };
     threshold.clamp(f64::MIN, f64::MAX)

@@ -182,19 +182,19 @@ pub enum MetricError {
         /// The reason why the text is invalid.
         reason: RuleError,
     },
-    /// A beta is not positive.
+    /// The β of an F-beta score is not positive.
     Beta {
-        /// The beta.
+        /// The value of β.
         beta: f64,
     },
-    /// A precision is not between 0 and 1.
+    /// The precision that a threshold should reach is not between 0 and 1.
     Precision {
-        /// The precision.
+        /// The requested precision.
         precision: f64,
     },
-    /// A false positive rate is not between 0 and 1.
+    /// The maximum false positive rate that a threshold may have is not between 0 and 1.
     FalsePositiveRate {
-        /// The rate.
+        /// The requested maximum.
         rate: f64,
     },
     /// No threshold reaches the requested precision.
@@ -226,7 +226,7 @@ pub enum CalibrationParameter {
 pub enum RuleError {
     /// The text has none of the known forms.
     Unknown,
-    /// The beta is not positive.
+    /// The β of the F-beta score is not positive.
     Beta,
     /// The precision is not between 0 and 1.
     Precision,

@@ -128,7 +128,7 @@ pub(super) fn by_score(scores: &[f64]) -> (Vec<usize>, impl Fn(&usize, &usize) -
 /// Computes the area under the ROC curve; `None` if all rows are of one class.
 fn area_under_roc(scores: &[f64], positive: impl Fn(usize) -> bool) -> Option<f64> {
     let (order, equal) = by_score(scores);
-    // Uses twice the ranks, which are integers, so that the sum is exact.
+    // The average rank of tied rows can end in ½, so all ranks are doubled: the sum of integers is exact.
     let (mut below, mut positives, mut ranks) = (0u128, 0u128, 0u128);
     for group in order.chunk_by(equal) {
         let (rows, hits) = (group.len() as u128, group.iter().filter(|&&row| positive(row)).count() as u128);

@@ -43,15 +43,19 @@ pub struct Report {
     pub loss: f64,
     /// The fraction of rows that are predicted correctly.
     pub accuracy: f64,
-    /// The fraction of correct predictions among the rows predicted as a class.
+    /// The fraction of the rows predicted as positive that are positive. For more than two classes, the same
+    /// fraction is computed for each class and averaged over the classes.
     pub precision: f64,
-    /// The fraction of the rows of a class that are predicted as this class.
+    /// The fraction of the positive rows that are predicted as positive. For more than two classes, the same
+    /// fraction is computed for each class and averaged over the classes.
     pub recall: f64,
-    /// The harmonic mean of precision and recall.
+    /// The harmonic mean of precision and recall. For more than two classes, it is computed for each class and
+    /// averaged over the classes.
     pub f1: f64,
     /// The area under the ROC curve; `None` if a class has no rows, or has all rows.
     pub roc_auc: Option<f64>,
-    /// The area under the precision-recall curve; `None` if a class has no rows.
+    /// The area under the precision-recall curve; `None` if the positive class, or any of more than two classes,
+    /// has no rows.
     pub pr_auc: Option<f64>,
     /// The confusion matrix.
     pub confusion: ConfusionMatrix,

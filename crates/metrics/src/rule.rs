@@ -80,7 +80,8 @@ impl Rule {
     }
 }
 
-/// Converts a rate to thousandths, rounded so that binary fractions are printed as short decimals.
+/// Converts a rate to a number per thousand, rounded to six decimals so that rounding errors of `f64` are not
+/// printed.
 fn per_thousand(rate: f64) -> f64 {
     (rate * 1e9).round() / 1e6
 }

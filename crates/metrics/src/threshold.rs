@@ -10,8 +10,8 @@ use super::{Costs, MetricError, check, rank};
 pub struct Cut {
     /// The lowest score that counts as positive; infinite if no row counts as positive.
     pub score: f64,
-    /// A threshold between `score` and the next lower score, so that rounding on another device does not change
-    /// the result.
+    /// A threshold halfway between `score` and the next lower score (−∞ if there is none), so that small rounding
+    /// differences on another device do not change which rows count as positive.
     pub threshold: f64,
     /// The number of positive rows that count as positive.
     pub true_positives: u64,

@@ -119,7 +119,7 @@ fn curves_agree_corner_by_corner() {
     for case in &fixtures().binary {
         let cuts = Cuts::new(&probabilities(case), &case.labels).unwrap();
         same_points(&cuts.roc().unwrap(), &case.roc);
-        // scikit-learn ends the curve at the first threshold whose recall is 1.
+        // scikit-learn's curve ends at the first threshold whose recall is 1; ours continues to the lowest score.
         let ours = cuts.precision_recall().unwrap();
         same_points(&ours[..case.precision_recall.len()], &case.precision_recall);
         assert!(ours[case.precision_recall.len()..].iter().all(|(recall, _)| *recall >= 1.0));

@@ -4,7 +4,7 @@
 //!   [`Module`], trace their ops.
 //! - [`losses`]: loss functions, which reduce predictions and targets to one number.
 //! - [`optim`]: optimizers, which add gradients and parameter updates to the graph, and learning rate schedules.
-//! - [`StateDict`] and [`Load`]: traits and types that save and load parameters as safetensors files, with
+//! - [`StateDict`] and [`Load`]: a trait and a builder that save and load parameters as safetensors files, with
 //!   PyTorch's names.
 //! - [`models`]: complete networks with published weights.
 //!
@@ -36,8 +36,8 @@ pub use load_report::LoadReport;
 pub use module::{Module, Sequential};
 pub use state_dict::StateDict;
 
-/// Returns the path of this crate's source folder, from which error messages recognise source lines of this
-/// library.
+/// Returns the path of this crate's source folder. Source lines in this folder belong to the library, so error
+/// messages name the user's line instead.
 fn source() -> &'static str {
     file!().trim_end_matches("lib.rs")
 }

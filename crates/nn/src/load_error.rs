@@ -22,7 +22,7 @@ pub enum LoadError {
     Unreadable {
         /// The file's name.
         file: String,
-        /// What is wrong with the bytes.
+        /// The problem with the bytes.
         problem: UnreadableFile,
     },
     /// Names, shapes or types in the file differ from those in the model.
@@ -97,7 +97,7 @@ pub enum LoadFix {
     },
     /// Load the file into a scope of the model.
     At {
-        /// Path of the scope.
+        /// Path of the scope into which the file is loaded.
         scope: String,
     },
     /// Rename an entry of the file.
@@ -109,7 +109,7 @@ pub enum LoadFix {
     },
     /// Skip a scope.
     Skip {
-        /// Path of the scope.
+        /// Path of the scope to skip.
         scope: String,
     },
     /// Build the model that the file was saved from, or load only the entries that fit.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use wgrad_core::{Deviation, DeviceInfo};
 
-/// Identifies one of a case's results.
+/// Identifier of one result of a case: an output, or the gradient of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ResultId {
     /// Output `i`.

@@ -20,7 +20,8 @@ pub struct DeviceSetting {
 
 type Change = (&'static str, fn(&mut Limits));
 
-/// Changes of limits with which a software adapter also runs the kernels meant for other devices.
+/// Changes of limits for software adapters: first no change, then changes that select the kernels meant for other
+/// devices.
 const CHANGES: [Change; 3] = [
     ("", |_| {}),
     ("with a real GPU's kernels", |limits| limits.software = false),
@@ -31,8 +32,8 @@ const CHANGES: [Change; 3] = [
     }),
 ];
 
-/// Returns the limits of a software adapter after each change. Only limits that affect the choice of kernels
-/// matter.
+/// Returns the limits of a software adapter after each change. Limits that do not affect the choice of kernels
+/// have their defaults.
 pub(crate) fn limit_kinds() -> [Limits; CHANGES.len()] {
     CHANGES.map(|(_, change)| {
         let mut limits = Limits { software: true, ..Limits::default() };

@@ -87,8 +87,8 @@ impl Trace {
         results
     }
 
-    /// Computes values of this graph in `f64`, and their error bounds. `draws` are the numbers of the runs from
-    /// which the bounds are computed, each with different random rounding errors.
+    /// Computes values of this graph in `f64`, and their error bounds. The bounds are computed from runs with
+    /// random rounding errors. Each number in `draws` stands for one run with its own errors.
     pub fn expected(&self, case: &Case, fetches: &[&Tensor], feed: &Feed, draws: Range<u64>) -> Result<Vec<Expected>> {
         if !case.exact {
             return expected_with_draws(&self.graph, fetches, &self.feeds(feed), draws);

@@ -53,8 +53,8 @@ impl fmt::Debug for EarlyStopping<'_> {
 }
 
 impl<'a> EarlyStopping<'a> {
-    /// Creates a rule that ends the fit after `patience` epochs in a row without an improvement. Both 0 and 1 end
-    /// it after the first such epoch.
+    /// Creates a rule that ends the fit after `patience` epochs in a row without an improvement. With 0 or 1, the
+    /// fit ends after the first epoch without an improvement.
     pub fn new(patience: usize) -> Self {
         Self { rule: Patience::new(patience), metric: None }
     }

@@ -162,7 +162,8 @@ impl Trainer<'_> {
     ///
     /// # Errors
     /// Returns an error if a setting of `finder` is outside its range, if the optimizer has no learning rate, or
-    /// if a schedule per step has already begun. Also returns the errors that tracing recorded in the graph.
+    /// if a schedule per step has already begun. Also returns errors of the ops in a step, such as mismatched
+    /// shapes.
     #[track_caller]
     pub fn find_lr(
         &mut self,

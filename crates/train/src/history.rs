@@ -97,7 +97,7 @@ pub enum Ended {
     EarlyStopping,
     /// A callback returned `Break`.
     Callback,
-    /// The flag of [`Trainer::stop_flag`](crate::Trainer::stop_flag) was set before the last step.
+    /// The flag of [`Trainer::stop_flag`](crate::Trainer::stop_flag) was set before the last step ran.
     Stopped,
 }
 

@@ -15,8 +15,8 @@ impl Trainer<'_> {
     /// The loss in the report is the mean cross-entropy without class weights or label smoothing.
     ///
     /// # Errors
-    /// Returns the errors recorded in the graph, with their source lines. Also returns an error if the number of
-    /// logits per row does not fit the classes, or if a logit is not finite.
+    /// Returns errors of the model's ops, such as mismatched shapes, with their source lines. Also returns an
+    /// error if the number of logits per row does not fit the classes, or if a logit is not finite.
     pub fn evaluate(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<Report> {
         let Logits { values: logits, width } = self.logits_of(data, model)?;
         let classes = data.classes();
@@ -51,8 +51,8 @@ impl Trainer<'_> {
     /// row, the result is `[N, 1]` with the probabilities of class 1; otherwise it is `[N, classes]`.
     ///
     /// # Errors
-    /// Returns the errors recorded in the graph, with their source lines. Also returns an error if `x` is empty or
-    /// not a matrix, or if the model does not return logits for each row.
+    /// Returns errors of the model's ops, such as mismatched shapes, with their source lines. Also returns an
+    /// error if `x` is empty or not a matrix, or if the model does not return logits for each row.
     pub fn predict_rows(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
         self.logits_of_rows(x, model)?.probabilities()
     }
@@ -175,7 +175,8 @@ fn logits(
     Ok(Logits { values, width })
 }
 
-/// Returns the cross-entropy of one row. A single logit means that there are two classes; it belongs to class 1.
+/// Returns the cross-entropy of one row. If there is only one logit, there are two classes, and the logit is that
+/// of class 1.
 fn cross_entropy(logits: &[f64], label: u32) -> f64 {
     if let [x] = *logits {
         let wrong = if label == 0 { x } else { -x };

@@ -276,8 +276,8 @@ fn several_fits_resume_where_one_was_stopped() {
 
 #[test]
 fn early_stopping_restores_the_best_weights() {
-    // The third epoch is the best: 0.95 in the fifth epoch is not lower than 1.0 by `min_delta`, and the fit ends
-    // then.
+    // The third epoch, with the value 1.0, is the best. The value 0.95 of the fifth epoch is lower, but by less
+    // than `min_delta`, so the fit ends after the fifth epoch.
     fn stopping<'a>() -> EarlyStopping<'a> {
         let measures = [3.0, 2.0, 1.0, 1.5, 0.95, 1.2, 0.0];
         EarlyStopping::new(2).min_delta(0.1).minimize(move |_, stats| Ok(measures[stats.epoch - 1]))

@@ -12,7 +12,8 @@ pub(crate) struct RunHistory {
     /// Number of steps, over all fits, before the checkpoint that the training resumed from. 0 if it did not
     /// resume.
     steps: u64,
-    /// Learning rate and momentum of each parameter group at the start of the first fit, as bits.
+    /// Learning rate and momentum of each parameter group at the start of the first fit, each stored as the bits
+    /// of an `f64`.
     rates: Option<Vec<[u64; 2]>>,
 }
 

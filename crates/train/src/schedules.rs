@@ -63,7 +63,7 @@ impl Schedules {
         matches!(self.binding, Binding::PerStep(_))
     }
 
-    /// Returns an error if the schedule ends before `updates` more updates.
+    /// Returns an error if the schedule has fewer than `updates` updates left.
     pub fn check(&self, updates: usize) -> Result<()> {
         match &self.binding {
             Binding::PerStep(scheduler) => scheduler.check(updates),

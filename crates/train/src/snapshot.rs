@@ -81,8 +81,8 @@ impl Weights {
     }
 }
 
-/// Returns the learning rate and momentum of each parameter group of an optimizer, as bits. The momentum is
-/// NaN for a group that has no momentum.
+/// Returns the learning rate and momentum of each parameter group of an optimizer, each as the bits of an `f64`.
+/// The momentum is NaN for a group that has no momentum.
 pub(crate) fn rates(optimizer: &dyn Optimizer) -> Vec<[u64; 2]> {
     let of = |group: wgrad_nn::optim::Handles| {
         let momentum = group.momentum.map_or(f64::NAN, |momentum| momentum.get());

@@ -362,7 +362,8 @@ fn schedules_set_the_rate_per_epoch_and_per_step() {
     assert_eq!(halves, [0.5f64.powi(4), 0.5f64.powi(8), 0.5f64.powi(12)]);
     let accumulated = rates(|trainer| trainer.accumulate(3).schedule_per_step(LambdaLr::new(|step| step))).unwrap();
     assert_eq!(accumulated, [0.5, 1.5, 2.5]);
-    // No loss is below the best loss by this threshold, so the rate is halved after each epoch except the first.
+    // No loss can be lower than the best loss by such a large threshold, so the rate is halved after each epoch
+    // except the first.
     let plateau = rates(|trainer| {
         trainer.schedule(ReduceLrOnPlateau::new().patience(0).factor(0.5).threshold(1e9, Threshold::Absolute))
     });

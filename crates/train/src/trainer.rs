@@ -41,9 +41,9 @@ impl<F: FnMut(&EpochStats) -> ControlFlow<()>> Callback<'_> for OnEpoch<F> {
 
 /// Trainer of a model: trains it on a data set and evaluates it.
 ///
-/// With the same seed, data, device and driver, training ends with the same bits. The order of the rows depends on
-/// the seed and the number of epochs trained so far; dropout depends on the seed and the number of steps. See [the
-/// crate](crate) for an example.
+/// With the same seed, data, device and driver, training ends with exactly the same weights. The order of the rows
+/// depends on the seed and the number of epochs trained so far; dropout depends on the seed and the number of
+/// steps. See [the crate](crate) for an example.
 ///
 /// If the last batch of an epoch would have only one row, that row is left out (unless the batch size is 1),
 /// because batch norm cannot compute a variance from one row and the gradient of one row is noisy. Rows are
@@ -263,8 +263,8 @@ impl<'a> Trainer<'a> {
     /// Returns the session, with which other graphs can be compiled and run with the same variables.
     ///
     /// # Errors
-    /// When a name was declared twice, or when an earlier attempt to open the session failed, which loses the
-    /// device.
+    /// When a name was declared twice, when the session cannot be opened, or when an earlier attempt to open it
+    /// failed. After a failed attempt, this trainer cannot use the device again.
     pub fn session(&mut self) -> Result<&mut Session> {
         self.session.get()
     }

@@ -11,7 +11,8 @@ use wgrad_kernels::testing::DeviceHooks;
 use super::workloads::{Traced, Work, Workload};
 use crate::error::CommandError;
 
-/// Least number of samples in a measurement. A run of fewer steps has one sample per step.
+/// Least number of timings in a measurement. Each is the mean time of several consecutive steps. If there are
+/// fewer steps than this number, each step is timed alone.
 const SAMPLES: usize = 30;
 /// Duration of the untimed steps before a measurement.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -123,7 +124,7 @@ impl Run {
         self.session.sync()?;
         let probe = |array: &Array| {
             let values = array.to_f64();
-            // The probes are evenly spaced from the first value to the last.
+            // The values to compare are evenly spaced from the first value to the last.
             let at = |i: usize| values[i * (values.len() - 1) / (PROBES - 1)];
             (0..PROBES).map(at).collect()
         };
@@ -220,7 +221,7 @@ fn compare(workload: Workload, values: &Values, reference: &Values) -> Result<()
     Ok(())
 }
 
-/// Returns the bytes that a training step needs at least, however its buffers are planned.
+/// Returns the least memory of a training step in bytes. No arrangement of its buffers needs less.
 fn needed(plan: &Plan, activations: usize) -> usize {
     let variables = plan.variables.iter().map(|used| {
         let variable = &used.variable;

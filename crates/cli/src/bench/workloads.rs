@@ -72,9 +72,10 @@ pub struct Traced {
 /// Amount of work in one step, from which the throughput is computed.
 #[derive(Clone, Copy, Debug)]
 pub enum Work {
-    /// A training step. `flop` is the number of operations in the matrix products of the forward pass and of both
-    /// gradients (without the gradient of the model's input, which is not computed). `activations` is the number
-    /// of elements that the forward pass keeps for the backward pass, without the input.
+    /// A training step. `flop` is the number of floating-point operations in the matrix products that compute the
+    /// outputs of the layers, the gradients of their weights, and the gradients of their inputs (except the
+    /// model's input, whose gradient is not needed). `activations` is the number of elements that the forward pass
+    /// keeps for the backward pass, without the model's input.
     Training { flop: usize, activations: usize },
     /// A matrix product with this number of floating-point operations.
     Product { flop: usize },
@@ -132,7 +133,8 @@ fn mlp(params: &Params, graph: &Graph, rows: usize, sizes: &[usize], optimizer: 
     }
     let products = |i: usize| if i == 0 { 2 } else { 3 };
     let flop = sizes.windows(2).enumerate().map(|(i, size)| products(i) * 2 * rows * size[0] * size[1]).sum();
-    // The kept values are the inputs of each batch norm and of the layer after it, and the logits.
+    // The values kept for the backward pass are the inputs of the batch norms, the outputs of the ReLUs, and the
+    // logits.
     let activations = rows * (2 * hidden.iter().sum::<usize>() + outputs);
     training(graph, &[rows, *features], *outputs, &model, optimizer, Work::Training { flop, activations })
 }
@@ -158,7 +160,8 @@ fn cnn(params: &Params, graph: &Graph) -> Traced {
     let linear = |from: usize, to: usize| 2 * ROWS * from * to;
     let (first, second) = (conv(28 * 28, 1, 32), conv(14 * 14, 32, 64));
     let flop = 2 * first + 3 * (second + linear(64 * 49, 128) + linear(128, 10));
-    // The kept values are the inputs of batch norm, of pooling and of the layers after them, and the logits.
+    // The values kept for the backward pass are the logits and the inputs of all layers except ReLU, flatten and
+    // the first convolution.
     let activations = ROWS * (2 * 32 * 784 + 32 * 196 + 2 * 64 * 196 + 64 * 49 + 128 + 10);
     training(graph, &[ROWS, 1, 28, 28], 10, &model, &Adam::new(1e-3), Work::Training { flop, activations })
 }

@@ -62,8 +62,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         format!(", {} of the matrix product", count(variants.len(), "variant"))
     };
     let head = format!("{some}{variants} on{}", places.collect::<String>());
-    // The head numbers the devices, and the table's column `on` refers to these numbers, so both go to the same
-    // stream.
+    // The heading lists the devices with numbers. The table's column `on` refers to these numbers, so the heading
+    // and the table are printed to the same stream.
     if args.json {
         note(&head);
     } else {

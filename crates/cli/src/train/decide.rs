@@ -10,7 +10,7 @@ use crate::error::CommandError;
 use crate::model::describe_calibration;
 use crate::output::{count, note};
 
-/// Fraction of validation rows if they are needed and `--validation` is not given.
+/// Default fraction of validation rows, for options that need them when `--validation` is not given.
 const VALIDATION: f64 = 0.2;
 
 /// Options for the threshold and the calibration.
@@ -71,9 +71,9 @@ impl DecisionArgs {
     /// If the requested decision is not possible on the validation rows, the function returns the default decision
     /// with a warning instead of an error, so that hours of training are not lost.
     ///
-    /// `shift` removes the effect of weights and resampling from the logits, so that the probabilities are
-    /// calibrated. The default threshold then keeps the purpose of the weights: it is the probability that the
-    /// weighted loss would turn into 0.5.
+    /// `shift` corrects the logits for the weights and resampling used in training, so that the probabilities are
+    /// calibrated. Without another choice, the threshold is then the corrected probability of a row to which the
+    /// uncorrected model gives the probability 0.5. So the weights still affect the labels.
     pub fn decide(&self, validation: Option<&Scores>, shift: Option<&PriorShift>) -> (Decision, Vec<String>) {
         let removed = shift.and_then(PriorShift::calibration);
         let weighted = shift.filter(|_| removed.is_some() && self.calibrate != Some(Calibrate::None));

@@ -1,6 +1,6 @@
-//! Buffers in host memory. A per-step buffer, whose values differ between the steps of a run, consists of the
-//! memory that tasks use and one memory for each step. Before and after a step, the step's memory is swapped with
-//! the memory that tasks use.
+//! Buffers in host memory. A run can consist of several steps. A per-step buffer, whose values differ between
+//! these steps, has an active memory, which tasks read and write, and one memory for each step. Before a step
+//! runs, its memory is swapped with the active memory; after the step, both are swapped back.
 
 use crate::backend::{BufferId, Read};
 use crate::op::pointwise::Precision;
@@ -52,7 +52,7 @@ impl<F: Precision> Memory<F> {
 struct StepMemories<F> {
     /// One memory per step.
     steps: Vec<Memory<F>>,
-    /// The number of steps in use. If the number is 1, every step uses the memory that tasks use.
+    /// The number of steps in use. If the number is 1, only the active memory is used.
     filled: usize,
 }
 
@@ -63,7 +63,8 @@ impl<F> Default for StepMemories<F> {
 }
 
 impl<F: Precision> StepMemories<F> {
-    /// Sets the number of steps in use. If there are fewer memories, copies of `one` are added.
+    /// Sets the number of steps in use. If there are several, copies of the active memory `one` are added until
+    /// each step has a memory.
     fn fill(&mut self, one: &Memory<F>, steps: usize) {
         self.filled = steps;
         if steps > 1 {
@@ -72,11 +73,12 @@ impl<F: Precision> StepMemories<F> {
     }
 }
 
-/// Message of a panic that cannot happen, because the session allocates everything that a plan reads or writes per
-/// step as per-step buffers.
+/// Message of a panic that cannot happen, because the session allocates a per-step buffer for everything whose
+/// values differ between the steps of a run.
 const PER_STEP: &str = "the session allocates it as a per-step buffer";
 
-/// All buffers of a backend. A [`BufferId`] is an index into `memory`.
+/// All buffers of a backend. `memory` contains the active memory of each buffer; a [`BufferId`] is an index into
+/// it.
 pub(super) struct Buffers<F> {
     pub memory: Vec<Memory<F>>,
     /// The memories of each buffer's steps; `None` for a buffer that is not a per-step buffer.
@@ -103,7 +105,7 @@ impl<F: Precision> Buffers<F> {
         id
     }
 
-    /// Adds a per-step buffer, in which tasks use this memory.
+    /// Adds a per-step buffer with this active memory, and returns its id.
     pub fn place_per_step(&mut self, memory: Memory<F>) -> BufferId {
         let id = self.place(memory);
         self.per_step[id.0] = Some(StepMemories::default());
@@ -124,12 +126,12 @@ impl<F: Precision> Buffers<F> {
         }
     }
 
-    /// Allocates memories for `steps` steps in a per-step buffer that steps write to.
+    /// Allocates memories for `steps` steps in the per-step buffer at index `memory`, which steps write to.
     pub fn fill_written(&mut self, memory: usize, steps: usize) {
         self.per_step[memory].as_mut().expect(PER_STEP).fill(&self.memory[memory], steps);
     }
 
-    /// Returns the memory that step number `step` of a run of `steps` steps uses.
+    /// Returns the memory that step `step` uses in a run of `steps` steps.
     pub fn of_step(&mut self, buffer: BufferId, step: usize, steps: usize) -> &mut Memory<F> {
         match &mut self.per_step[buffer.0] {
             Some(memories) if steps > 1 => &mut memories.steps[step],
@@ -137,8 +139,8 @@ impl<F: Precision> Buffers<F> {
         }
     }
 
-    /// Swaps the memories of a step with those that tasks use, in the per-step buffers `memories`. A second call
-    /// swaps them back.
+    /// Swaps the memory of step `step` with the active memory, in each of the buffers at the indices `memories`. A
+    /// second call swaps them back.
     pub fn swap<'m>(&mut self, memories: impl Iterator<Item = &'m usize>, step: usize) {
         for &memory in memories {
             if let Some(memories) = &mut self.per_step[memory]
@@ -160,7 +162,8 @@ impl<F: Precision> Buffers<F> {
         self.memory[to] = target;
     }
 
-    /// Returns the contents of a buffer, or the values of the first steps in a per-step buffer, as an array.
+    /// Returns the contents of a buffer as an array. For a per-step buffer, the array contains the values of as
+    /// many steps as `read` requests, beginning with the first.
     pub fn array(&self, read: &Read) -> Result<Array> {
         let (id, elements) = (read.buffer.0, read.spec.shape.numel());
         let of_step = |step: usize| match &self.per_step[id] {

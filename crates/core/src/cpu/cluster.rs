@@ -8,9 +8,9 @@ use crate::View;
 use crate::op::pointwise::{Block, Precision};
 use crate::op::reference::{Slice, SliceMut};
 
-/// Number of element operations below which a cluster runs on one core, because waking a second core costs as
-/// much. The number of element operations is the number of elements times the number of instructions, loads and
-/// stores.
+/// Number of element operations below which a cluster runs on one core, because waking a second core would take
+/// as much time as it saves. The number of element operations is the number of elements times the number of
+/// instructions, loads and stores.
 const PARALLEL: usize = 1 << 18;
 
 /// Registers of one thread. A register stores one value for each element of a block.
@@ -34,7 +34,8 @@ impl<F: Precision> Registers<F> {
 }
 
 impl<F: Precision> ClusterProgram<F> {
-    /// Runs the program on all elements. `inputs` returns the elements of an input that is not updated in place.
+    /// Runs the program on all elements. `inputs` returns the elements of the input with a given index. It is
+    /// called only for inputs whose buffer is not also an output.
     pub(super) fn run<'a>(
         &self,
         inputs: impl Fn(usize) -> Slice<'a, F> + Sync,
@@ -216,7 +217,7 @@ impl<'a, F: Precision> Taken<'a, F> {
 
 /// Copies `to.len()` elements of a view to `to`, beginning at linear position `start`.
 fn gather<T: Copy>(view: &View, from: &[T], start: usize, to: &mut [T]) {
-    // The buffer position is computed once per run of elements along the last axis, not for each element.
+    // The buffer position is computed once for each stretch of elements along the last axis, not for each element.
     let (size, stride) = match (view.shape.dims().last(), view.strides.last()) {
         (Some(&size), Some(&stride)) => (size, stride),
         _ => (1, 0),

@@ -39,8 +39,8 @@ impl Registers {
     }
 }
 
-/// Lowers a cluster. For each input, `in_place` is the index of the output that is stored in the same buffer, if
-/// there is one.
+/// Lowers a cluster. For each input, `in_place` contains the index of the output that is stored in the same
+/// buffer, if there is one.
 pub(super) fn lower<F: Precision>(cluster: &Cluster, in_place: &[Option<usize>]) -> ClusterProgram<F> {
     let end = cluster.instructions.len();
     let last_use = |arg: Arg| {
@@ -111,8 +111,8 @@ pub(super) fn lower<F: Precision>(cluster: &Cluster, in_place: &[Option<usize>])
             to,
             attributes: instruction.attributes.clone(),
         });
-        // Free the registers that are not read again. A register is freed only once, and the result itself may
-        // have no reader.
+        // Free the registers that are not read again, including the result's register if nothing reads the result.
+        // A register that is listed twice is freed only once.
         let mut done: Vec<Arg> = vec![Arg::Result(i)];
         done.extend(instruction.args.iter().filter(|arg| matches!(arg, Arg::Input(_) | Arg::Result(_))));
         done.retain(|&arg| last_use(arg).is_none_or(|last| last == i));

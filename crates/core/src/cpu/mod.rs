@@ -30,7 +30,7 @@ struct Program<F> {
     tasks: Vec<Vec<CpuStage<F>>>,
     /// The memory of temporaries, which belongs to this program.
     slots: Vec<BufferId>,
-    /// The per-step buffers that steps read: inputs and scheduled numbers.
+    /// The per-step buffers that steps read: inputs, and numbers that the host computes, such as a learning rate.
     fed: Vec<usize>,
     /// The per-step buffers that steps write: fetched results.
     written: Vec<usize>,
@@ -137,8 +137,8 @@ impl<F: Precision> CpuBackend<F> {
         }
     }
 
-    /// Swaps the memories that a step uses in per-step buffers with those that tasks use. A second call swaps them
-    /// back.
+    /// Swaps the memory of step `step` with the memory that tasks use, in each per-step buffer of the program. A
+    /// second call swaps them back.
     fn swap(&mut self, program: ProgramId, step: usize) {
         let program = self.programs[program.0].as_ref().expect(LOADED);
         self.buffers.swap(program.fed.iter().chain(&program.written), step);
@@ -151,7 +151,7 @@ impl<F: Precision> CpuBackend<F> {
         }
     }
 
-    /// Returns the stages of each task. `memory` is the index of each plan buffer's memory.
+    /// Returns the stages of each task. `memory` contains the index of the memory of each buffer of the plan.
     fn lower(&mut self, plan: &Plan, memory: &[usize]) -> Vec<Vec<CpuStage<F>>> {
         let extent = |&buffer: &BufferIndex| Extent {
             memory: memory[buffer],
@@ -181,7 +181,7 @@ impl<F: Precision> CpuBackend<F> {
                         }));
                     }
                     Work::Op { op, signature, .. } => {
-                        // The memory may be larger than the op's operand.
+                        // The memory may be larger than the op's input or output that it stores.
                         let sized = |buffers: &[BufferIndex], specs: &[Spec]| {
                             let extent = |(buffer, spec): (&BufferIndex, &Spec)| Extent {
                                 memory: memory[*buffer],

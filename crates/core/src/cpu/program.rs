@@ -22,14 +22,14 @@ pub(super) enum Location {
     Float(usize),
     /// Integer register with this number.
     Uint(usize),
-    /// Constant number `i`.
+    /// The block that is filled with constant `i`.
     Number(usize),
 }
 
 /// Source of the values of a register.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// The only element of input `i`, which is repeated everywhere. The register is filled once, not for each
+    /// The only element of input `i`, which is used for all elements. The register is filled once, not for each
     /// block.
     Splat(usize),
     /// Elements of input `i`, read through the input's view.

@@ -306,7 +306,7 @@ impl Graph {
     }
 
     /// Tracks a value, such as a metric, under a name. A trainer fetches the value together with the loss and
-    /// averages it over the rows of an epoch. An earlier value of the same name is replaced.
+    /// averages it over all training examples of an epoch. An earlier value of the same name is replaced.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode};
@@ -331,7 +331,8 @@ impl Graph {
         all.into_iter().map(|(name, value)| (name, Tensor::new(self.clone(), value))).collect()
     }
 
-    /// Adds a number that the host computes before each run by calling `value`, as a tensor without axes.
+    /// Adds a number that the host computes before each run by calling `value`, such as a learning rate. The
+    /// result is a tensor without axes.
     #[track_caller]
     pub fn scheduled(
         &self,

@@ -99,7 +99,7 @@ impl Node {
     }
 }
 
-/// Number that the host computes before each run.
+/// Number that the host computes before each run, such as a learning rate.
 #[derive(Clone)]
 pub struct Scheduled {
     /// The name that plans print.
@@ -122,8 +122,8 @@ pub struct Update {
 /// Scope that is open while ops are traced.
 pub(crate) struct Scope {
     pub path: String,
-    /// The call whose line messages name instead of source lines of the library: see
-    /// [`Graph::scope_of_library`](crate::Graph::scope_of_library).
+    /// The call into a library during which the scope was opened. Error messages report the line of this call
+    /// instead of a line of the library: see [`Graph::scope_of_library`](crate::Graph::scope_of_library).
     pub caller: Option<LibraryCall>,
 }
 
@@ -162,8 +162,8 @@ pub(crate) struct GraphData {
     pub(crate) scopes: Vec<Scope>,
     /// The scopes that were opened, in order, except scopes nested in a scope of the same path.
     pub(crate) calls: Vec<Call>,
-    /// The place of the op whose gradient rule is being traced; `None` at other times. Messages about ops that the
-    /// rule traces name this place.
+    /// The place of the op whose gradient rule is being traced; `None` at other times. Error messages about the
+    /// ops that the rule adds report this place.
     pub(crate) rewriting: Option<Site>,
     pub(crate) error: Option<GraphError>,
     pub(crate) lints: Lints,

@@ -1,4 +1,5 @@
-//! Records of optimizers in a graph: the parameters that they train, and the scopes of their state.
+//! Records of the optimizers in a graph: the parameters that they train, and the variable scopes that hold their
+//! state.
 
 use crate::{Graph, Owner, Params, Variable};
 

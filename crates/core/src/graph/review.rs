@@ -39,7 +39,8 @@ impl Graph {
     }
 }
 
-/// Returns the warning that only a complete training graph can show, if there is one.
+/// Returns a warning if the training graph does not update all trained parameters, or if it trains nothing
+/// although it applies dropout or updates running statistics.
 fn whole(data: &GraphData) -> Option<Warning> {
     let updates = |kind| data.updates.iter().filter(move |update| update.variable.kind() == kind);
     if let Some(update) = updates(Kind::Parameter).next() {

@@ -10,7 +10,8 @@ use crate::op::reference::{Slice, SliceMut};
 use crate::{DType, Graph, GraphError, InvalidArgument, Op, Pointwise, Shape, Site, Spec, Tensor};
 
 impl Graph {
-    /// Opens a scope: messages about ops that are traced until the guard is dropped name the scope `path`.
+    /// Opens a scope, which stays open until the guard is dropped. Error messages about the ops traced in the
+    /// scope contain its `path`.
     #[must_use = "the scope ends when the guard is dropped"]
     pub fn scope(&self, path: impl Into<String>) -> ScopeGuard {
         let mut data = self.data();
@@ -20,9 +21,10 @@ impl Graph {
         ScopeGuard(self.clone())
     }
 
-    /// Opens a scope in which messages about ops name the line `caller` if the op was traced by a source file in
-    /// the folder `library`. This is for library functions that cannot track their caller, such as functions
-    /// called through `dyn`. If `path` is empty, the scope that is already open stays open.
+    /// Opens a scope for ops that a library traces. If an op was traced by a source file in the folder `library`,
+    /// error messages report the line `caller` instead of the line in that file. This is for library functions
+    /// that cannot use `#[track_caller]`, such as functions called through `dyn`. If `path` is empty, the path of
+    /// the scope that is already open is used.
     #[must_use = "the scope ends when the guard is dropped"]
     pub fn scope_of_library(
         &self,
@@ -33,8 +35,9 @@ impl Graph {
         self.called(path.into(), caller, library)
     }
 
-    /// Opens a scope in which messages name the line that called the current function, for all ops that are traced
-    /// until the guard is dropped. This includes ops in closures, which cannot track their caller.
+    /// Opens a scope, which stays open until the guard is dropped. Error messages about the ops traced in the
+    /// scope report the line that called the current function. This also holds for ops in closures, which cannot
+    /// use `#[track_caller]`.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode, Tensor};
@@ -141,7 +144,7 @@ impl Graph {
     }
 
     /// Computes a pointwise op while the graph is traced, if its arguments are all constants, and returns the
-    /// result as a constant. An example is a gradient of 1 divided by a count.
+    /// result as a constant. An example is the gradient of a mean: 1 divided by the number of elements.
     ///
     /// This happens only in gradient rules. The user's constants remain nodes, because gradients with respect to
     /// them may be needed.
@@ -201,15 +204,15 @@ impl Graph {
             None => Site { location, scope: String::new() },
             Some(Scope { path, caller }) => {
                 let file = location.file();
-                // The caller of a function that is passed by name, such as to `map`, is a line of the standard
-                // library.
+                // If a function is passed by name, such as to `map`, its caller is a line of the standard library,
+                // whose path begins with `/rustc/`.
                 let caller = caller.filter(|call| file.starts_with(call.library) || file.starts_with("/rustc/"));
                 Site { location: caller.map_or(location, |call| call.line), scope: path.clone() }
             }
         })
     }
 
-    /// Runs `body`. Messages about the ops that it traces name the place `site`.
+    /// Runs `body`. Error messages about the ops that `body` traces report the place `site`.
     pub(crate) fn at<R>(&self, site: Site, body: impl FnOnce() -> R) -> R {
         let before = self.data().rewriting.replace(site);
         let result = body();

@@ -269,7 +269,8 @@ impl fmt::Debug for Array {
     }
 }
 
-/// Returns the indices of an axis that are printed: all, or only those at the ends if `cut`.
+/// Returns the indices of an axis that are printed: all of them, or only the first and last three if the axis is
+/// longer and `cut` is true.
 fn indices(size: usize, cut: bool) -> Vec<usize> {
     if cut && size > 2 * EDGE { (0..EDGE).chain(size - EDGE..size).collect() } else { (0..size).collect() }
 }

@@ -30,10 +30,11 @@ fn power_of_two(n: i32) -> f32 {
     f32::from_bits(ONE.wrapping_add_signed(n << 23))
 }
 
-/// Computes `eˣ = 2ⁿ·eʳ` with `x = n·ln 2 + r`, `|r| ≤ ln 2 / 2`, and `eʳ = 1 + r + r²·P(r)`.
+/// Computes `eˣ = 2ⁿ·eʳ` with `x = n·ln 2 + r`, `|r| ≤ ln 2 / 2`, and `eʳ = 1 + r + r²·P(r)`, where `P` is a
+/// polynomial.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    // Adding 1.5·2²³ rounds to an integer, which is then stored in the low bits.
+    // Adding 1.5·2²³ to a number rounds it to an integer, which the low bits of the sum then contain.
     const WHOLE: f32 = 12_582_912.0;
     const P: [f32; 5] = [0.499_999_94, 0.166_665_15, 0.041_668_456, 0.008_369_419, 0.001_381_314_2];
     // Beyond these bounds the result is 0 or infinity anyway. NaN fails both comparisons and stays NaN.
@@ -49,7 +50,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     y * power_of_two(half) * power_of_two(n.wrapping_sub(half))
 }
 
-/// Computes `log(1 + f) - f = -f²/2 + f³·P(f)` for `√½ ≤ 1 + f ≤ √2`.
+/// Computes `log(1 + f) - f = -f²/2 + f³·P(f)` for `√½ ≤ 1 + f ≤ √2`, where `P` is a polynomial.
 #[inline(always)]
 fn ln_near_one(f: f32) -> f32 {
     const P: [f32; 9] = [
@@ -100,7 +101,8 @@ pub(crate) fn ln_1p(x: f32) -> f32 {
     if x.abs() < 1e-10 { x } else { y }
 }
 
-/// Computes `x + x³·P(x²)` for `|x| < 0.625`, else `1 - 2 / (e^(2|x|) + 1)` with the sign of x.
+/// Computes the hyperbolic tangent: `x + x³·P(x²)` with a polynomial `P` for `|x| < 0.625`, else
+/// `1 - 2 / (e^(2|x|) + 1)` with the sign of `x`.
 #[inline(always)]
 pub(crate) fn tanh(x: f32) -> f32 {
     const P: [f32; 5] = [-0.333_332_63, 0.133_308_99, -0.053_692_963, 0.020_483_306, -0.005_528_624_6];

@@ -149,7 +149,8 @@ unsafe impl<F: Send> Sync for Whole<F> {}
 /// and their shape is chosen so that few elements of the operands are copied.
 ///
 /// The `gemm` crate sums an element of a block in the same order as in the complete product, unless the block is
-/// small: it uses different code for vectors, for up to 256 elements, and for up to 64 rows and columns.
+/// small: it uses different code for vectors, for blocks of up to 256 elements, and for blocks of up to 64 rows
+/// and columns. If rows or columns are cut, each piece therefore has at least 97 of them (see `cut`).
 fn grid([m, n]: [usize; 2], parts: usize) -> [usize; 2] {
     if m.min(n) < 4 {
         return [1, 1];

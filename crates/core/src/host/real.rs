@@ -73,8 +73,8 @@ pub trait Real:
     fn erf(self) -> Self;
 }
 
-/// Implements [`Real`] for a type. The methods listed after `lit` call the given functions, all others the methods
-/// of the standard library.
+/// Implements [`Real`] for a type. The methods listed after `lit` call the given functions. All other methods call
+/// those of the standard library.
 macro_rules! real {
     ($type:ident, lit: $lit:expr, $($name:ident: $function:path),*) => {
         impl Real for $type {

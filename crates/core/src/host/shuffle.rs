@@ -99,7 +99,8 @@ mod tests {
             *counts.entry(items).or_insert(0) += 1;
         }
         assert_eq!(counts.len(), 6);
-        // For an expected count of 1000, five standard deviations are 144.
+        // Each order is expected 1000 times. A count's standard deviation is √(6000·1/6·5/6) = 28.9; 144 is five
+        // times that.
         assert!(counts.values().all(|count: &i32| (count - 1000).abs() < 144), "{counts:?}");
     }
 }

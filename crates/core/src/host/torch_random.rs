@@ -225,7 +225,8 @@ fn log(x: f32) -> f32 {
     let bits = x.to_bits();
     let mut exponent = (bits >> 23).cast_signed() - 126;
     let mut m = f32::from_bits((bits & 0x007f_ffff) | 0x3f00_0000);
-    // m is in [½, 1). It becomes x / 2ᵉ − 1, a number in [√½ − 1, √2 − 1).
+    // At this point, `x = m·2ᵉ` with m in [½, 1), where e is the exponent. If `m < √½`, m is doubled and e is
+    // reduced by 1, so that m is in [√½, √2). Then 1 is subtracted from m.
     if m < std::f32::consts::FRAC_1_SQRT_2 {
         exponent -= 1;
         m = (m - 1.0) + m;

@@ -8,8 +8,9 @@ pub const EPS: f64 = 5.960_464_477_539_063e-8;
 /// Number and size of the roundings in an op's result. Together with the exact result, they determine the error
 /// bound.
 ///
-/// `δ` is how much an element with exact value `y` changes when the inputs are perturbed. The element's bound is
-/// `c·√terms·(eps·|y| + δ) + eps·(ulp·|y| + cancelling) + max(c, 4)·2⁻¹²⁶`.
+/// The error bound of an element with exact value `y` is
+/// `c·√terms·(eps·|y| + δ) + eps·(ulp·|y| + cancelling) + max(c, 4)·2⁻¹²⁶`. Here, `δ` is how much the element
+/// changes when the inputs are perturbed, `eps` is `2⁻²⁴`, and the other names are fields.
 ///
 /// ```
 /// use wgrad_core::bound::{Accuracy, EPS};
@@ -22,7 +23,7 @@ pub const EPS: f64 = 5.960_464_477_539_063e-8;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use]
 pub struct Accuracy {
-    /// Number of operations that are computed one after another, times a margin.
+    /// Number of operations that are computed one after another, times a safety factor.
     pub c: f64,
     /// Number of terms of the longest sum that an element is computed from.
     pub terms: usize,
@@ -31,12 +32,12 @@ pub struct Accuracy {
     /// Size of intermediate results that cancel each other. They add an error of `eps` times this size, however
     /// small the result is.
     pub cancelling: f64,
-    /// True if nothing is rounded, so that every bit must be equal.
+    /// True if nothing is rounded, so that an op's results must equal the exact results bit for bit.
     pub exact: bool,
 }
 
 impl Accuracy {
-    /// Accuracy of ops that only move, compare or select elements: results must be exactly equal.
+    /// Accuracy of ops that only move, compare or select elements: they must return the exact results.
     pub const EXACT: Self = Self { exact: true, ..Self::new() };
 
     /// Returns the accuracy of one or a few correctly rounded operations, for which `c` is 4.

@@ -5,8 +5,8 @@
 //! finds a device's limit ([`Limits::iterations`](crate::Limits::iterations)), and a plan with a longer loop is
 //! refused. To avoid this, an op whose loops grow with the data does one of three things:
 //!
-//! - it chooses a kernel whose loops are short: at most [`ALONE`] or [`per_thread`] elements, or a number that
-//!   [`fits`];
+//! - it chooses a kernel whose loops are short: they read at most [`ALONE`] or [`per_thread`] elements, or the op
+//!   has checked their number of iterations with [`fits`];
 //! - it splits the loop into [`parts`] that are computed separately, or into passes of [`LONGEST`] iterations;
 //! - it declares the number of iterations: [`Dispatch::iterations`](crate::Dispatch::iterations), or
 //!   [`Dispatch::iterations_shared`](crate::Dispatch::iterations_shared) if the threads of a workgroup share the
@@ -19,8 +19,9 @@ const LIMIT: usize = 65_535;
 /// and inside the loop need not be counted exactly.
 pub(crate) const LONGEST: usize = 1 << 15;
 
-/// Maximum number of elements that one thread reads alone where the threads of a workgroup could share them. More
-/// would be slow. Three loops over this many elements are within every driver's limit.
+/// Maximum number of elements for which an op uses a single thread instead of sharing the elements among the
+/// threads of a workgroup. A single thread would be slow for more elements. Three loops over this many elements
+/// are within every driver's limit.
 pub(crate) const ALONE: usize = 1 << 14;
 
 /// Number of threads per workgroup in kernels that reduce each row with one workgroup (entry point `tree`).

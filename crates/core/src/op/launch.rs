@@ -12,22 +12,24 @@ pub struct Kernel {
     pub name: Cow<'static, str>,
     /// The parts of the source.
     pub parts: Vec<Cow<'static, str>>,
-    /// True if a backend may compile the kernel without bounds checks and without limiting loops.
+    /// True if a backend may compile the kernel without bounds checks and without code that stops endless loops.
     trusted: bool,
 }
 
 impl Kernel {
-    /// Creates a kernel from constant sources. Backends compile it with bounds checks and limit its loops.
+    /// Creates a kernel from constant sources. Backends compile it with bounds checks and with code that stops
+    /// endless loops.
     pub fn new(name: &'static str, parts: &[&'static str]) -> Self {
         Self { name: name.into(), parts: parts.iter().map(|&p| p.into()).collect(), trusted: false }
     }
 
-    /// Creates a kernel from a generated source. Backends compile it with bounds checks and limit its loops.
+    /// Creates a kernel from a generated source. Backends compile it with bounds checks and with code that stops
+    /// endless loops.
     pub fn generated(name: impl Into<String>, source: String) -> Self {
         Self { name: Cow::Owned(name.into()), parts: vec![source.into()], trusted: false }
     }
 
-    /// Allows backends to compile the kernel without bounds checks and without limiting loops.
+    /// Allows backends to compile the kernel without bounds checks and without code that stops endless loops.
     ///
     /// # Safety
     /// With the parameters that its op sets, every access must be within its buffer and every loop must end.
@@ -100,7 +102,7 @@ impl From<usize> for Param {
     }
 }
 
-/// Value of a WGSL `override`. A flag is 1 or 0.
+/// Value of a WGSL `override`. A boolean is stored as 1 or 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Constant(pub f64);
 
@@ -147,8 +149,9 @@ pub enum Grid {
 
 /// Launch of one kernel. Buffers, parameters and constants are identified by their names in the WGSL source.
 ///
-/// A grid with only an x axis that exceeds the maximum number of workgroups of an axis is folded into y, so
-/// kernels compute the linear workgroup index as `group.x + group.y * num_workgroups.x`.
+/// If a grid has only an x axis, but needs more workgroups than the device can launch along one axis, the backend
+/// distributes them over x and y. Kernels therefore compute the linear workgroup index as
+/// `group.x + group.y * num_workgroups.x`.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Dispatch {

@@ -58,7 +58,7 @@ pub trait Op: Debug + Send + Sync + 'static {
     }
 
     /// Returns the indices of the outputs that accept an *epilogue*: pointwise ops that are applied to an element
-    /// where the kernel stores it, so that they need no separate dispatch.
+    /// just before the kernel stores it, so that they need no separate dispatch.
     ///
     /// A kernel that binds such an output to the WGSL variable `y` must store each element exactly once by calling
     /// `store_y(at, value)` with the linear position, must never read an element back, and must define
@@ -81,8 +81,8 @@ pub trait Op: Debug + Send + Sync + 'static {
         false
     }
 
-    /// Returns the indices of the inputs that accept a *prologue*: pointwise ops that compute an input's element
-    /// where the kernel loads it.
+    /// Returns the indices of the inputs that accept a *prologue*: pointwise ops that compute an element of the
+    /// input when the kernel loads it, so that they need no separate dispatch.
     ///
     /// A kernel that binds such an input to the WGSL variable `x` must read each element exactly once by calling
     /// `load_x(at)` with the linear position, and must define

@@ -30,8 +30,9 @@ pub struct Pointwise {
     pub block_f64: fn(&Block<'_, f64>, SliceMut<'_, f64>),
     /// The reference in a precision that flushes subnormal results to zero, for error bounds.
     pub block_flushed: fn(&Block<'_, Flushed>, SliceMut<'_, Flushed>),
-    /// The error of the op, as the number of correctly rounded operations in sequence that have this error: 1 for
-    /// arithmetic, 4 for `exp` according to the accuracy table of the WGSL specification. See [`crate::bound`].
+    /// The error of the op, as the number of correctly rounded operations that have the same error when they are
+    /// computed one after another: 1 for arithmetic, 4 for `exp` according to the accuracy table of the WGSL
+    /// specification. See [`crate::bound`].
     pub steps: f64,
     /// The gradient rule; `None` if the gradient is zero everywhere (comparisons, rounding, integers).
     pub backward: Option<fn(&mut Backward)>,

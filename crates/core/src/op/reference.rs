@@ -1,4 +1,5 @@
-//! Buffers of an op's CPU reference, a single generic function that runs in `f32` and in `f64`.
+//! Buffers that an op's CPU reference reads and writes. The reference is a generic function, which runs in `f32`
+//! or `f64`.
 
 use std::ops::Range;
 
@@ -23,7 +24,7 @@ pub enum SliceMut<'a, F> {
 }
 
 impl<'a, F> Slice<'a, F> {
-    /// Returns the elements as floats. Panics if they are integers, which the op's shape rule rules out.
+    /// Returns the elements as floats. Panics if they are integers, which the op's shape rule excludes.
     pub fn float(self) -> &'a [F] {
         match self {
             Self::Float(values) => values,
@@ -31,7 +32,7 @@ impl<'a, F> Slice<'a, F> {
         }
     }
 
-    /// Returns the elements as integers. Panics if they are floats, which the op's shape rule rules out.
+    /// Returns the elements as integers. Panics if they are floats, which the op's shape rule excludes.
     pub fn uint(self) -> &'a [u32] {
         match self {
             Self::Uint(values) => values,
@@ -49,7 +50,7 @@ impl<'a, F> Slice<'a, F> {
 }
 
 impl<'a, F> SliceMut<'a, F> {
-    /// Returns the elements as floats. Panics if they are integers, which the op's shape rule rules out.
+    /// Returns the elements as floats. Panics if they are integers, which the op's shape rule excludes.
     pub fn float(self) -> &'a mut [F] {
         match self {
             Self::Float(values) => values,
@@ -57,7 +58,7 @@ impl<'a, F> SliceMut<'a, F> {
         }
     }
 
-    /// Returns the elements as integers. Panics if they are floats, which the op's shape rule rules out.
+    /// Returns the elements as integers. Panics if they are floats, which the op's shape rule excludes.
     pub fn uint(self) -> &'a mut [u32] {
         match self {
             Self::Uint(values) => values,

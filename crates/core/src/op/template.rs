@@ -331,8 +331,8 @@ mod tests {
         }
     }
 
-    /// Other tests write every template as ops do. This test checks every mark of every shader file, with all
-    /// flags turned on and with all flags turned off.
+    /// This test checks every mark of every shader file, with all flags turned on and with all flags turned off.
+    /// Other tests check the templates with the flags that ops set.
     #[test]
     fn every_mark_of_every_shader_is_read() {
         let mut flags = std::collections::BTreeSet::new();

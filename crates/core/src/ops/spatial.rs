@@ -111,8 +111,8 @@ pub(crate) fn name<const D: usize>(axis: usize) -> &'static str {
     if D == 1 { "length" } else { ["height", "width"][axis] }
 }
 
-/// Returns the name of the first option that contains a size of 0, and the error, to which the caller may add a
-/// fix.
+/// Returns `None` if no option contains a size of 0, else the name of the first option that does and an error, to
+/// which the caller may add a hint with `fix`.
 pub(crate) fn zero<'a, const D: usize>(options: &[(&'a str, [usize; D])]) -> Option<(&'a str, InvalidArgument)> {
     let (name, sizes) = options.iter().find(|(_, sizes)| sizes.contains(&0))?;
     Some((name, InvalidArgument::new(format!("the {name} must be positive, not {sizes:?}"))))

@@ -51,8 +51,8 @@ impl Plan {
         Bill { parts, largest: largest.map(|(buffer, bytes)| BillItem { what: self.described(buffer).0, bytes }) }
     }
 
-    /// Returns the description of a buffer for messages, and the place in the program of the task that writes the
-    /// buffer or, if no task writes it, first reads it.
+    /// Returns the description of a buffer for messages, and the source location of the task that writes the
+    /// buffer. If no task writes it, the location is that of the first task that reads it.
     fn described(&self, buffer: BufferIndex) -> (String, Option<&Site>) {
         let spec = &self.buffers[buffer].spec;
         let writer =
@@ -70,7 +70,7 @@ impl Plan {
         (format!("{what} {spec}"), writer.or_else(reader).map(|task| &task.site))
     }
 
-    /// Returns the dispatch with the most loop iterations per thread, and the op's place in the program.
+    /// Returns the dispatch with the most loop iterations per thread, and the op's source location.
     fn longest(&self) -> Option<(&Dispatch, &Site)> {
         let all = self.tasks.iter().flat_map(|task| task.stages.iter().map(move |stage| (stage, &task.site)));
         let dispatches = all.flat_map(|(stage, site)| match &stage.work {

@@ -95,7 +95,8 @@ struct Emit<'a> {
     stored: BTreeSet<Base>,
     /// Buffer of each base, which is a value or a copy of a value.
     buffer_of: BTreeMap<Base, BufferIndex>,
-    /// Map from positions in the graph's schedule to positions in the plan's schedule.
+    /// Map from indices in the graph's list of scheduled numbers, which the host computes before each run, to
+    /// indices in the plan's list.
     scheduled: BTreeMap<usize, usize>,
 }
 
@@ -204,7 +205,7 @@ impl Emit<'_> {
         self.out.tasks.push(Task { stages, site });
     }
 
-    /// Returns the place in the program of a cluster's last node.
+    /// Returns the source location at which a cluster's last node was traced.
     fn site(&self, cluster: ClusterId) -> Site {
         self.data.nodes[self.fused.last(cluster)].site.clone()
     }
@@ -219,8 +220,8 @@ impl Emit<'_> {
             outputs.extend(placed.outputs);
         }
         let site = self.site(members[0]);
-        // One place represents the updates of many parameters, so only the part of the scope that all of these
-        // parameters have in common is kept.
+        // The group updates many parameters, but has the scope of the first update, such as `adam of fc.weight`.
+        // The name of that parameter is removed from the scope.
         let scope = site.scope.split(" of ").next().unwrap_or_default().to_owned();
         self.task(vec![TaskStage { work: Work::Group(clusters), inputs, outputs }], Site { scope, ..site });
     }

@@ -22,8 +22,8 @@ pub(super) fn pass(data: &GraphData, live: &Live, limits: &Limits, passes: &mut 
             fused.readings.insert(value, reading);
         }
     }
-    // Structured ops can only read complete, contiguous buffers. Fetches and updates also require that a task
-    // writes the buffer.
+    // Structured ops (ops that are not pointwise) can only read complete, contiguous buffers. The same is required
+    // of fetched values and new values of variables, whose buffer must also be written by a task.
     let mut needed: Vec<(ValueId, bool)> = vec![];
     for &i in &nodes {
         if matches!(data.nodes[i].kind, NodeKind::Op(_)) && !fused.is_view(i) {

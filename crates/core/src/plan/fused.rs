@@ -21,7 +21,8 @@ pub(super) enum Unit {
     Copy(ValueId),
 }
 
-/// Value that is read from a buffer, or a constant, index or scheduled number, which needs no buffer.
+/// Value, or copy of a value, that nodes read. Constants, row-major indices and numbers that the host computes
+/// before each run have no buffer of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Base {
     /// The value itself, as its node computes it.
@@ -71,8 +72,8 @@ pub(super) struct Host {
     pub side: Side,
 }
 
-/// Launch of an op, which is computed only once: fusion counts the buffers that it binds, and the pass `emit` adds
-/// it to the task.
+/// Launch of an op. It is computed once and used twice: fusion counts the buffers that it binds, and the pass
+/// `emit` adds it to the task.
 #[derive(Clone, Default)]
 pub(super) struct OpLaunch {
     pub dispatches: Vec<Dispatch>,

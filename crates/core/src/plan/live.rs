@@ -8,11 +8,12 @@ use crate::graph::node::{GraphData, NodeId, NodeKind, ValueId};
 pub(super) struct Live {
     /// For each node, whether it is needed and was not merged into another node.
     pub needed: Vec<bool>,
-    /// For each node, the first output of the node that represents it.
+    /// For each node, the value that represents its first output: the output itself unless the node is merged into
+    /// another node.
     pub same: Vec<ValueId>,
-    /// The values that represent the fetched values.
+    /// For each fetched value, the value that represents it.
     pub fetches: Vec<ValueId>,
-    /// For each update of the graph, the value that represents the new value.
+    /// For each update of a variable, the value that represents the variable's new value.
     pub updates: Vec<ValueId>,
 }
 

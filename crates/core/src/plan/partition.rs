@@ -204,8 +204,8 @@ impl<'a> Partition<'a> {
             if root == to {
                 return true;
             }
-            // The search continues through sets that come after `to`, because they may lead to a set that also has
-            // members before `to`.
+            // The search also follows sets whose nodes come after `to` in the graph. They can lead back to `to`
+            // through another set that has members both after and before `to`.
             if std::mem::replace(&mut visited[root], true) {
                 continue;
             }

@@ -172,9 +172,9 @@ impl Session {
     ///
     /// The results have the same bits as those of `steps` calls of [`Self::run`], but all steps are submitted to
     /// the device at once. An input can be fed an array with a new first axis `[steps, …]`, which contains one
-    /// value per step, or an array in the input's shape, which all steps use. Before each step, the host computes
-    /// the numbers that it provides, and then increments the counters. Other state that these numbers depend on
-    /// does not change during the call.
+    /// value per step, or an array in the input's shape, which all steps use. For one step after another, the host
+    /// computes the scheduled numbers (see `Graph::scheduled`), such as the learning rate, and increments the
+    /// counters. Other state that these numbers depend on does not change during the call.
     ///
     /// The first run with a number of steps allocates memory for them. Further runs allocate nothing.
     ///
@@ -231,7 +231,7 @@ impl Session {
         self.start(step, Some(steps), feeds, |backend, _| backend.run(step.0.program, steps))
     }
 
-    /// Runs a step once and measures the time of each task.
+    /// Runs a step once and measures the time of each task of its plan.
     ///
     /// # Errors
     /// The same as for [`Self::submit`]; also when the device cannot measure times.
@@ -311,8 +311,8 @@ impl Session {
         Ok(())
     }
 
-    /// Computes the numbers that the host provides for each step, increments the counters after each step, and
-    /// writes the numbers to the device.
+    /// Computes the scheduled numbers, such as the learning rate, for each step, increments the counters after
+    /// each step, and writes the numbers to the device.
     fn schedule(&mut self, step: &Step, steps: usize) -> Result<()> {
         let plan = &step.0.plan;
         let (mut floats, mut uints) = (vec![], vec![]);

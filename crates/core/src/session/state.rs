@@ -49,7 +49,7 @@ impl Graph {
 
 impl State {
     /// Restores the values of the variables and counters on the host. Call [`Session::sync`](crate::Session::sync)
-    /// first.
+    /// first: a call after this one may replace the restored values with those of the device.
     ///
     /// # Errors
     /// The same as for [`Variable::set`].

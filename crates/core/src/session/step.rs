@@ -26,7 +26,8 @@ pub(crate) struct Loaded {
     pub bound: Vec<Option<BufferId>>,
     /// The buffer of each fetched tensor.
     pub fetched: Vec<BufferId>,
-    /// The id of each of the plan's variables among the session's variables on the device.
+    /// The ids of the plan's variables, in the plan's order. An id is a position in the session's list of
+    /// variables on the device.
     pub residents: Vec<ResidentId>,
     pub session: usize,
     pub mode: Mode,
@@ -38,13 +39,13 @@ pub(crate) struct Loaded {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ResidentId(pub usize);
 
-/// Number of steps that the last run of a compiled step consisted of.
+/// Number of times that the last run executed a compiled step.
 #[derive(Default)]
 pub(crate) struct Last(AtomicUsize);
 
 impl Last {
-    /// Sets the number of steps. `None` means a run of one step whose results have no additional axis for the
-    /// steps.
+    /// Sets the number. `None` means that the step was executed once and that its results have no additional axis
+    /// for the steps.
     pub fn set(&self, steps: Option<usize>) {
         self.0.store(steps.unwrap_or(0), Ordering::Relaxed);
     }
@@ -119,7 +120,7 @@ impl Future for Fetching {
     }
 }
 
-/// Times of all tasks of a step, measured in one run.
+/// Times of all tasks of a step's plan, measured in one run.
 #[derive(Clone, Debug)]
 pub struct Profile {
     /// The tasks, in the order of the plan.
@@ -129,7 +130,7 @@ pub struct Profile {
 /// Time of a task.
 #[derive(Clone, Debug)]
 pub struct TaskTime {
-    /// The task's name, followed by the scope.
+    /// The task's name, followed by the scope in which its op was traced.
     pub name: String,
     /// The time on the device.
     pub time: Duration,

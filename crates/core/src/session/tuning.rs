@@ -12,8 +12,8 @@ impl Session {
     /// with the same sizes as one that was measured before is not measured again.
     ///
     /// Graphs compiled after this call use the fastest variants. The step itself, the values of variables and the
-    /// fetched tensors do not change. Returns all variants chosen in the session, which can be passed to
-    /// `Device::choosing` and `save_choices`.
+    /// fetched tensors do not change. Returns all variants chosen in the session. In the crate `wgrad-kernels`,
+    /// `save_choices` saves them to a file, and `Device::choosing` selects them for a device.
     ///
     /// On a CPU, every op has only one variant, so nothing is chosen:
     ///
@@ -43,7 +43,7 @@ impl Session {
     }
 
     /// Returns the variants that the steps compiled so far use, by tuning key (an op's name and sizes). A session
-    /// on a device with these choices (`Device::choosing`) runs the same kernels.
+    /// on a device with these choices (see `Device::choosing` of the crate `wgrad-kernels`) runs the same kernels.
     pub fn choices(&self) -> &TuningChoices {
         &self.choices
     }

@@ -9,25 +9,28 @@
 //!
 //! with
 //!
-//! - `eps = 2⁻²⁴`, half a unit in the last place of a number just above a power of two;
-//! - `Δ` the largest change of the reference in `f64`, over several draws, when every element of its inputs
-//!   changes by a random relative `±eps`: a measure of how sensitive the computation is to its inputs;
-//! - `n` the number of terms of the longest sum in the computation: the rounding error of a sum grows like `√n`
-//!   times that of its terms, and `Δ` of a sum like the root of the sum of squares, so that their product is about
-//!   `eps` times the sum of the terms' absolute values;
-//! - `c` the number of operations in sequence, times a margin of 4;
-//! - `ulp` the error that WGSL's accuracy table allows the functions used, beyond what `Δ` covers. A unit in the
-//!   last place is up to `2·eps`: division has 2.5 of them, `inverseSqrt` 2, `sqrt` is a division by the result of
-//!   `inverseSqrt`, `log` 3, and `exp` 3 + 2·|x|, whose second part grows as `Δ` does;
-//! - `cancelling` the size of intermediate results that cancel, if it does not follow from the inputs: in the
-//!   gradient of a softmax where p is near 1, or of a batch norm over two rows;
-//! - `tiny = 2⁻¹²⁶`, the smallest normal number: a device may flush smaller numbers to zero, including
+//! - `eps`: `2⁻²⁴`, the largest relative error of one rounding to `f32`.
+//! - `Δ`: how sensitive the computation is to its inputs. Every element of the inputs is changed by a random
+//!   relative error of at most `eps`, and the reference is computed again in `f64`. `Δ` is the largest change of
+//!   the result over several draws of these errors.
+//! - `n`: the number of terms of the longest sum in the computation. For a sum, `Δ` is about `eps` times the L2
+//!   norm of the terms, so `√n · Δ` is about `eps` times the sum of the terms' absolute values.
+//! - `c`: the number of operations that are computed one after another, times a margin of 4.
+//! - `ulp`: the additional error of functions such as `log`, which `Δ` does not cover, in units of `eps · |y|`. It
+//!   follows from WGSL's accuracy table, which allows errors of 2.5 units in the last place for division, 2 for
+//!   `inverseSqrt`, 3 for `log`, and `3 + 2·|x|` for `exp(x)`; `sqrt` is a division by the result of
+//!   `inverseSqrt`. A unit in the last place is up to `2 · eps · |y|`. The part `2·|x|` of `exp` grows as `Δ` does
+//!   and is covered by it.
+//! - `cancelling`: the size of intermediate results that cancel each other, if their rounding errors are not
+//!   covered by `Δ`. Examples are the gradient of a softmax with a probability near 1, and of a batch norm over
+//!   two rows.
+//! - `tiny`: `2⁻¹²⁶`, the smallest normal number. A device may flush smaller numbers to zero, including
 //!   intermediate results.
 //!
-//! `n`, `c`, `ulp` and `cancelling` are an [`Accuracy`], which an op declares
+//! Each op declares its `n`, `c`, `ulp` and `cancelling` as an [`Accuracy`]
 //! ([`Op::accuracy`](crate::Op::accuracy), [`Pointwise::accuracy`](crate::Pointwise::accuracy)). A result of many
-//! nodes has no single accuracy. It is computed several times with random errors as large as each op's bound, and
-//! the spread of the results is its bound ([`crate::expected`], [`crate::expected_with_draws`]).
+//! ops has no single accuracy. It is computed several times with random errors as large as each op's bound, and
+//! its bound follows from the spread of these results ([`crate::expected`], [`crate::expected_with_draws`]).
 //!
 //! Integers are not rounded and must be equal. An element beyond the range of `f32` is not checked.
 
@@ -35,15 +38,17 @@ use crate::{Array, DType, Result, Stream};
 
 pub use crate::op::accuracy::{Accuracy, EPS};
 
-/// Number of draws of perturbed inputs for a bound.
+/// Number of times that the inputs are perturbed at random to compute a bound.
 pub const DRAWS: usize = 6;
 
-/// Returns the array with every element changed by a random relative `±eps`; integers stay as they are.
+/// Returns the array with every float changed by a random relative error of at most `eps`; integers stay as they
+/// are.
 pub fn perturb(array: &Array, stream: &mut Stream) -> Array {
     perturb_by(EPS, array, stream)
 }
 
-/// Returns the array with every element changed by a random relative `±relative`; integers stay as they are.
+/// Returns the array with every float changed by a random relative error of at most `relative`; integers stay as
+/// they are.
 pub(crate) fn perturb_by(relative: f64, array: &Array, stream: &mut Stream) -> Array {
     if array.dtype() == DType::U32 {
         return array.clone();
@@ -60,7 +65,8 @@ pub(crate) fn random_error(stream: &mut Stream) -> f64 {
     f64::from(stream.next_u32()) / 2f64.powi(31) - 1.0
 }
 
-/// Computes `Δ` of every element: its largest distance from the `truth` over `draws` runs on perturbed inputs.
+/// Computes the sensitivity `Δ` of every element: how far it moves at most from its value in `truth` in `draws`
+/// runs on perturbed inputs.
 ///
 /// `run` perturbs its inputs with the given stream ([`perturb`]) and returns the results in the order of `truth`.
 /// The stream depends only on `name`. [`DRAWS`] is the usual number of draws.

@@ -76,8 +76,8 @@ pub(super) fn pointwise(op: &Pointwise, attributes: &[f64], spec: &Spec, inputs:
     output.array(spec)
 }
 
-/// Computes a pointwise op as a device would that flushes subnormal numbers, including intermediate results, to
-/// zero.
+/// Computes a pointwise op in the same way as a device that flushes subnormal numbers to zero, including
+/// intermediate results.
 pub(super) fn pointwise_flushed(op: &Pointwise, attributes: &[f64], spec: &Spec, inputs: &[Arc<Array>]) -> Array {
     let flushed = |array: &Arc<Array>| -> Vec<Flushed> { array.to_f64().into_iter().map(Flushed::from).collect() };
     let floats: Vec<_> = inputs.iter().map(flushed).collect();

@@ -165,7 +165,7 @@ fn without_margin(interpreter: &Interpreter, truth: &Values, others: &[Values], 
 fn with_margin(interpreter: &Interpreter, truth: &Values, others: &[Values], root: ValueId) -> Result<Expected> {
     let values = interpreter.value(truth, root)?.to_f64();
     let apart = largest_distances(interpreter, &values, others, root)?;
-    // All runs may agree on an element by chance; the margin comes from the distances of all elements.
+    // By chance, an element may hardly differ between the runs, so the margin is computed from all elements.
     let count = wide(apart.len().max(1));
     let finite = apart.iter().filter(|apart| apart.is_finite());
     let margin = 0.25 * (finite.map(|apart| apart * apart).sum::<f64>() / count).sqrt();

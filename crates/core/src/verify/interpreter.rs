@@ -32,7 +32,8 @@ pub(crate) struct Interpreter {
     live: Vec<NodeId>,
     /// For each node, the values of which it is the last reader, directly or through views.
     last_uses: HashMap<NodeId, Vec<ValueId>>,
-    /// Type and value, in this run, of each scheduled number.
+    /// Type and value of each scheduled number (a number that the host computes before a run, such as a learning
+    /// rate).
     scheduled: Vec<(DType, f64)>,
     feeds: HashMap<ValueId, Arc<Array>>,
     /// True if the device computes in `f64`, so that values are not rounded to `f32`.
@@ -44,7 +45,8 @@ pub(crate) fn is_given(kind: &NodeKind) -> bool {
     matches!(kind, NodeKind::Input(_) | NodeKind::Variable(_) | NodeKind::Array(_))
 }
 
-/// Returns whether a node's value only relabels the elements of another value, as a view or a `detach` does.
+/// Returns whether a node computes nothing but only gives access to elements of another value, as a view or a
+/// `detach` does.
 fn is_alias(node: &Node, specs: &[Spec]) -> bool {
     match &node.kind {
         NodeKind::Detach => true,
@@ -126,7 +128,8 @@ impl Interpreter {
         last_uses
     }
 
-    /// Returns an array in the precision of the device.
+    /// Returns an array in the precision of the device: `f64` elements are rounded to `f32` unless the device
+    /// computes in `f64`.
     fn as_on_device(&self, array: &Array) -> Arc<Array> {
         if self.wide || array.dtype() != DType::F64 {
             return Arc::new(array.clone());
@@ -134,7 +137,7 @@ impl Interpreter {
         Arc::new(Array::new(array.shape(), array.to_f32()).expect("as many as before"))
     }
 
-    /// Returns the spec of a value.
+    /// Returns the element type and shape of a value.
     pub fn spec(&self, value: ValueId) -> &Spec {
         &self.nodes[value.node].outputs[value.output]
     }
@@ -143,14 +146,14 @@ impl Interpreter {
         values.iter().map(|&value| self.spec(value).clone()).collect()
     }
 
-    /// Returns whether a node only relabels elements: a view or a `detach`.
+    /// Returns whether a node is a view or a `detach`, which compute nothing.
     pub fn is_alias(&self, node: NodeId) -> bool {
         let node = &self.nodes[node];
         is_alias(node, &self.specs(&node.inputs[..node.inputs.len().min(1)]))
     }
 
-    /// Follows views and `detach` to the value that they relabel; returns the value itself if it is computed or
-    /// given.
+    /// Follows views and `detach` back to the value whose elements they give access to; returns `value` itself if
+    /// it is not the result of a view or `detach`.
     pub fn source(&self, mut value: ValueId) -> ValueId {
         while self.is_alias(value.node) {
             value = self.nodes[value.node].inputs[0];
@@ -262,8 +265,8 @@ impl Interpreter {
         }
     }
 
-    /// Computes the outputs of a node as a device would that flushes subnormal numbers to zero, also within a
-    /// pointwise op.
+    /// Computes the outputs of a node in the same way as a device that flushes subnormal numbers to zero,
+    /// including the intermediate results of a pointwise op.
     pub fn compute_flushed(&self, node: NodeId, inputs: &[Arc<Array>]) -> Vec<Array> {
         let Node { kind, outputs, .. } = &*self.nodes[node];
         match kind {

@@ -234,8 +234,9 @@ impl Session {
     }
 }
 
-/// Number of times that the bounds of a node that seems to fail are widened with new draws. Among millions of
-/// elements, a few draws leave some elements almost unmoved by chance, so that their bounds are too narrow.
+/// Largest number of rounds in which the bounds of a node are computed. If the node seems to fail, a further round
+/// of random perturbations of its inputs can widen the bounds: by chance, the earlier rounds may have hardly
+/// changed a few elements among millions, whose bounds are then too narrow.
 const ROUNDS: usize = 12;
 
 /// Compares the device's outputs of a node with the reference on the same inputs.

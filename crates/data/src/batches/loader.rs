@@ -11,7 +11,7 @@ use crate::error::BatchError;
 /// Source of the row orders.
 #[derive(Debug)]
 pub(crate) enum Loader {
-    /// The generator of a parameter store, and the seed of each epoch that was requested so far.
+    /// The generator of a parameter store, and the seeds drawn from it so far, one per epoch.
     Shared { params: Params, seeds: Vec<u64> },
     /// A separate generator: its seed, the next epoch, and the generator's state before that epoch.
     Own { seed: u64, next: u64, random: Box<TorchRandom> },

@@ -137,8 +137,8 @@ impl Sampler {
                 let total = sums.last().copied().unwrap_or_default();
                 let mut draw = || {
                     let at = random.unit() * total;
-                    // Rounding can make the drawn number equal to the total, which belongs to the last row with a
-                    // weight above 0.
+                    // The drawn number should be below the total, but rounding can make it equal to the total. The
+                    // last row with a weight above 0 is drawn then.
                     let last = || sums.partition_point(|&sum| sum < total);
                     let row = sums.partition_point(|&sum| sum <= at);
                     number(if row < sums.len() { row } else { last() })
@@ -146,9 +146,9 @@ impl Sampler {
                 (0..self.samples).map(|_| draw()).collect()
             }
             Draw::WithoutReplacement(weights) => {
-                // Draws an exponential variable for each row, with the row's weight as the rate. The rows with the
-                // smallest variables are selected, in ascending order of the variables (Efraimidis and Spirakis,
-                // 2006).
+                // Draws a number for each row from the exponential distribution whose rate is the row's weight.
+                // The rows with the smallest numbers are selected, in ascending order of these numbers (Efraimidis
+                // and Spirakis, 2006).
                 let mut keys: Vec<(f64, u32)> = weights
                     .iter()
                     .zip(0..)
@@ -160,8 +160,8 @@ impl Sampler {
             }
             Draw::Balanced(classes) => {
                 let mut order = Vec::with_capacity(self.samples);
-                // The classes at the start of a random permutation get the draws that remain after an equal
-                // division.
+                // If the number of draws is not a multiple of the number of classes, some classes get one draw
+                // more: the first ones of a random permutation.
                 let mut permutation: Vec<usize> = (0..classes.len()).collect();
                 random.shuffle(&mut permutation);
                 for (at, &class) in permutation.iter().enumerate() {

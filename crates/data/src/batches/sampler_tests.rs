@@ -38,8 +38,8 @@ fn without_replacement_each_draw_is_among_the_rows_left() {
         pairs[(a * 5 + b) as usize] += 1;
     }
     assert_frequencies(&first, &weights.map(|weight| weight / 10.0));
-    // torch.multinomial(weights, 2) draws row a and then row b with this probability:
-    // p(a) * w(b) / (sum - w(a)).
+    // If `w(a)` is the weight of row a and the weights sum to 10, then torch.multinomial(weights, 2) draws row a
+    // and then row b with the probability w(a) / 10 * w(b) / (10 - w(a)).
     let expected: Vec<f64> = (0..25)
         .map(|i| (weights[i / 5], weights[i % 5], i / 5 == i % 5))
         .map(|(a, b, same)| if same { 0.0 } else { a / 10.0 * b / (10.0 - a) })

@@ -24,7 +24,8 @@ pub(crate) fn seconds(text: &str) -> Option<f64> {
     };
     let Day::YearFirst(year, month, day) = day_of(day)? else { return None };
     let time = time.map_or(Some(0.0), time_of)?;
-    // Counts the days since 1970-01-01, in years that start on 1 March (Hinnant, days_from_civil).
+    // Counts the days since 1970-01-01 with Hinnant's algorithm `days_from_civil`, in which years start on 1 March
+    // so that the leap day is the last day of a year.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + (153 * month + 2) / 5 + day - 1 - 719_468;
@@ -128,7 +129,8 @@ mod tests {
 
     #[test]
     fn seconds_are_those_of_the_unix_clock() {
-        // The expected values are from datetime.datetime.fromisoformat(…).replace(tzinfo=utc if none).timestamp().
+        // The expected values are from Python's datetime.fromisoformat(text).timestamp(), with UTC as the time
+        // zone of texts without one.
         for (text, expected) in [
             ("1970-01-01", 0.0),
             ("2000-02-29", 951_782_400.0),

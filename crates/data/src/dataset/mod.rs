@@ -77,7 +77,8 @@ impl Dataset {
         Self { dropped, ..self }
     }
 
-    /// Returns the dataset with other values for its features. They must have the same shape and be finite.
+    /// Returns the dataset with the features `x` instead of its own. Their shape must be the same, and the caller
+    /// must have checked that they are finite.
     pub(crate) fn with_x(&self, x: Array) -> Result<Self> {
         if x.shape().dims() != [self.rows(), self.features()] {
             return Err(DatasetError::FeatureShape { shape: x.shape().clone(), rows: self.rows() }.into());

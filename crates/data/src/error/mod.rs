@@ -25,7 +25,7 @@ pub use image::{AugmentError, ImageFolderError};
 pub use split::{FoldUnit, SplitError, SplitPart};
 pub use table::{ColumnGaps, TableError};
 
-/// Function that writes a fix for the reader of a message, either as a method call or as an option of a command.
+/// Function that turns a proposed fix into text for an error message: a method call, or an option of a command.
 type Say<'a> = &'a dyn Fn(&DataFix) -> String;
 
 /// Any error of this crate, as stored in [`wgrad_core::Error::Other`].

@@ -101,7 +101,7 @@ mod tests {
     }
 
     /// Returns the image `[2, 3, 3]`, flipped if `flip` is true, then padded, and then cropped to its original
-    /// size from the row `down` and the column `right` on.
+    /// size. The top left corner of the crop is in row `down` and column `right` of the padded image.
     fn expected(down: usize, right: usize, flip: bool) -> Vec<f32> {
         let mut all = vec![];
         for channel in 0..2 {
@@ -131,7 +131,7 @@ mod tests {
             }
         }
         assert_eq!(counts.iter().sum::<usize>(), 3600, "{counts:?}");
-        // For a count that is expected to be 200, five standard deviations are 69.
+        // The expected value of each count is 200, and five standard deviations are 69.
         assert!(counts.iter().all(|n| (131..=269).contains(n)), "{counts:?}");
     }
 

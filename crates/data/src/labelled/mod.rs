@@ -226,8 +226,8 @@ impl Labelled {
     pub fn dataset_with(&self, preprocess: &Preprocess, classes: &[String]) -> Result<Dataset> {
         let features = preprocess.columns();
         features::columns(&self.table, features)?;
-        // If the preprocessing has no fill values, `FillMean` must not silently drop rows: `build` returns an
-        // error instead.
+        // `FillMean` keeps rows with missing cells even if the preprocessing has no fill values: an error for
+        // these rows is better than leaving them out silently.
         let filled = preprocess.fill().is_some() || self.missing == Missing::FillMean;
         let rows = self.missing.rows(&self.table, features, &self.target, filled)?;
         let y = labels::number(&self.table, &self.target, &rows, classes)?;

@@ -30,7 +30,7 @@ fn a_split_is_ready_to_train_on() {
 fn nothing_is_learned_from_the_test_rows() {
     let csv = twenty();
     let (train, test) = labelled(&csv).standardize(false).split(0.75, Seed(7)).unwrap();
-    // Moves every test row far away, which must not change a single bit of the preprocessing.
+    // Shifts the features of every test row by a million, which must not change a single bit of the preprocessing.
     let moved = test.x().chunks(2).fold(csv.clone(), |csv, row| {
         let (a, b) = (row[0], row[1]);
         csv.replace(&format!("\n{a},{b},"), &format!("\n{},{},", a + 1e6, b - 1e6))

@@ -75,7 +75,7 @@ struct Encoder<'a> {
     column: &'a Column,
     /// The value that replaces missing cells.
     fill: Option<f64>,
-    /// The number of features of a row.
+    /// The number of features of a row, over all columns.
     width: usize,
     encoding: Encoding<'a>,
 }
@@ -87,8 +87,8 @@ enum Encoding<'a> {
 }
 
 impl Encoder<'_> {
-    /// Writes the features of this column for `rows`, which must all be in the same block of the column; returns
-    /// the number of features per row.
+    /// Writes the features of this column for `rows`, and returns the number of features that the column has per
+    /// row. Columns are read in blocks of `BLOCK` rows, and all of `rows` must be in the same block.
     fn write(&self, rows: &[u32], buffer: &mut Vec<f64>, values: &mut [f32]) -> Result<usize> {
         let block = rows[0] as usize / BLOCK;
         let numbers = self.column.block(block, buffer)?;
@@ -136,7 +136,7 @@ impl Encoder<'_> {
 enum Numbering<'c> {
     /// For a text column: the number of each cell's text, and the category of each distinct text.
     Codes { codes: &'c [u32], known: Vec<usize>, unseen: usize },
-    /// For a column of numbers: the category of each number, found by the bits of the number.
+    /// For a column of numbers: the category of each number; the keys of the map are the bits of the numbers.
     Values { known: HashMap<u64, usize>, unseen: usize },
 }
 

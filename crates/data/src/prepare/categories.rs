@@ -81,7 +81,7 @@ impl Categories {
         Err(format!("the categories of `{}` are not sorted texts, each of them once", self.column))
     }
 
-    /// Writes the features of a row whose category is `number`; all of `features` must be 0 before.
+    /// Writes the features of a row whose category is `number`; the caller must have set all of `features` to 0.
     pub(super) fn write(&self, number: usize, features: &mut [f32]) {
         if self.embedded {
             features[0] = number as f32;

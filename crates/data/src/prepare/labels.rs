@@ -9,7 +9,8 @@ use crate::table::{Cells, Table};
 
 /// Maximum number of distinct fractional labels; if there are more, they look like a quantity.
 const MAX_FRACTIONS: usize = 50;
-/// Number of classes above which labels look like identifiers, if there is also more than one class per two rows.
+/// Number of classes above which labels look like identifiers, if there are also fewer than two rows per class on
+/// average.
 const MAX_CLASSES: usize = 20;
 
 /// Names of the classes in order, and the class of each row.

@@ -30,9 +30,9 @@ impl Default for EncodingOptions {
 /// Options of [`learn`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LearnOptions<'a> {
-    /// Whether missing cells are filled with means.
+    /// `true` if missing cells are filled with means.
     pub fill: bool,
-    /// Whether columns of numbers are standardised.
+    /// `true` if columns of numbers are standardised.
     pub standardize: bool,
     pub encoding: &'a EncodingOptions,
 }
@@ -121,7 +121,8 @@ impl Moments {
             _ if least >= most => least,
             _ => present().sum::<f64>() / n as f64,
         };
-        // The squared sum of the differences corrects for the rounding error of the mean.
+        // If the mean were exact, the differences from it would sum to 0. The square of their sum is used to
+        // correct the variance for the rounding error of the mean.
         let (squares, rest) = present().map(|x| x - mean).fold((0.0, 0.0), |(s, r), d| (s + d * d, r + d));
         let total = rows.len() as f64;
         let variance = if n == 0 { 0.0 } else { ((squares - rest * rest / n as f64) / total).max(0.0) };

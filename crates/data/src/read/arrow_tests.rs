@@ -126,7 +126,8 @@ fn a_damaged_file_is_an_error() {
             let at = 8 + random.below(bytes.len() as u64 - 8);
             bytes[usize::try_from(at).unwrap()] ^= 1 << random.below(8);
             std::fs::write(&path, &bytes).unwrap();
-            // A file without checksums can hide the changed bit, but reading must neither panic nor hang.
+            // Without checksums, the reader may not notice that a bit was changed, so reading may succeed. But it
+            // must neither panic nor hang.
             let _ = Table::read(&path);
         }
     }

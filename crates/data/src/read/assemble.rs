@@ -69,7 +69,8 @@ enum Sink<'c> {
 }
 
 impl RecordSender<'_> {
-    /// Takes a record with one cell per column, and replaces it with a used record that may be overwritten.
+    /// Takes a record with one cell per column, and leaves an old record in its place, which the caller may
+    /// overwrite.
     pub(super) fn push(&mut self, record: &mut ByteRecord) -> Result<()> {
         if self.filled == self.records.len() {
             self.records.push(ByteRecord::new());
@@ -79,7 +80,7 @@ impl RecordSender<'_> {
         if self.filled == CHUNK { self.send() } else { Ok(()) }
     }
 
-    /// Sends the current chunk to its destination.
+    /// Adds the records of the current chunk to the columns, on this thread or on the second one.
     fn send(&mut self) -> Result<()> {
         let filled = std::mem::take(&mut self.filled);
         if filled == 0 {
@@ -90,7 +91,8 @@ impl RecordSender<'_> {
             Sink::OtherThread(full, spare) => {
                 self.records.truncate(filled);
                 let next = spare.try_recv().unwrap_or_default();
-                // Sending fails only if the second thread ended with an error, which `assemble` returns instead.
+                // Sending fails only if the second thread ended with an error. The function `assemble` then
+                // returns that error instead of this one.
                 full.send(std::mem::replace(&mut self.records, next)).map_err(|_| DataError::BuilderEnded.into())
             }
         }
@@ -118,7 +120,7 @@ pub(super) fn assemble(
             let mut columns = lock(&columns);
             chunks.into_iter().try_for_each(|chunk| {
                 columns.push(&chunk)?;
-                // This fails if the parser has finished, which does not matter.
+                // Sending fails if the parser has finished. No chunk is needed then, so the error is ignored.
                 let _ = give_back.send(chunk);
                 Ok(())
             })

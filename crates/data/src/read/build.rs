@@ -17,8 +17,8 @@ pub(super) struct Builder {
 
 /// Type of the column so far.
 enum State {
-    /// Only numbers and missing cells so far. Contains all of them if the column is in memory, or those of the
-    /// current block if it is on disk.
+    /// Only numbers and missing cells so far. The `values` are all cells of a column in memory, or the cells of
+    /// the current block of a column on disk.
     Numbers {
         values: Vec<f64>,
         /// True if any cell is not missing.

@@ -44,8 +44,8 @@ impl KFold {
         Self { rule: SplitRule::Group(column.into()), folds, seed: None }
     }
 
-    /// Assigns rows (or groups of equal size) to folds at random. Without this, they are assigned in the order of
-    /// the data.
+    /// Assigns rows to folds in random order instead of the order of the data. With `KFold::by_group`, only the
+    /// order of groups of the same size becomes random.
     pub fn shuffle(self, seed: Seed) -> Self {
         Self { seed: Some(seed), ..self }
     }
@@ -131,8 +131,9 @@ fn class_counts(y: &[u32]) -> Vec<usize> {
     counts
 }
 
-/// Assigns rows as scikit-learn does: with the rows sorted by class, every `k`-th row counts towards the same
-/// fold. The sizes of folds therefore differ by at most one row, both in total and per class.
+/// Assigns rows to folds as scikit-learn does. The number of rows that each fold gets of each class is found by
+/// sorting the rows by class and dealing them out to the folds in turn, one row at a time. The sizes of two folds
+/// therefore differ by at most one row, both in total and per class.
 fn stratified(y: &[u32], k: usize, mut random: Option<SplitMix64>) -> Vec<u32> {
     // Classes are numbered in the order of their first occurrence, so that their original numbers do not matter.
     let mut number = HashMap::new();

@@ -81,7 +81,7 @@ impl Device {
     }
 }
 
-/// Creates a device whose tuning choices are those in the limits of the GPU.
+/// Creates a device from an open GPU, with the tuning choices (a kernel variant per op) in the GPU's limits.
 impl From<OpenedGpu> for Device {
     fn from(opened: OpenedGpu) -> Self {
         let choices = opened.limits.choices.clone();

@@ -108,7 +108,8 @@ const SUBNORMALS: &str = "subnormals";
 const LOOPS: &str = "long loops";
 const SUBNORMAL: u32 = 71_362;
 
-/// Input words of `shaders/probe.wgsl`.
+/// Input of `shaders/probe.wgsl`: bit patterns of floats, then integers. A comment such as `6: 88` gives index
+/// and value.
 pub(super) const INPUTS: [u32; 29] = [
     0x7f80_0000, // 0: infinity
     0x7fc0_0001, // 1: NaN
@@ -141,7 +142,7 @@ pub(super) const INPUTS: [u32; 29] = [
     ITERATIONS, // 28
 ];
 
-/// Number of iterations in the loop probe. It does not fit in 16 bits.
+/// Number of iterations in the loop probe. It does not fit in 16 bits; some drivers end long loops early.
 const ITERATIONS: u32 = 100_003;
 
 /// Number of answers of the entry point `values`. The answers of `cleared` and the one answer of `looped` follow.

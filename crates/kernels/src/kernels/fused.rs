@@ -45,8 +45,8 @@ impl Added<'_> {
         Some(entry.name.clone())
     }
 
-    /// Returns how the kernel accesses each input of a cluster. The element of buffer `passed` is in the variable
-    /// `value`.
+    /// Returns how the kernel accesses each input of a cluster. If `passed` is set, it is the input that the op
+    /// has just computed; its element is not loaded, because the kernel's variable `value` contains it.
     fn reads(&mut self, cluster: &Cluster, inputs: &[BufferIndex], passed: Option<BufferIndex>) -> Vec<Access> {
         let read = |(&buffer, ClusterInput { view, dtype }): (&BufferIndex, &ClusterInput)| {
             if passed == Some(buffer) {

@@ -40,8 +40,9 @@ pub(super) fn launches(
         outputs: &outputs[i * writes..(i + 1) * writes],
     };
     let members: Vec<_> = clusters.iter().enumerate().map(member).filter(|m| m.cluster.shape.numel() > 0).collect();
-    // If one member reads an input as a splat (a single element for all positions), all members do. For a
-    // parameter with a single element, a splat looks like a contiguous view.
+    // If one member reads an input as a splat (a single element for all positions), all members do. A view that
+    // is not contiguous must be a splat. The converse does not hold: in a member with a single element, a splat is
+    // contiguous, too. So one member with a view that is not contiguous decides for all.
     let splat: Vec<bool> =
         (0..reads).map(|k| members.iter().any(|m| !m.cluster.inputs[k].view.is_contiguous())).collect();
     let mut together: BTreeMap<Vec<usize>, Vec<Member<'_>>> = BTreeMap::new();
@@ -58,7 +59,8 @@ fn launch(members: &[Member<'_>], splat: &[bool], physical: &Physical<'_>) -> Bo
     let cluster = first.cluster;
     let written: Vec<usize> = first.outputs.iter().map(|&buffer| physical(buffer).0).collect();
     // Variables to declare: first the device buffers that are bound completely, then the scalars that all members
-    // read. The keys are computed from the numbers of the device buffers.
+    // read. The key of a complete device buffer is its number; the key of a scalar is `usize::MAX` minus the
+    // number of its device buffer.
     let mut declared: BTreeMap<usize, Declared> = BTreeMap::new();
     let mut targets = vec![];
     let mut bind = |key: usize, element: String, written: bool, target: Target| {

@@ -64,9 +64,10 @@ pub(crate) fn launches(
     Ok(bounds)
 }
 
-/// Returns the tables for [`Grid::Blocks`]: one table per device buffer that contains inputs, together with one of
-/// the inputs in that device buffer. A table has three words per block of elements: the position of the block's
-/// first element, its number of elements, and the number of the block.
+/// Returns the tables for [`Grid::Blocks`], which cuts the inputs into blocks of at most `elements` elements.
+/// There is one table per device buffer that contains inputs, and each table is returned with one of the inputs in
+/// that device buffer. A table has three words per block: the position of the block's first element, the number of
+/// the block's elements, and the number of the block, counted over all inputs.
 fn blocks(
     inputs: impl Iterator<Item = (BufferIndex, usize)>,
     elements: usize,

@@ -1,6 +1,6 @@
-//! Reflection of WGSL: extracts from the source what launches would otherwise have to declare a second time. These
-//! are bindings by name, the layout of the uniform `params`, workgroup sizes, and the positions of functions that
-//! fusion replaces.
+//! Reflection of WGSL: extracts from the source what launches would otherwise have to declare a second time: the
+//! bindings by name, the layout of the uniform `params`, the workgroup sizes, and the positions of the functions
+//! that fusion replaces.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;

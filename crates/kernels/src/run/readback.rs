@@ -70,7 +70,7 @@ impl Readback {
         self.gpu.buffer("staging", bytes.next_power_of_two().max(1 << 10), usage)
     }
 
-    /// Returns a future that waits for submission `index` and then returns no arrays.
+    /// Returns the future of a read without buffers: it waits for submission `index` and returns an empty list.
     fn finished(&self, index: wgpu::SubmissionIndex) -> Pending {
         let gpu = self.gpu.clone();
         Box::pin(async move {

@@ -153,7 +153,8 @@ impl<const D: usize> BatchNorm<D> {
         })
     }
 
-    /// Returns `of(weight)`, where `weight` is the weight of the current batch in the updated running statistics.
+    /// Returns the result of the function `of`, called with the weight that the current batch has in the updated
+    /// running statistics.
     fn weight_of_batch(
         &self,
         graph: &Graph,

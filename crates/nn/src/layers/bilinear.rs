@@ -76,8 +76,8 @@ pub fn bilinear(x1: &Tensor, x2: &Tensor, weight: &Tensor, bias: Option<&Tensor>
     let &[outputs, in1, in2] = weights.dims() else { unreachable!("the weight has three axes") };
     let lead = &shape.dims()[..shape.rank() - 1];
     let rows = lead.iter().product::<usize>();
-    // This multiplies matrices [rows, in1] and [in1, out·in2], then each row of the product by the same row of
-    // `x2`.
+    // The matrix product of [rows, in1] and [in1, out·in2] has `out` vectors of `in2` elements per row. The output
+    // is the dot product of each vector and the vector of the same row in `x2`.
     let products = x1.reshape([rows, in1]).matmul(&weight.permute(&[1, 0, 2]).reshape([in1, outputs * in2]));
     let y = products.reshape([rows, outputs, in2]) * x2.reshape([rows, 1, in2]);
     let y = y.sum([-1]).reshape([lead, &[outputs]].concat());

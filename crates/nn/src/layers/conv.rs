@@ -51,7 +51,7 @@ macro_rules! window_setters {
 pub(super) use window_setters;
 
 options! {
-    /// Options of a [`Conv`]: the op's [`ConvOptions`], `bias` and `padding_mode`.
+    /// Options of a [`Conv`]: the [`ConvOptions`] of the convolution op, `bias` and `padding_mode`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct ConvLayerOptions<const D> {
         (window: ConvOptions<D> = ConvOptions::new())
@@ -77,12 +77,12 @@ pub(super) struct Filters {
 }
 
 impl Filters {
-    /// Declares a variable of the shape `weight`, and a bias if `bias` is set, with PyTorch's initial values.
-    /// `channels` contains the numbers of input and output channels.
+    /// Declares the layer's weight, whose shape is `weight`, and a bias if `bias` is set, with PyTorch's initial
+    /// values. `channels` contains the number of input channels and the number of output channels.
     #[track_caller]
     pub fn declare(params: &Params, weight: Vec<usize>, channels: [usize; 2], groups: usize, bias: bool) -> Self {
-        // PyTorch uses this formula also for transposed convolutions, although axis 0 of their weight is the input
-        // channels.
+        // PyTorch also uses this formula for transposed convolutions, although axis 0 of their weight is the axis
+        // of the input channels.
         let fan_in = weight[1..].iter().product();
         let weight = params.variable("weight", weight, Kind::Parameter, init::kaiming_uniform(fan_in, 5.0f64.sqrt()));
         let bias =
@@ -90,7 +90,8 @@ impl Filters {
         Self { scope: params.path().into(), weight, bias, channels, groups }
     }
 
-    /// Traces the op `name` on `x` with the layer's weight and bias.
+    /// Adds the op `op` on `x` to the graph, with the layer's weight and bias. `name` is the op's name in error
+    /// messages.
     #[track_caller]
     pub fn trace(
         &self,

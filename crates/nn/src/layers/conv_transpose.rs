@@ -15,7 +15,7 @@ pub type ConvTranspose1dOptions = ConvTransposeLayerOptions<1>;
 pub type ConvTranspose2dOptions = ConvTransposeLayerOptions<2>;
 
 options! {
-    /// Options of a [`ConvTranspose`]: the op's [`ConvTransposeOptions`] and `bias`.
+    /// Options of a [`ConvTranspose`]: the [`ConvTransposeOptions`] of the transposed convolution op, and `bias`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct ConvTransposeLayerOptions<const D> {
         (window: ConvTransposeOptions<D> = ConvTransposeOptions::new())

@@ -62,7 +62,7 @@ impl Coral {
     }
 
     /// Returns the class of each row of logits `[…, K−1]` as `u32[…]`. The class is the number of logits above 0.
-    /// A logit is above 0 if the probability of its decision is above ½.
+    /// Logit `k` is above 0 if the probability that the class is above `k` is more than ½.
     #[track_caller]
     pub fn rank(logits: &Tensor) -> Tensor {
         match invalid(logits) {
@@ -71,8 +71,9 @@ impl Coral {
         }
     }
 
-    /// Returns the class probabilities `[…, K]` for logits `[…, K−1]`. Each is the difference of two successive
-    /// numbers `σ(x_k)`, where `σ(x_k)` is the probability that the class is above `k`.
+    /// Returns the class probabilities `[…, K]` for logits `x` `[…, K−1]`. `σ(x_k)` is the probability that the
+    /// class is above `k`, so the probability of class `k` is `σ(x_(k−1)) − σ(x_k)`. For the first class, the
+    /// first of these two numbers is 1; for the last class, the second is 0.
     ///
     /// The class probabilities of a row sum to 1. Early in training, the biases may not be in decreasing order,
     /// and some class probabilities may be negative.

@@ -35,8 +35,8 @@ impl Dropout {
     /// Returns a hash of the layer's scope and the number of this call, so that each dropout call in the graph
     /// draws different random numbers.
     fn call_key(&self, x: &Tensor, schedule: &str) -> u32 {
-        // Each call that draws random numbers adds one scheduled number (computed by the host before each run)
-        // with this name.
+        // Each call that draws random numbers adds a step number with the name `schedule` to the graph, which the
+        // host computes before each run. The count of these numbers is the number of earlier calls.
         let earlier = x.graph().scheduled_as(schedule);
         let name = format!("{}#{earlier}", self.scope);
         // This is the 32-bit FNV-1a hash.

@@ -41,6 +41,9 @@ impl SingleState for GruKind {}
 /// h' = (1 − z)·n + z·h
 /// ```
 ///
+/// `W` and `b` are the rows of `weight_ih` and `bias_ih` for one gate, `U` and `d` are those of `weight_hh` and
+/// `bias_hh`.
+///
 /// Shapes, options (except `proj_size`), initial values and variable names are those of [`Lstm`](super::Lstm);
 /// weights are `[3·hidden, …]` with the rows of r first, then z, then n.
 ///

@@ -37,6 +37,9 @@ impl RecurrentKind for LstmKind {
 /// h' = o·tanh(c'), or W_r · (o·tanh(c')) with `proj_size`
 /// ```
 ///
+/// `W` and `b` are the rows of `weight_ih` and `bias_ih` for one gate, `U` and `d` are those of `weight_hh` and
+/// `bias_hh`, and `W_r` is `weight_hr`.
+///
 /// Shapes: inputs are `[L, N, input_size]`, `[N, L, input_size]` with `batch_first`, or `[L, input_size]` for one
 /// sequence. Outputs have the same leading axes as the inputs, and `hidden_size` features per direction, or
 /// `proj_size` features if that is set. States are `[num_layers · directions, N, size]`, even with `batch_first`.

@@ -62,15 +62,15 @@ enum Projections {
 }
 
 /// Multi-head attention: `y = concat(head₁ … head_h) W_oᵀ + b_o` with `head_i = softmax(q_i k_iᵀ / √(E/h)) v_i`,
-/// where `q_i`, `k_i`, `v_i` are the features of head `i` in the projected queries, keys and values; PyTorch's
-/// `MultiheadAttention`.
+/// where `q_i`, `k_i`, `v_i` are the features of head `i` in the projected queries, keys and values, `E` is
+/// `embed_dim` and `h` is the number of heads; PyTorch's `MultiheadAttention`.
 ///
 /// Shapes: queries `[L, N, E]`, keys `[S, N, kdim]`, values `[S, N, vdim]`; with `batch_first` the batch is axis
 /// 0, as in `[N, L, E]`; for one sequence there is no batch axis, as in `[L, E]`. [`Module::forward`] computes
 /// self-attention without masks.
 ///
 /// For a query whose keys are all masked, the output and the attention weights are NaN with `need_weights`;
-/// without `need_weights`, the attention result is 0. PyTorch 2.15 does the same.
+/// without `need_weights`, the heads are 0, so the output is `b_o`. PyTorch 2.15 does the same.
 ///
 /// Variables, as in PyTorch: `in_proj_weight` `[3E, E]` (or, if `kdim` or `vdim` differs from `E`, `q_proj_weight`
 /// `[E, E]`, `k_proj_weight` `[E, kdim]` and `v_proj_weight` `[E, vdim]`), `in_proj_bias` `[3E]`,
@@ -185,7 +185,7 @@ impl MultiheadAttention {
             [k, v] = [&k, &v].map(|x| append(x, axis, &x.number(0.0)));
             keys += 1;
         }
-        // Reshapes [N, L, E] or [L, N, E] to [N, heads, L, D].
+        // Splits the features into heads: [N, L, E] or [L, N, E] becomes [N, heads, L, E/heads].
         let split = |x: &Tensor, length: usize| {
             if axis == 1 || !batched {
                 x.reshape([n, length, h, d]).permute(&[0, 2, 1, 3])

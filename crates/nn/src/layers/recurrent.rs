@@ -88,13 +88,13 @@ pub trait RecurrentKind {
     const CELL: &'static str;
     /// Number of gates: a weight has this many rows per hidden unit.
     const GATES: usize;
-    /// Number of gates whose `bias_hh` is added to `bias_ih` in advance. The `bias_hh` of the other gates is in
-    /// [`TimeStep::separate_bias`].
+    /// Number of gates whose `bias_hh` is added to `bias_ih` once, before the time steps. The `bias_hh` of the
+    /// other gates is in [`TimeStep::separate_bias`].
     const SUMMED_BIASES: usize;
     /// Number of states: 2 (hidden and cell state) for an LSTM, otherwise 1 (hidden state).
     const STATES: usize;
 
-    /// Whether the nonlinearity can be chosen with an option, as for an RNN.
+    /// `true` if the nonlinearity can be chosen with an option, as for an RNN.
     const NONLINEAR: bool;
 
     /// Returns the states after one time step from the hidden state `h` and the cell state `c`, both
@@ -107,8 +107,8 @@ pub trait SingleState: RecurrentKind {}
 
 /// Tensors from which [`RecurrentKind::step`] computes one time step of one layer in one direction.
 pub struct TimeStep {
-    /// Product of the step's input and `weight_ih`, plus the biases that are added in advance (`bias_ih` and part
-    /// of `bias_hh`), `[N, gates·hidden]`.
+    /// Product of the step's input and `weight_ih`, plus `bias_ih` and the part of `bias_hh` that is added to it
+    /// before the time steps, `[N, gates·hidden]`.
     pub x: Tensor,
     /// The weight `weight_hh`.
     pub hh: Tensor,
@@ -160,8 +160,8 @@ impl Direction {
         Self { ih, bias, step: TimeStep { x: x.clone(), hh, separate_bias, nonlinearity, hr } }
     }
 
-    /// Returns the product of the inputs `x`, `[…, inputs]`, and `weight_ih`, plus the biases that are added in
-    /// advance (`bias_ih` and part of `bias_hh`).
+    /// Returns the product of the inputs `x`, `[…, inputs]`, and `weight_ih`, plus `bias_ih` and the part of
+    /// `bias_hh` that is added to it before the time steps.
     pub fn inputs(&self, x: &Tensor) -> Tensor {
         x.linear(&self.ih, self.bias.as_ref())
     }

@@ -29,8 +29,10 @@ impl RecurrentKind for RnnKind {
 
 impl SingleState for RnnKind {}
 
-/// Stacked simple recurrent (RNN) layers: `h' = tanh(W x + b + U h + d)`, or with ReLU instead of tanh; PyTorch's
-/// `RNN`.
+/// Stacked simple recurrent (RNN) layers: `h' = tanh(W x + b + U h + d)`, or with ReLU instead of tanh, for input
+/// `x` and previous state `h`; PyTorch's `RNN`.
+///
+/// `W` and `b` are `weight_ih` and `bias_ih`, `U` and `d` are `weight_hh` and `bias_hh`.
 ///
 /// Shapes, options (except `proj_size`), initial values and variable names are those of [`Lstm`](super::Lstm);
 /// weights are `[hidden, …]`.

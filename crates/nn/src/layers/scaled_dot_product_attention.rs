@@ -45,8 +45,8 @@ impl ScoreMasks {
     pub fn softmax(self, scores: &Tensor, empty: Empty) -> Tensor {
         let (mut scores, mut blocked) = (scores.clone(), self.blocked);
         for added in self.added {
-            // Finds −∞. The numbers are halved, because WGSL has no literal between the lowest finite number and
-            // −∞ to compare with.
+            // Finds the elements of the mask that are −∞. The mask is halved, because WGSL has no literal between
+            // the lowest finite number and −∞ to compare with.
             blocked.push((&added * 0.5).lt(-1.75e38));
             scores = scores + added;
         }
@@ -66,8 +66,8 @@ impl ScoreMasks {
     }
 }
 
-/// Returns the attention result, which is the attention weights times `v`, and the attention weights, which are
-/// the softmax of the masked scores `scale · q kᵀ` after dropout.
+/// Returns the product of the attention weights and `v`, and the attention weights. The weights are computed from
+/// the scores `scale · q kᵀ` with masks, softmax and dropout, in this order.
 pub(super) fn attend(
     [q, k, v]: [&Tensor; 3],
     scores: ScoreMasks,

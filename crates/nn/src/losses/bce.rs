@@ -11,9 +11,10 @@ options! {
     ///
     /// This loss is for models that end in a sigmoid. [`BceWithLogitsLoss`](super::BceWithLogitsLoss), which takes
     /// logits, is more accurate for probabilities near 0 and 1, and has the option `pos_weight`. Logarithms are
-    /// clamped to at least −100, and the denominator of the gradient to at least 1e−12. So for probabilities of
-    /// exactly 0 and 1, the loss is at most 100 and the gradient at most 1e12. For inputs outside [0, 1], such as
-    /// logits, loss and gradient are NaN; PyTorch raises an error. Targets may be any number in [0, 1].
+    /// clamped to at least −100, and the gradient's denominator, `x·(1−x)`, to at least 1e−12. So for
+    /// probabilities of exactly 0 and 1, the loss is at most 100 and the gradient at most 1e12. For inputs outside
+    /// [0, 1], such as logits, loss and gradient are NaN; PyTorch raises an error. Targets may be any number in
+    /// [0, 1].
     ///
     /// Defaults: mean reduction, no weight. The mean is the sum divided by the number of elements, not by the sum
     /// of the weights.

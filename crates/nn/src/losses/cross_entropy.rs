@@ -57,8 +57,8 @@ impl Loss for CrossEntropyLoss {
         }
         lints::logits(logits, "CrossEntropyLoss");
         let weight = self.class_weight.as_ref().map(|weight| weight.tensor(logits.graph()));
-        // With probabilities, `ignore_index` is invalid, so its default is dropped and only another index is
-        // passed on.
+        // With probabilities as targets, `ignore_index` is invalid. Its default is dropped; any other index is
+        // passed to the op, which records an error.
         let ignore = self.ignore_index.filter(|&index| target.dtype() == DType::U32 || index != IGNORE);
         let (loss, row_weight) = logits.softmax_cross_entropy(target, weight.as_ref(), self.label_smoothing, ignore);
         match self.reduction {
@@ -96,8 +96,8 @@ impl CrossEntropyLoss {
     }
 }
 
-/// Returns `sum`, the sum of the row weights, or NaN if it is 0. With a divisor of 0, the smoothed part of the
-/// loss would be infinite.
+/// Returns `sum`, the sum of the row weights, or NaN if it is 0. With a divisor of 0, the part of the loss that
+/// comes from label smoothing could be infinite instead of NaN.
 #[track_caller]
 pub(super) fn divisor(sum: &Tensor) -> Tensor {
     sum + 0.0 / sum

@@ -14,8 +14,8 @@ use super::{Descent, Hyperparameter, LearningRate, ParamUpdate, UpdateRule};
 /// Defaults: betas 0.9 and 0.999, `eps` 1e-8, `weight_decay` 0, `amsgrad` `false`. With weight decay, [`AdamW`]
 /// usually generalises better.
 ///
-/// State variables: `exp_avg`, `exp_avg_sq` and, with `amsgrad`, `max_exp_avg_sq`, all in the scope
-/// `optim.<parameter>`.
+/// State variables, all in the scope `optim.<parameter>`: `m` in `exp_avg`, `v` in `exp_avg_sq` and, with
+/// `amsgrad`, the largest `v` so far in `max_exp_avg_sq`.
 ///
 /// Kingma, Ba: "Adam: a method for stochastic optimization", 2015.
 ///

@@ -56,7 +56,8 @@ pub struct Descent<R> {
     scope: String,
     /// The parameters to update; `None` means all trainable parameters.
     over: Option<Select>,
-    /// Identity under which the optimizer claims the scope of its state. Clones have the same identity.
+    /// Identity of the optimizer, by which two optimizers that use the same scope for their state are distinguished.
+    /// Clones have the same identity.
     owner: Owner,
 }
 
@@ -83,7 +84,7 @@ impl<R: UpdateRule> fmt::Debug for Descent<R> {
     }
 }
 
-/// What a graph does with the gradients.
+/// Use of the gradients in a graph.
 #[derive(Clone, Copy, PartialEq)]
 enum GradientUse {
     Update,
@@ -187,7 +188,7 @@ impl<R: UpdateRule> Descent<R> {
     /// them. Default: all trainable parameters. In PyTorch, the parameters are passed to the optimizer instead, as
     /// in `torch.optim.Adam(generator.parameters())`.
     pub fn over(self, select: impl Into<Select>) -> Self {
-        // A clone that updates other parameters is a different optimizer, so it needs another owner.
+        // A clone that updates other parameters is a different optimizer, so it gets an identity of its own.
         Self { over: Some(select.into()), owner: Owner::default(), ..self }
     }
 
@@ -260,8 +261,8 @@ impl<R: UpdateRule> Descent<R> {
         selected && variable.kind() == Kind::Parameter && variable.is_trainable()
     }
 
-    /// Claims the scope in which this optimizer stores its state; returns an error if another optimizer has
-    /// claimed the scope.
+    /// Reserves the scope in which this optimizer stores its state; returns an error if another optimizer has
+    /// already reserved the scope.
     fn claim(&self, graph: &Graph, trained: &[Trained]) -> Option<InvalidArgument> {
         let params = trained.first()?.variable.params();
         let names: Vec<&str> = trained.iter().map(|param| param.variable.name()).collect();

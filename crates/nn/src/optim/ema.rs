@@ -19,8 +19,9 @@ pub struct NoAverage;
 /// The first update copies the weights. Each later update computes, with the weight `p` and the number `n` of
 /// earlier updates:
 ///
-/// - [`Self::new`]: `avg += (1 − decay) · (p − avg)`, an exponential moving average (`get_ema_multi_avg_fn`);
-/// - [`Self::equal`]: `avg += (p − avg) / (n + 1)`, stochastic weight averaging.
+/// - for [`Self::new`]: `avg += (1 − decay) · (p − avg)`, an exponential moving average, as with PyTorch's
+///   `get_ema_multi_avg_fn`;
+/// - for [`Self::equal`]: `avg += (p − avg) / (n + 1)`, stochastic weight averaging.
 ///
 /// Buffers, such as running statistics, are averaged only with [`Self::use_buffers`]; counters are never averaged.
 /// The averages are state variables named `ema.<name>`, which the compiled training step updates.

@@ -37,8 +37,8 @@ impl Lion {
         Self::by(LionRule { betas: (0.9.into(), 0.99) }, lr)
     }
 
-    /// Sets the weight of the average gradient in the direction of a step (`first`), and the decay factor of the
-    /// average (`second`). Default: 0.9 and 0.99.
+    /// Sets the weight of the average gradient in the sum whose sign is the direction of a step (`first`), and the
+    /// decay factor of the average (`second`). Default: 0.9 and 0.99.
     pub fn betas(mut self, first: impl Into<Hyperparameter>, second: f64) -> Self {
         self.rule.betas = (first.into(), second);
         self

@@ -17,8 +17,8 @@ use super::{Descent, Hyperparameter, LearningRate, ParamUpdate, UpdateRule};
 /// Defaults: `alpha` 0.99, `eps` 1e-8, `momentum` 0, `centered` `false`, `weight_decay` 0. PyTorch's default learning
 /// rate is 0.01.
 ///
-/// State variables: `square_avg`, with `centered` also `grad_avg`, and with momentum also `momentum_buffer`, all
-/// in the scope `optim.<parameter>`.
+/// State variables, all in the scope `optim.<parameter>`: `s` in `square_avg`, with `centered` also `a` in
+/// `grad_avg`, and with momentum also `buf` in `momentum_buffer`.
 ///
 /// Tieleman, Hinton: lecture 6.5 of "Neural networks for machine learning", 2012. The centered version: Graves:
 /// "Generating sequences with recurrent neural networks", 2013.

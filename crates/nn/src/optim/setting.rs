@@ -33,7 +33,7 @@ struct Inner {
     value: AtomicU64,
     /// The value before the first schedule changed it, or NaN if no schedule uses this hyperparameter.
     initial: AtomicU64,
-    /// Whether code outside the optimizer has a clone, through which it can change the value.
+    /// `true` if code outside the optimizer has a clone, through which it can change the value.
     shared: AtomicBool,
     driver: Mutex<Option<Weak<dyn HyperparameterDriver>>>,
 }
@@ -85,7 +85,8 @@ impl Hyperparameter {
         *self.0.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver);
     }
 
-    /// Returns the initial value, from which schedules compute: the value at the first call of this function.
+    /// Returns the initial value, which schedules need to compute later values. If no initial value is stored yet,
+    /// stores the current value as the initial one.
     pub(super) fn initial(&self) -> f64 {
         let known = f64::from_bits(self.0.initial.load(Ordering::Relaxed));
         if known.is_nan() {

@@ -330,7 +330,8 @@ fn frozen_parameters_stay_and_graphs_share_the_state() {
     }
     session.sync().unwrap();
     assert_eq!(frozen.value().unwrap().item().unwrap(), 1.0);
-    // The parameter is initially 1; the first step subtracts 1, the second step 0.5 + 1.
+    // The parameter is initially 1. The first step subtracts the gradient 1; the second step subtracts the
+    // momentum 0.5 times the first change, plus the gradient: 0.5 + 1.
     assert_eq!(w.value().unwrap().item().unwrap(), -1.5);
     assert_eq!(params.counter("optim.@step").get(), 2);
     assert_eq!(params.get("optim.head.w.momentum_buffer").unwrap().kind(), Kind::State);

@@ -32,7 +32,7 @@ fn own() -> Vec<Case> {
         &[1025, 70],
         &[4, 3, 5],
         &[2, 96, 40],
-        // Channels with so many values that sums are split into parts, in every memory layout.
+        // Channels whose sums are long enough to be split into parts, in every memory layout.
         &[5000, 6],
         &[5000, 8],
         &[300, 5, 15],
@@ -53,7 +53,7 @@ fn edges() -> Vec<Case> {
 
 fn lengths(n: usize) -> Vec<Case> {
     let channels = plain(format!("batch norm of channels of {n}"), &[5, n], Normal);
-    // The variance of a batch with a single row is undefined, so this length is omitted.
+    // The unbiased variance of a single row is undefined, so there is no case with n = 1 rows.
     let rows = (n > 1).then(|| plain(format!("batch norm of {n}"), &[n, 3], Normal));
     [channels].into_iter().chain(rows).collect()
 }

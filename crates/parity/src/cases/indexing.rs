@@ -52,8 +52,8 @@ fn gathers() -> Vec<Case> {
     cases.push(Case::new("gather of a part", &[(&[9, 7, 3], Normal), (&[4, 20, 2], Below(7))], |x| {
         x[0].gather(1, &x[1]).square()
     }));
-    // The first case gathers one element per row, with some indices out of range. The second gathers more elements
-    // than one dispatch of the gradient reads.
+    // Some indices of the first case are out of range. The second case gathers more elements per row than one
+    // dispatch of the gradient kernel reads.
     cases.push(Case::new(
         "gather beyond the axis",
         &[(&[40, 5], Normal), (&[40, 1], Below(9)), (&[40, 3], Below(9))],

@@ -56,8 +56,9 @@ fn own() -> Vec<Case> {
                             smoothing,
                             Some(1),
                         );
-                        // `weight` depends only on the targets. The first output is computed from the loss, so the
-                        // loss is also tested as an intermediate value.
+                        // The first output is computed from the loss, so the loss is also tested as an
+                        // intermediate value. `weight` is not differentiated, because it does not depend on the
+                        // logits.
                         vec![(loss.sum_all() / (weight.sum_all() + 1.0)).square(), loss, weight]
                     })
                     .gradients_of(&[0, 1])

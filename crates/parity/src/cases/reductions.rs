@@ -43,8 +43,8 @@ fn own() -> Vec<Case> {
             cases.push(Case::new(name("var"), normal, on(|x, axes| x.var_keepdim(axes, 0))));
         }
     }
-    // Sums that are split into parts: along rows, down many columns, down few columns. The last sum has so many
-    // columns that one thread sums each column.
+    // Sums that are split into parts: along rows, down many columns, down few columns. The last sum is not
+    // split: it has enough columns to let one thread sum each column.
     for (shape, axis) in [([2usize, 40_000], 1isize), ([2100, 40], 0), ([9000, 3], 0), ([20, 16_400], 0)] {
         let name = format!("sum of {shape:?} over {axis}");
         cases.push(Case::new(name, &[(&shape, Normal)], move |x| x[0].sum([axis])));

@@ -53,7 +53,8 @@ fn own() -> Vec<Case> {
     cases.push(Case::new("layer_norm of a constant", &[(&[5, 30], Of(&[3.0]))], |x| {
         x[0].layer_norm(&[30], None, None, 1e-5)
     }));
-    // Uses both results of the backward op, and second derivatives.
+    // The output is itself a gradient, so its gradient consists of second derivatives. These flow through both
+    // results of each norm: the normalised elements and the scale of each row.
     cases.push(Case::new("layer_norm and rms_norm twice differentiated", &[(&[3, 20], Normal)], |x| {
         let y = x[0].layer_norm(&[20], None, None, 0.1).exp() * x[0].rms_norm(&[20], None, 0.2);
         let dx = wgrad_core::gradients(&y.sum_all(), &[x[0].clone()]).remove(0);

@@ -27,7 +27,7 @@ pub(crate) struct Capture<'c> {
     pub optimizer: &'c dyn Optimizer,
     pub patience: Option<&'c Patience>,
     pub described: SettingsSource<'c>,
-    /// Settings as text. `None` before they are needed for the first time.
+    /// Settings as text. `None` until the first checkpoint needs them.
     pub settings: &'c mut Option<Settings>,
     pub at: &'c Position,
     /// Records of the trainer's earlier fits.
@@ -35,7 +35,7 @@ pub(crate) struct Capture<'c> {
     pub history: &'c History,
     /// Number of epochs of the fit.
     pub epochs: usize,
-    /// State of the random generator at the beginning of the epoch. `None` means its current state.
+    /// State of the random generator to save: that of the beginning of the epoch, or `None` for the current state.
     pub random: Option<&'c TorchRandom>,
 }
 

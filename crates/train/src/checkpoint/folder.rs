@@ -141,22 +141,23 @@ impl Checkpoints {
         self.end
     }
 
-    /// Returns how many steps after step `total` of the training the next checkpoint is due. `None` if no
-    /// checkpoints are written between epochs.
+    /// Returns the number of steps from now to the next checkpoint, if checkpoints are written at an interval of
+    /// steps, and `None` otherwise. `total` is the number of steps so far, over all fits.
     pub(crate) fn steps_left(&self, total: u64) -> Option<usize> {
         let every = self.steps.filter(|&every| every > 0)?;
         usize::try_from(every as u64 - total % every as u64).ok()
     }
 
-    /// Returns whether a checkpoint is due after this epoch and `total` steps of the training.
+    /// Returns whether a checkpoint must be written at the end of this epoch. `total` is the number of steps so
+    /// far, over all fits.
     pub(crate) fn due(&self, epoch: usize, total: u64) -> bool {
         let by_steps = self.steps.is_some_and(|every| every > 0 && total.is_multiple_of(every as u64));
         let epochs = self.epochs.or(self.steps.is_none().then_some(1));
         by_steps || epochs.is_some_and(|every| every > 0 && epoch.is_multiple_of(every))
     }
 
-    /// Checks and creates the folder before the first step. Returns the files of another training run, which are
-    /// to be removed after the first checkpoint of this run is written.
+    /// Prepares the folder before the first step: creates it and checks that it can be used. Returns the files of
+    /// another training run, which are to be removed after the first checkpoint of this run is written.
     pub(crate) fn begin(&self, resumes: bool) -> Result<Vec<PathBuf>> {
         let there = list(&self.folder)?;
         if !(resumes || self.overwrite || there.is_empty()) {
@@ -164,7 +165,7 @@ impl Checkpoints {
             return Err(CheckpointError::FolderInUse { folder, latest }.into());
         }
         if !self.end {
-            // The folder is created only if the training is stopped.
+            // These settings write a checkpoint only when the training is stopped. The folder is created then.
             return Ok(if resumes { vec![] } else { there });
         }
         fs::create_dir_all(&self.folder).map_err(Error::io(&self.folder))?;
@@ -200,7 +201,7 @@ impl Checkpoints {
         self.put(BEST, bytes, others)
     }
 
-    /// Writes a file atomically, then removes `others`, the files of another training run.
+    /// Writes a file atomically, then removes the files `others`, which belong to another training run.
     fn put(&self, name: &str, bytes: &[u8], others: &mut Vec<PathBuf>) -> Result<PathBuf> {
         let (path, temporary) =
             (self.folder.join(name), self.folder.join(format!(".{name}.{}.tmp", std::process::id())));
@@ -266,8 +267,8 @@ pub struct Resumed {
     pub step: u64,
     /// Error messages of later checkpoints, which were skipped because they could not be read.
     pub passed_over: Vec<String>,
-    /// Differences from the training run of the checkpoint that may change the bits of the results: another device
-    /// or another version of wgrad.
+    /// Differences from the training run that wrote the checkpoint, such as another device or another version of
+    /// wgrad. The results may then differ from those of an uninterrupted run.
     pub notes: Vec<String>,
 }
 

@@ -124,7 +124,7 @@ pub(crate) struct Manifest {
     pub position: Position,
     /// Records of the earlier fits, followed by the record of the current fit.
     pub fits: Vec<FitRecord>,
-    /// Learning rate and momentum of each parameter group, as bits.
+    /// Learning rate and momentum of each parameter group, each stored as the bits of an `f64`.
     pub rates: Vec<[u64; 2]>,
     pub schedule: Option<ScheduleState>,
     pub stopping: Option<Stopping>,

@@ -1,4 +1,4 @@
-//! Resuming: comparison of a checkpoint with a training run, and restoration of its state.
+//! Resuming: checks that a checkpoint fits a training run, and restores the state of the run from it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -112,7 +112,7 @@ impl Resume {
         Ok(Position { over, ..manifest.position })
     }
 
-    /// Returns an error if a checkpoint and the training run differ.
+    /// Returns an error that lists `differences` between the checkpoint and the training run, if there are any.
     fn agree(&self, differences: Vec<Difference>) -> Result<()> {
         if differences.is_empty() {
             return Ok(());
@@ -121,7 +121,8 @@ impl Resume {
         Err(CheckpointError::OtherTraining { path, differences }.into())
     }
 
-    /// Records the differences from the checkpoint's training run that may change the bits of the results.
+    /// Records whether the checkpoint was written on another device or by another version of wgrad. The
+    /// results may then differ from those of an uninterrupted run.
     fn note_differences(&mut self, manifest: &Manifest, session: &mut LazySession) -> Result<()> {
         let device = session.get()?.device();
         let now = [device.kind, device.adapter, device.api, device.driver];
@@ -186,8 +187,8 @@ impl RestoreTarget<'_> {
 }
 
 /// Sets variables, counters and the random generator to the values of a checkpoint. If anything does not match,
-/// sets nothing and returns the differences. `undeclared` allows values of state that is not declared yet, such as
-/// the optimizer state of an earlier fit.
+/// sets nothing and returns the differences. If `undeclared` is true, the checkpoint may also contain variables
+/// and counters that the program has not declared yet, such as the optimizer state of an earlier fit.
 fn put(params: &Params, mut tensors: BTreeMap<String, Stored>, undeclared: bool) -> Result<Vec<Difference>> {
     let (mut arrays, mut counts, mut wrong) = (vec![], vec![], vec![]);
     for variable in params.variables() {

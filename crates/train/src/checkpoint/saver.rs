@@ -47,14 +47,14 @@ impl Saver {
         self.last.as_deref()
     }
 
-    /// Returns how many steps after step `total` of the training the next checkpoint is due. `None` if no
-    /// checkpoints are written between epochs.
+    /// Returns the number of steps from now to the next checkpoint, if checkpoints are written at an interval of
+    /// steps, and `None` otherwise. `total` is the number of steps so far, over all fits.
     pub fn steps_left(&self, total: u64) -> Option<usize> {
         self.checkpoints.as_ref().and_then(|checkpoints| checkpoints.steps_left(total))
     }
 
-    /// Checks the folder before the first step of a training run. With `resumes`, the folder may contain
-    /// checkpoints.
+    /// Checks the folder before the first step of a training run. The folder may contain checkpoints if `resumes`
+    /// is true.
     pub fn begin(&mut self, resumes: bool) -> Result<()> {
         if let Some(checkpoints) = self.checkpoints.as_ref().filter(|_| !self.begun) {
             self.others = checkpoints.begin(resumes)?;
@@ -63,7 +63,8 @@ impl Saver {
         Ok(())
     }
 
-    /// Continues after a checkpoint that was written after `total` steps.
+    /// Records that the training resumes from a checkpoint that was written after `total` steps. `best` is the
+    /// best epoch that had been saved by then.
     pub fn resume(&mut self, total: u64, best: Option<BestEpoch>) {
         (self.saved, self.best) = (Some(total), best);
     }

@@ -51,7 +51,7 @@ impl<'d> SettingsSource<'d> {
     }
 
     /// Describes everything that must be the same for a resumed training run to end with the same bits. Reads all
-    /// rows.
+    /// rows of the data, because a checksum of them is part of the description.
     fn settings(&self) -> Result<Settings> {
         let Self { subject: Subject { data, params, step }, options, .. } = self;
         let print = format!("checksum {:08x}", crc32fast::hash(step.to_text().as_bytes()));

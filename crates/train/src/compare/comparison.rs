@@ -31,8 +31,8 @@ pub struct Compared {
     /// Element with the largest deviation relative to its bound. It contains the value that PyTorch recorded, the
     /// value that wgrad computes in `f64`, and the bound, which is the largest rounding error of a run in `f32`.
     pub worst: Option<Deviation>,
-    /// Modules that PyTorch called between the previous compared value and this value, and whose outputs cannot be
-    /// compared. They may be the cause of a difference.
+    /// Modules that PyTorch called after it computed the previous value in the list and before it computed this
+    /// one. Their outputs cannot be compared, but these modules may be the cause of a difference.
     pub unseen: Vec<String>,
 }
 

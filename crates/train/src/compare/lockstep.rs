@@ -38,7 +38,7 @@ impl Trainer<'_> {
     ///
     /// # Errors
     /// Returns an error if there is no optimizer, the data set has no rows, or the device is lost. Also returns
-    /// the errors recorded in the graph.
+    /// errors of the ops in the step, such as mismatched shapes.
     #[track_caller]
     pub fn lockstep(
         &mut self,
@@ -83,7 +83,7 @@ impl Trainer<'_> {
     ///
     /// # Errors
     /// Returns an error if there is no optimizer, the data set has no rows, or the device is lost. Also returns
-    /// the errors recorded in the graph.
+    /// errors of the ops in the step, such as mismatched shapes.
     #[track_caller]
     pub fn audit(&mut self, data: &Dataset, steps: usize, loss: impl Fn(&Tensor, &Tensor) -> Tensor) -> Result<Audit> {
         let mut report = None;

@@ -76,9 +76,10 @@ impl Recording {
 
     /// Repeats the recorded step and compares its values. Loads the recorded parameters and buffers into `params`
     /// by name, and traces `loss` on the recorded batch, followed by an update with `optimizer`. Computes the
-    /// values of this graph in `f64` and compares the recorded values with them. A difference may be as large as
-    /// the rounding errors of a run in `f32` ([`expected`]). Also runs the step on the session's device and checks
-    /// it node by node ([`Session::lockstep`]). All variables and counters are restored afterwards.
+    /// values of this graph in `f64` and compares the recorded values with them. Two values count as equal if they
+    /// differ by no more than the rounding errors of a run in `f32` ([`expected`]). Also runs the step on the
+    /// session's device and checks it node by node ([`Session::lockstep`]). All variables and counters are
+    /// restored afterwards.
     ///
     /// A module is identified by its dotted name, which is the scope in which a layer declares its variables and
     /// traces its ops. If a module is called several times, its calls are compared in order. `optimizer` should be
@@ -86,7 +87,8 @@ impl Recording {
     ///
     /// # Errors
     /// Returns an error if names or shapes in the state dict differ, if the step draws random numbers (which
-    /// differ from PyTorch's), or if the device is lost. Also returns the errors recorded in the graph.
+    /// differ from PyTorch's), or if the device is lost. Also returns errors of the ops in the step,
+    /// such as mismatched shapes.
     #[track_caller]
     pub fn compare(
         &self,
@@ -237,7 +239,8 @@ impl Recording {
     }
 }
 
-/// Fraction of the largest recorded gradient below which a recorded gradient may be rounding noise.
+/// Limit for rounding noise. If a gradient is exactly 0 in wgrad, its recorded value counts as noise if it is
+/// smaller than this fraction of the largest recorded gradient.
 const NOISE: f64 = 1e-5;
 
 /// Recorded outputs of modules, with the graph tensors that they are compared with.
@@ -245,12 +248,13 @@ struct Outputs {
     values: Vec<RecordedValue>,
     /// Outputs that cannot be compared, with the reason.
     skipped: Vec<String>,
-    /// Modules whose outputs cannot be compared, called after the last comparable output.
+    /// Modules that PyTorch called after the last output in `values`. Their outputs cannot be compared.
     unseen: Vec<String>,
 }
 
-/// Returns the names of parameters whose recorded gradients are only rounding errors. These parameters cannot
-/// be compared, because an optimizer that normalises gradients turns rounding errors into full-size updates.
+/// Returns the names of parameters whose recorded gradients are only rounding errors. These parameters cannot be
+/// compared, because an optimizer that normalises gradients, such as Adam, turns even tiny errors into updates of
+/// the usual size.
 fn noise<'w>(values: &'w [RecordedValue], truth: &[Expected]) -> Vec<&'w str> {
     let gradients = values.iter().zip(truth).filter(|(value, _)| value.stage == ComparedStage::Gradient);
     let size = |array: &Array| array.to_f64().iter().fold(0f64, |size, x| size.max(x.abs()));

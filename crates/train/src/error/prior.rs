@@ -52,11 +52,11 @@ pub enum PriorError {
         /// Number of classes.
         classes: usize,
     },
-    /// The number of classes differs from the number in training.
+    /// Logits cannot be converted from one prior to another, because the priors have different numbers of classes.
     ClassCount {
-        /// Number of classes in training.
+        /// Number of classes of the prior with which the model was trained.
         trained: usize,
-        /// Number of classes after the conversion of the logits.
+        /// Number of classes of the prior to which the logits are to be converted.
         here: usize,
     },
     /// The last layer has no bias.
@@ -80,7 +80,7 @@ pub enum PriorError {
         /// The logit.
         value: f64,
     },
-    /// The logits to be shifted have a number of logits per row that does not fit the number of classes.
+    /// Logits cannot be shifted, because the number of logits per row does not fit the number of classes.
     ShiftWidth {
         /// Logits per row.
         width: usize,

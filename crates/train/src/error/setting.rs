@@ -22,7 +22,7 @@ pub enum TrainSettingError {
     NoLearningRate,
     /// A learning-rate search is not possible, because the schedule sets the learning rate in every step.
     ScheduleSetsRate,
-    /// The learning rates of a search are not positive, or do not grow.
+    /// The first learning rate of a search is not positive, or the last is not larger or is infinite.
     Rates {
         /// First rate.
         from: f64,
@@ -34,12 +34,13 @@ pub enum TrainSettingError {
         /// Number of updates.
         updates: usize,
     },
-    /// The smoothing of a learning-rate search is below 0, or is not below 1.
+    /// The smoothing of a learning-rate search is outside its range: at least 0 and below 1.
     Smoothing {
         /// Weight of earlier losses in the smoothed loss.
         smoothing: f64,
     },
-    /// The factor by which the loss must rise to end a learning-rate search is not above 1.
+    /// The factor that ends a learning-rate search is not above 1. A search ends when the loss exceeds its lowest
+    /// value so far times this factor.
     Divergence {
         /// The factor.
         factor: f64,

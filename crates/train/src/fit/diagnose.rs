@@ -1,5 +1,6 @@
-//! Search for the cause of a loss that is infinite or NaN. The trainer restores the last good values and repeats
-//! the steps since then, up to the step that failed. That step is then checked node by node.
+//! Search for the cause of a loss that is infinite or NaN. The trainer restores the last saved values of all
+//! variables, and repeats the steps since then, up to the step that failed. That step is then checked node by
+//! node.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -14,11 +15,11 @@ use crate::snapshot::{SavedVariable, Snapshot};
 use crate::steps::{EpochOrder, FedStep, StepObserver, Steps, StepsOutcome, Tally};
 use wgrad_nn::optim::Optimizer;
 
-/// Number of repeated steps between two checks of the variables.
+/// Number of repeated steps between two checks of the variables for infinities and NaN.
 const STRIDE: usize = 64;
 
-/// Data for repeating the last steps: good values from before these steps, and the rows and learning rates of the
-/// epochs since then.
+/// Data for repeating the last steps: the values of all variables before these steps, and the rows and learning
+/// rates of the epochs since then.
 pub(super) struct StepHistory {
     /// Values before the first recorded step. `None` if the host did not have them.
     good: Option<Snapshot>,
@@ -135,7 +136,7 @@ impl StepHistory {
     }
 }
 
-/// Values and learning rates at some point of the repetition, which can be restored.
+/// Values and learning rates that are saved while steps are repeated, and can be restored.
 struct ReplayState {
     values: Snapshot,
     host: HostSettings,

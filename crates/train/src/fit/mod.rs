@@ -27,11 +27,11 @@ impl Trainer<'_> {
     /// in every step. A second call of `fit` continues with the optimizer's state and new shuffles.
     ///
     /// # Errors
-    /// Returns the errors recorded in the graph, with their source lines. If the loss is not finite, returns an
-    /// error and restores the model to its state before the step that caused this. The error names the first graph
-    /// node whose result is not finite, if it can be found. Also returns an error if the device is lost, if the
-    /// checkpoint to resume from is missing, damaged or from another training run, or if the final checkpoint
-    /// cannot be written.
+    /// Returns errors of the ops in a step, such as mismatched shapes, with their source lines. If the loss is not
+    /// finite, returns an error and restores the model to its state before the step that caused this. The error
+    /// names the first graph node whose result is not finite, if it can be found. Also returns an error if the
+    /// device is lost, if the checkpoint to resume from is missing, damaged or from another training run, or if
+    /// the final checkpoint cannot be written.
     #[track_caller]
     pub fn fit(&mut self, data: &Dataset, epochs: usize, loss: impl Fn(&Tensor, &Tensor) -> Tensor) -> Result<History> {
         let caller = Location::caller();

@@ -119,8 +119,8 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         Ok(())
     }
 
-    /// Returns the counter of epochs, which counts over all fits. The first call declares it, after a checkpoint
-    /// is restored and before the first step.
+    /// Returns the counter of epochs, which counts over all fits. The first call declares the counter. It must
+    /// come after a checkpoint is restored and before the first step runs.
     fn trained(&self) -> Counter {
         self.subject.params.at("train").counter("@epoch")
     }
@@ -170,8 +170,8 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
     /// Chooses the rows of an epoch and their order.
     fn draw(&self, trainer: &Trainer<'_>, nth: u64) -> Result<wgrad_data::Epoch> {
         let Trainer { options, schedules, .. } = trainer;
-        // PyTorch's generator advances with each epoch. A seed does not, so the seed is combined with the number
-        // of the epoch.
+        // Each epoch must have a new order of rows. PyTorch's random generator has a new state in each epoch. A
+        // seed stays the same, so it is combined with the number of epochs trained so far.
         let as_torch = options.as_torch(&self.subject.params);
         let number = if as_torch { nth } else { self.trained().get() };
         if as_torch && !options.shuffle {

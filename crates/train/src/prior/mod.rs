@@ -34,7 +34,8 @@ use wgrad_data::Dataset;
 use wgrad_metrics::Calibration;
 use wgrad_nn::layers::Linear;
 
-/// Shares of mutually exclusive classes, either in a set of rows or as a weighted loss sees them.
+/// Share of each class: the fraction of the rows that belong to it or, if rows have weights, its fraction of the
+/// total weight. Each row belongs to exactly one class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prior {
     shares: Vec<f64>,
@@ -101,7 +102,8 @@ impl Prior {
         self.shares.iter().map(|p| 1.0 / (self.shares.len() as f64 * p)).collect()
     }
 
-    /// Returns the shares that a loss with these class weights sees: `p·w / Σ p·w`.
+    /// Returns the fraction of the total weight that each class has in a loss with these class weights:
+    /// `p·w / Σ p·w`, for class shares `p` and weights `w`.
     ///
     /// # Errors
     /// When the number of weights differs from the number of classes, or a weight is not finite or not above 0.
@@ -115,8 +117,8 @@ impl Prior {
         Self::from_shares(&self.shares.iter().zip(weights).map(|(p, w)| p * w).collect::<Vec<_>>())
     }
 
-    /// Returns the shares that a binary loss with this `pos_weight` sees. The share of the positive class, called
-    /// its effective prevalence, is `w·p / (w·p + 1 − p)`.
+    /// Returns the fraction of the total weight that each of two classes has in a loss with this `pos_weight`. For
+    /// the positive class with share `p` and weight `w`, it is `w·p / (w·p + 1 − p)`, the effective prevalence.
     ///
     /// # Errors
     /// When there are not two classes, or the weight is not finite or not above 0.
@@ -145,7 +147,8 @@ impl Prior {
     /// steps are spent on learning the frequencies of the classes. Earlier layers keep their initial values and
     /// learn from the second step on.
     ///
-    /// With a weighted loss, use the shares that the loss sees ([`Self::with_pos_weight`], [`Self::weighted`]).
+    /// If the loss has weights, call this method on the prior that [`Self::with_pos_weight`] or [`Self::weighted`]
+    /// returns for these weights.
     ///
     /// # Errors
     /// When the layer has no bias, or its number of outputs does not fit the number of classes.
@@ -154,8 +157,8 @@ impl Prior {
         initialize(head, &self.logits(outputs)?)
     }
 
-    /// Returns the shift that converts the logits of a model trained on the shares `trained` to logits for these
-    /// shares.
+    /// Returns the shift that corrects the logits of a model if it was trained on rows with the class shares
+    /// `trained`, but is applied to rows with the shares `self`.
     ///
     /// # Errors
     /// When the numbers of classes differ.
@@ -202,11 +205,13 @@ pub fn initialize(head: &Linear, logits: &[f64]) -> Result<()> {
     head.weight().set(Array::full(head.weight().shape(), 0f32))
 }
 
-/// Shift that converts logits from one set of class shares to another: `ln p_here − ln p_trained` for each class.
-/// After training with a `pos_weight` of `w`, the shift of the single logit is `−ln w`.
+/// Shift that corrects the logits of a model for rows with other class shares than in training. It adds
+/// `ln p_here − ln p_trained` to the logit of each class, where `p_trained` is the share of the class in training
+/// and `p_here` its share in these rows. If a model with one logit per row was trained with a `pos_weight` of `w`,
+/// the shift is `−ln w`.
 ///
-/// This follows from Bayes' rule if the rows of each class have the same distribution in both sets. Source: Elkan,
-/// The Foundations of Cost-Sensitive Learning, 2001.
+/// This follows from Bayes' rule if the features of each class have the same distribution in training and in these
+/// rows. Source: Elkan, The Foundations of Cost-Sensitive Learning, 2001.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PriorShift {
     by: Vec<f64>,
@@ -253,7 +258,7 @@ impl PriorShift {
     }
 
     /// Adds the shift to logits of shape `[…, 1]` or `[…, classes]` in a graph. If the last axis has another size,
-    /// records an error in the graph, which `compile` reports.
+    /// records an error in the graph, which is returned when the graph is compiled.
     #[track_caller]
     pub fn apply(&self, logits: &Tensor) -> Tensor {
         let width = logits.shape().dims().last().copied().unwrap_or(1);
@@ -266,7 +271,7 @@ impl PriorShift {
         }
     }
 
-    /// Returns the shift of the single logit of two classes, or NaN for more than two classes.
+    /// Returns the shift for a model with two classes and one logit per row, or NaN for more than two classes.
     fn single(&self) -> f64 {
         match self.by[..] {
             [negative, positive] => positive - negative,

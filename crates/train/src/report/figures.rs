@@ -138,7 +138,7 @@ pub(super) fn precision_recall(scores: &Scores, decision: &Decision) -> Result<O
     let mut drawn = 0;
     for each in &all {
         let Ok(corners) = each.cuts.precision_recall() else { continue };
-        // Draws a curve of steps, because average precision is the area under such a curve.
+        // Draws the curve as steps, because average precision is the area under a stepped curve.
         let steps = corners.windows(2).flat_map(|pair| [(pair[0].0, pair[1].1), pair[1]]).collect::<Vec<_>>();
         figure = figure.line(if all.len() == 1 { "first" } else { "thin" }, &steps);
         drawn += 1;
@@ -168,8 +168,9 @@ pub(super) fn cut_at_threshold(cuts: &Cuts, decision: &Decision) -> wgrad_metric
     all[all.partition_point(|cut| cut.score > decision.threshold()).saturating_sub(1)]
 }
 
-/// Compares probabilities with observed frequencies. For two classes, the probabilities are those of the positive
-/// class; otherwise they are those of the predicted class.
+/// Compares probabilities with observed frequencies. For two classes, the probability of the positive class is
+/// compared with the frequency of this class. For more classes, the highest probability of each row is compared
+/// with the frequency of correct predictions.
 fn reliabilities(scores: &Scores, decision: &Decision) -> Result<Reliability> {
     let probabilities = scores.probabilities(decision);
     if scores.classes().len() == 2 {
@@ -179,7 +180,7 @@ fn reliabilities(scores: &Scores, decision: &Decision) -> Result<Reliability> {
     Reliability::new(&highest, &right, BINS, Bins::Uniform)
 }
 
-/// Highest class probability of each row, and 1 if the predicted class is correct, 0 if not.
+/// Highest class probability of each row, and for each row a 1 if the predicted class is correct, otherwise a 0.
 struct Confidence {
     highest: Vec<f64>,
     right: Vec<u32>,
@@ -230,8 +231,8 @@ pub(super) fn reliability(scores: &Scores, decision: &Decision) -> Result<Reliab
     Ok(ReliabilityFigure { figure, plain, calibrated })
 }
 
-/// Draws two histograms of the probabilities: one for the rows of each class, or for more than two classes one for
-/// correct and one for wrong predictions.
+/// Draws two histograms of the probabilities. With two classes, there is one histogram for the rows of each class;
+/// with more classes, there is one for correct and one for wrong predictions.
 pub(super) fn histogram(scores: &Scores, decision: &Decision) -> Figure {
     let two = scores.classes().len() == 2;
     let (values, up) = if two {

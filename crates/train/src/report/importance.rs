@@ -1,4 +1,4 @@
-//! Permutation importance: the rise of the loss when the values of a feature are shuffled.
+//! Permutation importance: the increase of the loss when the values of a feature are shuffled.
 
 use wgrad_core::{Array, Result};
 
@@ -19,19 +19,19 @@ const MOST: usize = 1000;
 /// Largest number of shuffles per feature.
 const REPEATS: usize = 5;
 
-/// Importance of a feature: the rise of the loss when its values are shuffled.
+/// Importance of a feature: the increase of the loss when the feature's values are shuffled among the rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Importance {
     /// Name of the column.
     pub feature: String,
-    /// Mean rise of the loss over the shuffles.
+    /// Increase of the loss, as a mean over the shuffles.
     pub mean: f64,
-    /// Standard deviation of the rise over the shuffles.
+    /// Standard deviation of this increase over the shuffles.
     pub deviation: f64,
 }
 
 impl Importance {
-    /// Computes the importance of a feature from the rise of the loss in each shuffle.
+    /// Computes the importance of a feature from `rises`, the increase of the loss in each shuffle.
     fn of(feature: &str, rises: &[f64]) -> Self {
         let mean = rises.iter().sum::<f64>() / rises.len() as f64;
         let variance = rises.iter().map(|rise| (rise - mean).powi(2)).sum::<f64>() / rises.len() as f64;
@@ -39,9 +39,9 @@ impl Importance {
     }
 }
 
-/// Returns the permutation importance of each column, the most important column first. It is the rise of the mean
-/// cross-entropy when the values of the column are shuffled among the rows. Source: Breiman, Random Forests, 2001.
-/// A text column is shuffled together with all features that were created from it.
+/// Returns the permutation importance of each column, the most important column first. The importance is the
+/// increase of the mean cross-entropy when the values of the column are shuffled among the rows. If several
+/// features were created from a text column, they are shuffled together. Source: Breiman, Random Forests, 2001.
 ///
 /// Correlated features split their importance: if one of them is shuffled, the model can still use the other.
 /// `logits` computes the model's logits from features `f32[N, features]`. To limit the cost, at most 1000 rows are

@@ -91,7 +91,7 @@ pub(super) fn html(report: &Contents) -> Result<String> {
 }
 
 /// Returns an HTML page with the style of reports. The page fits screens of any width, in light or dark mode. It
-/// opens from disk and loads nothing from a network. `body` is HTML, whose text is escaped with
+/// opens from disk and loads nothing from a network. `body` is HTML, in which the caller has escaped all text with
 /// [`escape`](super::escape). `script` is a `<script>` element or empty.
 pub fn document(title: &str, body: &str, script: &str) -> String {
     let title = escape(title);

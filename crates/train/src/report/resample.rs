@@ -8,9 +8,10 @@ use wgrad_core::SplitMix64;
 use wgrad_data::Seed;
 use wgrad_metrics::{Decision, Interval, quantile};
 
-/// Largest total cost of the draws: the number of rows, times the passes over the rows per draw, times the draws.
+/// Largest total cost of the bootstrap draws (random selections of the rows). The cost is the number of rows,
+/// times the passes over the rows per draw, times the number of draws.
 const WORK: usize = 300_000_000;
-/// Smallest and largest number of draws.
+/// Smallest and largest number of bootstrap draws.
 const DRAWS: std::ops::RangeInclusive<usize> = 100..=1000;
 
 /// Scores of a model, and the decision that is applied to them.
@@ -35,7 +36,7 @@ pub struct MetricInterval {
 
 /// Computes the metrics of a set of rows with bootstrap intervals. The results equal those
 /// of calling [`bootstrap`](wgrad_metrics::bootstrap) for each metric, but are computed faster, because the rows
-/// are sorted only once.
+/// are sorted only once and not again for each draw (random selection of the rows).
 ///
 /// For two classes, precision, recall and F1 are those of the positive class. For more classes they are macro
 /// averages, and so are the areas `roc_auc` and `pr_auc`. `log_loss` and `brier` (two classes only) use the
@@ -86,7 +87,7 @@ pub fn paired(
     resample(one.rows(), a.draws() / 2, confidence, seed, draw)
 }
 
-/// Value of a metric for one draw of rows.
+/// Value of a metric for one bootstrap draw (random selection of the rows).
 struct Metric {
     name: &'static str,
     less_is_better: bool,

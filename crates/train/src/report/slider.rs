@@ -37,9 +37,9 @@ pub struct SliderStops {
     pub chosen: usize,
 }
 
-/// Selects the stops of the slider. If few thresholds separate different rows, each of these thresholds is a stop.
-/// Otherwise the stops are selected so that the numbers of positive rows and of all rows above two neighbouring
-/// stops differ by less than about one per cent.
+/// Selects the stops of the slider. If the rows have few different logits, there is a stop for each of them.
+/// Otherwise the stops are selected so that from one stop to the next, less than about one per cent of the
+/// positive rows, and less than about one per cent of all rows, change their predicted class.
 pub(super) fn stops(scores: &Scores, decision: &Decision) -> Result<Option<SliderStops>> {
     let Some(margins) = scores.margins() else { return Ok(None) };
     let cuts = Cuts::new(&margins, scores.labels())?;

@@ -234,7 +234,8 @@ impl Figure {
         self.push(&format!("<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"));
     }
 
-    /// Removes the minus signs from the tick labels.
+    /// Removes the minus signs from the tick labels, for a plot in which downward bars also stand for positive
+    /// numbers.
     pub fn unsigned(mut self) -> Self {
         self.body = self.body.replace(">-", ">");
         self
@@ -298,14 +299,14 @@ impl Figure {
         self
     }
 
-    /// Adds a dot with an id, which the script of the page moves.
+    /// Adds a dot with an id. The script of the page can move the dot.
     pub fn marker(mut self, name: &str, x: f64, y: f64) -> Self {
         let Point { x, y } = self.at(x, y);
         self.push(&format!("<circle class=\"marker\" id=\"{name}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5.5\"/>"));
         self
     }
 
-    /// Adds a vertical line with an id, which the script of the page moves.
+    /// Adds a vertical line with an id. The script of the page can move the line.
     pub fn upright(mut self, name: &str, x: f64) -> Self {
         let at = self.at(x, self.y.low).x;
         let [_, top, _, bottom] = self.frame;

@@ -18,8 +18,8 @@ pub(super) enum Gradients {
     UseAll,
 }
 
-/// Chunk of steps: the row numbers in order, the number of rows per step, and the weight of each step's loss in
-/// the loss of an update.
+/// Chunk of steps: the row numbers in order, the number of rows per step, and the fraction of an update's rows
+/// that each step has, by which its loss is multiplied.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct ChunkWork<'o> {
     pub rows: &'o [u32],
@@ -40,8 +40,8 @@ impl<'o> ChunkWork<'o> {
             let (rows, size) = if full == 0 { (rest, rest.len()) } else { (&rest[..full * size], size) };
             return Self { rows, size, gradients: Gradients::Use, weight: 1.0 };
         }
-        // Rows of the update that contains this step, and the number of batches before the last batch of the
-        // update.
+        // Finds the rows of the update that contains this step, and the number of batches in this update before
+        // its last batch.
         let done = from % accumulate;
         let begin = (from - done) * size;
         let update = &order[begin..order.len().min(begin + size * accumulate)];

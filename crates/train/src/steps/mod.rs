@@ -43,7 +43,7 @@ struct StepKey {
 /// Compiled step over a fixed number of rows.
 struct Compiled {
     /// Graph inputs: either the row numbers, or the features and targets. With gradient accumulation, the last
-    /// input is the weight of the loss.
+    /// input is a number by which the loss is multiplied.
     inputs: Vec<Tensor>,
     step: Step,
     /// Names of the tracked values (see [`Graph::track`]), which are fetched after the loss.
@@ -97,7 +97,7 @@ pub(crate) struct Steps<'a, L> {
 pub(crate) struct Traced {
     pub graph: Graph,
     /// Graph inputs: either the row numbers, or the features and targets. With gradient accumulation, the last
-    /// input is the weight of the loss.
+    /// input is a number by which the loss is multiplied.
     pub inputs: Vec<Tensor>,
     pub loss: Tensor,
 }
@@ -152,8 +152,8 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         self.source.rows()
     }
 
-    /// Traces a step. With `resident`, the device gathers the rows if the data set is kept there; otherwise the
-    /// host uploads the rows.
+    /// Traces a step. If `resident` is true and the data set is kept on the device, the device gathers the rows;
+    /// otherwise the host uploads them.
     fn trace(&self, key: StepKey, resident: bool) -> Traced {
         let graph = Graph::new(if self.training.is_some() { Mode::Train } else { Mode::Evaluate });
         let _scope = graph.scope_of_library("", self.caller, crate::source());
@@ -214,15 +214,15 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         }
         let steps = work.steps();
         let Compiled { inputs, step, tracked } = &self.compiled[&key];
-        // Without gradient accumulation there is no input for the weight of the loss, and `zip` drops the array of
-        // the weight.
+        // The last array in `feeds` is the weight of the loss. Without gradient accumulation, the step has no
+        // input for it, and `zip` leaves it out.
         let feeds: Vec<_> = inputs.iter().zip(feeds).collect();
         let (fetched, tracked) = (session.run_many_later(step, steps, &feeds)?, tracked.clone());
         Ok(Chunk { fetched, tracked, steps, rows: work.size })
     }
 
-    /// Runs the steps of an epoch that follow those in `tally`, up to step `to`. The last step may have fewer
-    /// rows. When this returns, all submitted steps have run, unless a loss was not finite.
+    /// Runs the steps of an epoch up to step `to`, beginning after the steps that `tally` already counts. The last
+    /// step may have fewer rows. When this returns, all submitted steps have run, unless a loss was not finite.
     pub fn run(
         &mut self,
         session: &mut Session,

@@ -48,9 +48,9 @@ fn ended() -> Error {
     TrainError::GatherEnded.into()
 }
 
-/// Calls `body` with a producer, which computes items with `make`. With `ahead`, the producer uses a background
-/// thread, which ends when `body` returns. If the system cannot start the thread, items are computed when they are
-/// taken.
+/// Calls `body` with a producer, which computes items with `make`. If `ahead` is true, the producer uses a
+/// background thread, which ends when `body` returns. If `ahead` is false or the system cannot start the thread,
+/// items are computed when they are taken.
 pub(super) fn with_producer<W: Send, T: Send, R>(
     ahead: bool,
     make: &(dyn Fn(W) -> Result<T> + Sync),

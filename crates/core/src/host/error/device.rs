@@ -408,7 +408,7 @@ pub enum KernelProblem {
         /// The bind group.
         group: u32,
     },
-    /// A member of the uniform is not a scalar.
+    /// A member of the uniform struct `params` is not a scalar.
     #[error("member `{member}` of the uniform is not a scalar")]
     NotScalar {
         /// The member's name.
@@ -464,7 +464,8 @@ pub enum KernelProblem {
         /// The maximum number of workgroups along an axis.
         limit: usize,
     },
-    /// The source lines that an injected fault (a deliberate bug, for tests) replaces do not occur exactly once.
+    /// The source lines that an injected fault (a deliberate bug, for tests) replaces do not occur exactly once in
+    /// the kernel.
     #[error(
         "the lines that the fault `{fault}` replaces occur {count} times, not once\n  fix: write them into the fault as they \
          are now"

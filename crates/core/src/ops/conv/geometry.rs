@@ -8,7 +8,7 @@ use crate::{InvalidArgument, Shape};
 
 /// All sizes of a convolution that maps images `[batch, groups·c, image]` to results `[batch, groups·o, result]`,
 /// with a weight `[groups·o, c, kernel]`. Along each spatial axis, element `r` of the result reads the image
-/// elements `r·stride − before + k·dilation`, for all kernel positions `k`.
+/// elements `r·stride − before + k·dilation`, for all kernel positions `k`; `before` is the padding in front.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Geometry {
     pub batch: usize,
@@ -182,7 +182,8 @@ impl Geometry {
         (k * self.dilation[axis]).cast_signed() - self.before[axis].cast_signed()
     }
 
-    /// Returns the range of result elements along `axis` that read inside the image for kernel position `k`.
+    /// Returns the range of result elements along `axis` for which kernel position `k` lies inside the image, not
+    /// in the padding.
     pub fn reached(&self, axis: usize, k: usize) -> Range<usize> {
         let up = |x: isize| x.max(0).cast_unsigned().div_ceil(self.stride[axis]).min(self.result[axis]);
         let (low, high) = (up(-self.first(axis, k)), up(self.image[axis].cast_signed() - self.first(axis, k)));

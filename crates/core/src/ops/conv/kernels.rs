@@ -14,9 +14,10 @@ const TILES: &str = wgrad_shaders::lib::CONV_TILES;
 const TILED: &str = wgrad_shaders::CONV_TILED;
 const WEIGHT_TILED: &str = wgrad_shaders::CONV_WEIGHT_TILED;
 
-/// Upper bounds for the tile sizes of the direct kernels, which keep sums in registers. On a software adapter (a
-/// GPU emulated on the CPU) a load costs as much as dozens of multiplications, but every unrolled multiplication
-/// takes time to compile. Wide tiles therefore pay off for large convolutions only.
+/// Upper bounds for the tile sizes of the direct kernels, which keep sums in registers and use no workgroup
+/// memory. On a software adapter (a GPU emulated on the CPU) a load costs as much as dozens of multiplications,
+/// but every unrolled multiplication takes time to compile. Large tiles therefore pay off only for large
+/// convolutions.
 struct TileBounds {
     /// Channels per tile.
     channels: usize,
@@ -42,8 +43,8 @@ impl TileBounds {
     }
 }
 
-/// Returns the tile size that wastes the fewest elements beyond `width`, among the multiples of `of` up to `most`;
-/// in a tie, the largest.
+/// Returns a tile size that is a multiple of `of` and at most `most`: the one whose tiles, side by side, cover
+/// `width` elements with the fewest superfluous elements; in a tie, the largest.
 fn tile(width: usize, of: usize, most: usize) -> usize {
     let sizes = (of..=most.max(of)).step_by(of);
     sizes.min_by_key(|&size| (width.div_ceil(size) * size, std::cmp::Reverse(size))).unwrap_or(of)
@@ -66,8 +67,9 @@ struct Tiles {
 }
 
 impl Tiles {
-    /// Returns the tiling of `matrices` products `[rows, columns]` with sums over `terms`, or `None` if the
-    /// product is too small for tiles, or the device emulates workgroup memory or has too little of it.
+    /// Returns the tile sizes for `matrices` matrix products, each with `rows` by `columns` results that are sums
+    /// of `terms` terms. Returns `None` if the products are too small for tiles, or the device emulates workgroup
+    /// memory, has too little of it, or supports small workgroups only.
     fn of([matrices, rows, columns, terms]: [usize; 4], limits: &Limits) -> Option<Self> {
         let able = limits.invocations >= 256 && limits.workgroup_bytes >= 16 << 10;
         if limits.software || !able || rows < 12 || columns < 12 || terms < 8 {
@@ -79,8 +81,8 @@ impl Tiles {
         Some(Self { side, rows, all: count(side) * parts, parts, length })
     }
 
-    /// Returns a dispatch of a kernel whose template includes `lib/conv_tiles.wgsl`; sets the constants of both
-    /// files.
+    /// Returns a dispatch of the kernel that is generated from `template`, with these `constants` and the tile
+    /// sizes. The template must include `lib/conv_tiles.wgsl`.
     fn dispatch(&self, name: &str, template: Template, mut constants: Vec<(&'static str, i64)>) -> Dispatch {
         let Self { side, .. } = *self;
         let depth = side / 4;
@@ -92,8 +94,9 @@ impl Tiles {
     }
 }
 
-/// Common form of a convolution and of the gradient for its input: for every kernel position `k`, element `t` of
-/// the result `to` reads the operand `from` at `(t·mul + k·step + offset) / div`.
+/// Common form of a convolution and of the gradient for its input. Along each spatial axis and for every kernel
+/// position `k`, element `t` of the result reads the operand at `(t·mul + k·step + offset) / div`, if this is an
+/// integer. `from` is the size of the operand and `to` is the size of the result.
 struct Gather {
     c: usize,
     o: usize,
@@ -188,7 +191,8 @@ fn direct(geometry: &Geometry, gather: &Gather, bounds: &TileBounds, biased: boo
     let [tiles_x, tiles_o] = [gather.to[1].div_ceil(width), gather.o.div_ceil(channels)];
     let phase_rows = gather.to[0].div_ceil(div[0]);
     let threads = tiles_x * phase_rows * div[0] * tiles_o * geometry.groups * geometry.batch;
-    // Iterations per channel of those loops over kernel rows and columns that are not unrolled.
+    // Loop iterations per input channel: one for the loop over channels, plus those of the loops over kernel rows
+    // and over kernel columns, unless these loops are unrolled.
     let iterations = 1 + if rows { 0 } else { kh } + if taps < kw { kh * kw.div_ceil(taps) } else { 0 };
     let wanted = iterations::parts(gather.c * iterations).max((gather.c * kh * kw / 256).min(1024 / threads));
     let (parts, length) = parts(gather.c, wanted, 1);
@@ -293,8 +297,8 @@ fn weight_direct(
     (dispatch.param("threads", threads).param("steps", steps).param("length", length), parts)
 }
 
-/// Adds the dispatch and, if it writes several partial sums per element, a second dispatch that adds them up. The
-/// last dispatch adds the bias.
+/// Adds `dispatch` to the launch and, if it computes several partial sums per element, a second dispatch that adds
+/// them up. If `biased`, the last of these dispatches also adds the bias.
 fn finish(at: &mut Launch<'_>, dispatch: Dispatch, parts: usize, [size, plane, channels]: [usize; 3], biased: bool) {
     if parts == 1 {
         let dispatch = dispatch.bind("y", Operand::Output(0));

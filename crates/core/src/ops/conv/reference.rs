@@ -76,9 +76,10 @@ impl Geometry {
         }
     }
 
-    /// Calls `each` for every piece of a row of the matrix of patches; there is one piece per row of the result.
-    /// The arguments are the image, the first column of the piece and, if the piece overlaps the image, the range
-    /// of the piece's elements inside the image and the index of the first of these elements in the image's plane.
+    /// Calls `each` for every piece of a row of the matrix of patches. The row belongs to the kernel position
+    /// `tap`; a piece contains the values for one row of the result. The arguments are the number of the image,
+    /// the first column of the piece and, unless the piece lies in the padding, the range of the piece's elements
+    /// that lie in the image, and the index of the first of these elements in its channel of the image.
     fn pieces(
         &self,
         block: &Block,
@@ -123,8 +124,8 @@ impl Geometry {
         });
     }
 
-    /// Adds every element of a matrix of patches to its image element (col2im); `x` begins with image number
-    /// `first`.
+    /// Adds every element of a matrix of patches to the image element at its position (col2im). The first image in
+    /// `x` has the number `first`.
     fn scatter<F: Real>(&self, patches: &[F], group: usize, block: &Block, columns: usize, first: usize, x: &mut [F]) {
         let (plane, stride) = (self.image[0] * self.image[1], self.stride[1]);
         self.taps(|c, row, tap| {
@@ -142,8 +143,9 @@ impl Geometry {
         });
     }
 
-    /// Calls `each` for every image and output channel of a block, with the range of the channel's elements in the
-    /// result and the start of these elements in a matrix `[o, columns]`.
+    /// Calls `each` for every image and output channel of a block. The arguments are the image, the channel, the
+    /// range of the block's elements in the image's channel group of the result, and the index of the first of
+    /// them in a matrix `[o, columns]`, which contains the elements of the block only.
     fn strips(&self, block: &Block, columns: usize, mut each: impl FnMut(usize, usize, Range<usize>, usize)) {
         let length = block.rows.len() * self.result[1];
         for (i, image) in block.images.clone().enumerate() {
@@ -219,7 +221,7 @@ pub(crate) fn forward<F: Real>(geometry: &Geometry, mut at: Buffers<'_, F>) {
     });
 }
 
-/// Computes `dx` by adding `wᵀ · dy`, a matrix of patches, to the image.
+/// Computes `dx (+ bias)`. The product `wᵀ · dy` is a matrix of patches, whose elements are added to the image.
 pub(crate) fn input<F: Real>(geometry: &Geometry, mut at: Buffers<'_, F>) {
     let (dy, w, dx) = (at.float(0), at.float(1), at.out(0));
     let bias = (at.inputs() > 2).then(|| at.float(2));

@@ -9,10 +9,10 @@ use crate::op::iterations;
 use crate::ops::indexing::NAN_BITS;
 use crate::ops::reduce::parts::sum_parts;
 
-/// Largest product `rows·inner·n` for which the gradient scans all `n` indices for every element of the table, on
-/// CPUs (software adapters) and on GPUs. Above this limit, the gradient follows linked lists of equal indices. A
-/// GPU compares about 10¹² numbers per second; following a link of a list is a dependent read of about half a
-/// microsecond.
+/// Two limits, for CPUs (software adapters) and for GPUs. For every element of the table, the gradient compares
+/// all indices with the element's row if the number of comparisons, table elements times indices, is within the
+/// limit. Above it, the gradient follows linked lists, each of which connects the equal indices. A GPU compares
+/// about 10¹² numbers per second; following a link of a list is a dependent read of about half a microsecond.
 const SCAN: [usize; 2] = [1 << 24, 1 << 28];
 
 /// Number of threads that a scan needs to keep a device busy.

@@ -73,8 +73,8 @@ impl Op for GatherAlong {
             }
             let n = x.dims()[self.axis];
             if index.shape().dims()[self.axis] == 1 {
-                // The index has one element along the axis, so the gradient is a selection, which can be fused
-                // with the next ops.
+                // Only one position along the axis gets a gradient. Pointwise ops, which can be fused with the
+                // next ops, compare every position with the index and select dy or 0.
                 let mut line = vec![1; x.rank()];
                 line[self.axis] = n;
                 let row = dy.graph().iota([n]).reshape(line).expand(&x);
@@ -145,7 +145,7 @@ impl Op for ScatterAlong {
         Ok(vec![Spec::f32(inputs[0].shape.with(self.axis, self.n))])
     }
 
-    /// Adds a gradient of 0 for an index beyond the axis; a gather alone would return NaN there.
+    /// Adds the gradient for dy: a gather that returns 0, not NaN, where the index is beyond the axis.
     fn backward(&self, at: &mut Backward) {
         at.give_with(1, |at| {
             let (index, ddx) = (at.input(0), at.dy());

@@ -1,9 +1,10 @@
 //! Binary cross-entropy of logits: pointwise ops in a form that is accurate for both classes.
 //!
-//! PyTorch's formula, `(1−y)·x + lw·(log1p(e^−|x|) + max(−x, 0))` with `lw = 1 + (p−1)·y`, cancels for large `−x`:
-//! at x = −17 and y = 0 the loss is 4e−8, of which `f32` keeps no correct digit. Since
+//! Let `x` be the logit, `y` the target and `p` the weight on positive targets. PyTorch computes the loss as
+//! `(1−y)·x + (1 + (p−1)·y)·(log1p(e^−|x|) + max(−x, 0))`, which loses digits to cancellation for large `−x`: at
+//! `x = −17` and `y = 0` the loss is 4e−8, of which `f32` keeps no correct digit. Since
 //! `softplus(x) − softplus(−x) = x`, the loss is also `(1−y)·softplus(x) + p·y·softplus(−x)`, a sum of terms of
-//! one sign.
+//! one sign, in which nothing cancels.
 
 use crate::op::pointwise::pointwise_ops;
 use crate::{DType, InvalidArgument, Real, Tensor};
@@ -88,7 +89,7 @@ fn tail<F: Real>(x: F) -> F {
 }
 
 pointwise_ops! {
-    /// Loss: `(1−y)·max(x, 0) + y·max(−x, 0) + log1p(e^−|x|)`.
+    /// Loss of the logit `x` and the target `y`: `(1−y)·max(x, 0) + y·max(−x, 0) + log1p(e^−|x|)`.
     pub(crate) BCE = bce_with_logits(x: float, y: float)[] -> float {
         wgsl: "(1.0 - y) * max(x, 0.0) + y * max(-x, 0.0) + special_log1p(exp(-abs(x)))",
         library: SPECIAL,
@@ -100,7 +101,7 @@ pointwise_ops! {
         },
     }
 
-    /// Loss with a weight `p` on positive targets.
+    /// Loss with a weight `p` on positive targets: `(1−y)·softplus(x) + p·y·softplus(−x)`.
     pub(crate) BCE_WEIGHTED = bce_with_logits_weighted(x: float, y: float, p: float)[] -> float {
         wgsl: "(1.0 - y) * special_softplus(x) + p * y * special_softplus(-x)",
         library: SPECIAL,
@@ -113,7 +114,7 @@ pointwise_ops! {
         },
     }
 
-    /// Derivative with respect to `x`: `σ(x) − y`, computed as `(1−y)·σ(x) − y·σ(−x)`.
+    /// Derivative of the loss with respect to the logit `x`: `σ(x) − y`, computed as `(1−y)·σ(x) − y·σ(−x)`.
     pub(crate) BCE_SLOPE = bce_with_logits_slope(x: float, y: float)[] -> float {
         wgsl: "(1.0 - y) * special_sigmoid(x) - y * special_sigmoid(-x)",
         library: SPECIAL,
@@ -125,7 +126,7 @@ pointwise_ops! {
         },
     }
 
-    /// Derivative of the weighted loss with respect to `x`: `(1−y)·σ(x) − p·y·σ(−x)`.
+    /// Derivative of the weighted loss with respect to the logit `x`: `(1−y)·σ(x) − p·y·σ(−x)`.
     pub(crate) BCE_WEIGHTED_SLOPE = bce_with_logits_weighted_slope(x: float, y: float, p: float)[] -> float {
         wgsl: "(1.0 - y) * special_sigmoid(x) - p * y * special_sigmoid(-x)",
         library: SPECIAL,

@@ -1,9 +1,9 @@
 //! Binary cross-entropy of probabilities and focal loss, as pointwise ops in numerically stable forms, and the
 //! encoding of ordinal classes.
 //!
-//! If they were composed from other ops, the losses would lose digits where a prediction is nearly certain. Second
-//! derivatives are composed from other ops nevertheless: they are used at moderate values, where the composition
-//! is accurate enough.
+//! Losses that were composed from other ops would lose digits where a prediction is nearly certain. Second
+//! derivatives are composed from other ops nevertheless: they are used with moderate logits and probabilities,
+//! for which the composition is accurate enough.
 
 use crate::op::pointwise::pointwise_ops;
 use crate::{Array, DType, InvalidArgument, Real, Tensor, vjp};
@@ -17,14 +17,16 @@ fn gradient_of(value: &Tensor, grad: &Tensor, argument: &Tensor) -> Tensor {
     vjp(&[(value, grad)], std::slice::from_ref(argument)).remove(0).unwrap_or_else(|| grad * 0.0)
 }
 
-/// Composes the derivative of [`BCE`] from other ops, so that it can be differentiated again.
+/// Composes the derivative of [`BCE`] with respect to `x` from other ops, so that it can be differentiated again.
 fn bce_derivative(x: &Tensor, y: &Tensor) -> Tensor {
     (x - y) / (x * (1.0 - x)).maximum(1e-12)
 }
 
-/// Composes the derivative of [`FOCAL`] from other ops, so that it can be differentiated again.
+/// Composes the derivative of [`FOCAL`] with respect to `x` from other ops, so that it can be differentiated
+/// again.
 fn focal_derivative(x: &Tensor, y: &Tensor, gamma: f64) -> Tensor {
-    // Beyond ±40 the function has no curvature that f64 could represent; the clamp keeps e^−|x| from underflowing.
+    // The clamp keeps e^−|x| from underflowing. Beyond ±40, where the second derivative is negligible, the clamp
+    // makes it 0.
     let x = x.clamp(-40.0, 40.0);
     let (p, q) = (&x.sigmoid(), &(-&x).sigmoid());
     let m = (1.0 - y) * p + y * q;
@@ -39,7 +41,8 @@ fn probabilities<F: Real>(x: F, y: F) -> bool {
 }
 
 pointwise_ops! {
-    /// Loss: `−(y·max(log x, −100) + (1−y)·max(log(1−x), −100))`, NaN outside [0, 1].
+    /// Binary cross-entropy of the probability `x` and the target `y`:
+    /// `−(y·max(log x, −100) + (1−y)·max(log(1−x), −100))`, or NaN if `x` or `y` is outside [0, 1].
     pub(crate) BCE = bce(x: float, y: float)[] -> float {
         wgsl: "select(bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u),
             y * select(min(-special_log(x), 100.0), 100.0, x == 0.0)
@@ -58,7 +61,7 @@ pointwise_ops! {
         },
     }
 
-    /// Derivative with respect to `x`: `(x−y) / max(x·(1−x), 1e−12)`, with the lower bound that PyTorch uses.
+    /// Derivative of `BCE` with respect to `x`: `(x−y) / max(x·(1−x), 1e−12)`, where 1e−12 is PyTorch's bound.
     pub(crate) BCE_SLOPE = bce_slope(x: float, y: float)[] -> float {
         wgsl: "select(bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u), (x - y) / max(x * (1.0 - x), 1e-12),
             x >= 0.0 && x <= 1.0 && y >= 0.0 && y <= 1.0)",
@@ -74,7 +77,8 @@ pointwise_ops! {
         },
     }
 
-    /// Focal loss `mᵞ·L`, with the binary cross-entropy `L` of a logit and `m = (1−y)·σ(x) + y·σ(−x)`.
+    /// Focal loss `mᵞ·L` of the logit `x` and the target `y`. `L` is their binary cross-entropy, and
+    /// `m = (1−y)·σ(x) + y·σ(−x)` is the probability given to the wrong answer.
     pub(crate) FOCAL = focal(x: float, y: float)[gamma] -> float {
         wgsl: "special_focal(x, y, gamma).x",
         library: SPECIAL,
@@ -104,7 +108,7 @@ pointwise_ops! {
         },
     }
 
-    /// Focal loss `c·(1 − e⁻ᶜ)ᵞ` of a cross-entropy `c`.
+    /// Focal loss `c·(1 − p)ᵞ` of a cross-entropy `c`, where `p = e⁻ᶜ` is the probability of the correct class.
     pub(crate) FOCAL_OF = focal_of(c: float)[gamma] -> float {
         wgsl: "special_focal_of(c, gamma).x",
         library: SPECIAL,
@@ -113,13 +117,14 @@ pointwise_ops! {
         backward(grad): { c: grad * c.pointwise(&FOCAL_OF_SLOPE, &[], &[gamma]) },
     }
 
-    /// Derivative of `c·(1 − e⁻ᶜ)ᵞ`.
+    /// Derivative of the focal loss `c·(1 − e⁻ᶜ)ᵞ` with respect to the cross-entropy `c`.
     pub(crate) FOCAL_OF_SLOPE = focal_of_slope(c: float)[gamma] -> float {
         wgsl: "special_focal_of(c, gamma).y",
         library: SPECIAL,
         steps: 32.0,
         reference<F>: focal_of(c, gamma).1,
-        // Second derivative, with m = 1 − p: mᵞ⁻¹·γ·p·(2 − c + (γ−1)·c·p/m)
+        // Second derivative of the loss with respect to c, with p = e⁻ᶜ and m = 1 − p:
+        // mᵞ⁻¹·γ·p·(2 − c + (γ−1)·c·p/m)
         backward(grad): {
             c: {
                 let p = &(-c).exp();
@@ -130,7 +135,7 @@ pointwise_ops! {
         },
     }
 
-    /// Ordinal level: 1 where the class is above `k`, else 0; NaN for a class that does not exist.
+    /// Level `k` of the ordinal class `label`: 1 if `label > k`, else 0; NaN for a label of `classes` or above.
     pub(crate) LEVEL = ordinal_level(label: uint, k: uint)[classes] -> float {
         wgsl: "select(select(0.0, 1.0, label > k), bitcast<f32>(label | 0x7fc00000u), f32(label) >= classes)",
         reference<F>: if F::lit(f64::from(label)) >= classes {
@@ -144,7 +149,8 @@ pointwise_ops! {
     }
 }
 
-/// Returns the focal loss of a logit and its derivative; for the method, see `special_focal` in the shaders.
+/// Returns the focal loss of the logit `x` and its derivative with respect to `x`; for the method, see
+/// `special_focal` in the shaders.
 #[inline(always)]
 fn focal<F: Real>(x: F, y: F, gamma: F) -> (F, F) {
     let (size, above) = (x.abs(), x >= F::zero());
@@ -161,8 +167,8 @@ fn focal<F: Real>(x: F, y: F, gamma: F) -> (F, F) {
     (power * cost, if above { derivative } else { -derivative })
 }
 
-/// Returns the focal loss of a cross-entropy and its derivative; for the method, see `special_focal_of` in the
-/// shaders.
+/// Returns the focal loss of the cross-entropy `c` and its derivative with respect to `c`; for the method, see
+/// `special_focal_of` in the shaders.
 #[inline(always)]
 fn focal_of<F: Real>(c: F, gamma: F) -> (F, F) {
     let p = (-c).exp();
@@ -258,7 +264,8 @@ impl Tensor {
         if let Some(invalid) = invalid {
             return own.invalid("ordinal_levels", &[], invalid);
         }
-        // The numbers `k` are stored as an array, because an `iota` tensor would be copied in each run.
+        // The levels `k` are an array. An `iota` tensor has no buffer: each run would write it to one, in order to
+        // broadcast it.
         let k = own.graph().array(Array::vector((0..classes as u32 - 1).collect()));
         own.unsqueeze(-1).pointwise(&LEVEL, &[&k], &[classes as f64])
     }
@@ -276,7 +283,7 @@ mod tests {
     use super::*;
     use crate::ops::pointwise::activations::sigmoid::sigmoid;
 
-    /// Compares with the definition, evaluated in 40 digits.
+    /// Compares losses and derivatives with the values of their definitions, evaluated with 40 digits.
     #[test]
     fn focal_losses_are_accurate_for_certain_predictions() {
         let near = |got: f64, truth: f64| assert!((got - truth).abs() <= 1e-14 * truth.abs(), "{got:e} {truth:e}");

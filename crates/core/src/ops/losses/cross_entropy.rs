@@ -332,7 +332,8 @@ impl Op for SoftmaxCrossEntropy {
             let (shape, target) = (gradient.shape(), at.input(1));
             let dx = gradient * dloss.reshape(kept.clone());
             let Some(ignore) = self.ignore.filter(|_| target.dtype() == DType::U32) else { return dx };
-            // An ignored row gets 0 even if the cotangent is not finite: the mean over no rows is 0 / 0.
+            // The gradient of an ignored row is 0, even if the row's cotangent is not finite: if all rows are
+            // ignored, their mean loss is 0 / 0.
             let labels = target.reshape(kept.clone()).expand(shape);
             let ignored = labels.eq(target.graph().constant_u32(ignore));
             ignored.where_cond(0.0, &dx)

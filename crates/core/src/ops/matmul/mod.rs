@@ -45,7 +45,7 @@ impl Tensor {
         y.reshape(dims)
     }
 
-    /// Computes [`Self::matmul`] of transposed operands, without copying them.
+    /// Computes [`Self::matmul`] of operands that may be stored transposed, without copying them.
     ///
     /// If `ta`, `self` is `[…, K, M]`; if `tb`, `other` is `[…, N, K]`. Both tensors need two axes or more.
     #[track_caller]

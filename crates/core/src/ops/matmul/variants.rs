@@ -45,8 +45,8 @@ impl Product {
     /// if there are several).
     ///
     /// A weight gradient has few elements and long sums: without the split it would keep only a fraction of a GPU
-    /// busy. A partial sum has at least 256 terms, and there are at most `tiles` partial sums unless a thread's
-    /// loop would become too long.
+    /// busy. A partial sum has at least 256 terms, and there are at most `tiles` partial sums. If a thread's loop
+    /// would become too long, there are more, shorter partial sums.
     fn split(&self, tiles: usize) -> (usize, usize) {
         let needed = self.k.div_ceil(LONGEST);
         match (self.k / 256).min(tiles).max(needed) {
@@ -159,8 +159,8 @@ impl Variant {
     pub fn choose(of: &Product, limits: &Limits) -> usize {
         let known = |(_, variant): &(usize, &Self)| variant.fits(limits);
         let best = if limits.software {
-            // Software adapters take a second to compile the largest tile, so only tuning selects this variant.
-            // For small products the next smaller tiles do not pay off either.
+            // Software adapters take a second to compile the variant with the largest tile, so it is selected only
+            // by tuning. For small products, medium-sized tiles also take longer to compile than they save.
             let largest = match of.batch * of.m * of.n * of.k {
                 0..0x4_0000 => 16,
                 0x4_0000..0x80_0000 => 64,
@@ -234,8 +234,8 @@ impl Variant {
         let body = Template::new(self.name, &[self.family.source()]).set_all(constants).workgroup(rows * columns);
         let repeats = self.family != Family::Tree;
         source.push(if repeats { body.repeat("i0", tm / 4).repeat("j0", tn / 4) } else { body }.write());
-        // The name identifies the generated source: it encodes the transpositions, the load widths, the edges that
-        // need no clamp, and the bias.
+        // The name identifies the generated source. It encodes the transpositions, the load widths, along which of
+        // `m` and `n` the tiles fit exactly, whether `k` is not a multiple of 4, and whether there is a bias.
         let letter = |transposed| if transposed { 't' } else { 'n' };
         let mut name = format!("{}_{}{}_{}{}", self.name, letter(of.ta), letter(of.tb), operands[0].1, operands[1].1);
         for (flag, mark) in [(whole[0], "_rows"), (whole[1], "_columns"), (ragged, "_ragged"), (biased, "_biased")] {

@@ -61,7 +61,7 @@ struct Variant {
     columns: usize,
     /// Number of parts into which each channel is split.
     parts: usize,
-    /// Length of a part in values, or in groups of four values if `along`.
+    /// Length of a part of a channel: in groups of four values if `along` is true, else in values.
     length: usize,
 }
 
@@ -161,8 +161,8 @@ impl BatchNorm {
             |x, _, _| [x],
         );
         mean.iter_mut().zip(sums).for_each(|(mean, sum)| *mean = F::lit(sum / n));
-        // Sums of differences from the rounded mean; the correction `off` removes the rounding error of this mean
-        // from the mean and the variance.
+        // The mean above is rounded. Its rounding error, `off` below, is the mean of the differences from it, and
+        // is used to correct the mean and the variance.
         let [rest, squares] = layout.sums(
             [x, x],
             mean,
@@ -332,8 +332,9 @@ impl Op for BatchNormBackward {
         let _ = at.input(0).invalid(self.name(), &[], invalid);
     }
 
-    /// Returns true for sums of dx over complete channels, which are 0: Σ dx = weight·r·(Σ dy − Σ dy − dw/n·Σ x̂)
-    /// = 0.
+    /// Returns true for sums of dx over all `n` values of a channel, because they are always 0. With
+    /// `r = 1 / √(var + eps)` and `x̂ = (x − mean)·r`, the sum is `weight·r·(Σ dy − Σ dy − dweight/n·Σ x̂)`, where
+    /// `Σ x̂ = 0`.
     fn vanishes(&self, output: usize, of: &Shape, axes: &[usize]) -> bool {
         let whole = |axis: usize| axes.contains(&axis) || of.dims()[axis] == 1;
         output == 0 && (0..of.rank()).all(|axis| axis == 1 || whole(axis))

@@ -13,7 +13,7 @@ use crate::ops::axes::extents;
 
 /// Elements per block of lanes: a few vector registers.
 pub(crate) const LANES: usize = 32;
-/// How many numbers are added in the element type before their sum is converted to `f64`.
+/// Number of values that are added in the element type before their sum is converted to `f64`.
 pub(crate) const RUN: usize = 32;
 
 /// Shape of a tensor as `[rows, channels, inner]`.
@@ -45,7 +45,8 @@ impl Channels {
         self.row() * ((1 << 15) / self.row() + 1)
     }
 
-    /// Sums the `N` numbers `f(x, d, center[c])` over each channel `c`.
+    /// Computes `N` sums for each channel `c`: the sums of the `N` numbers that `f(x, d, center[c])` returns for
+    /// each pair of elements of the tensors `x` and `d`.
     pub fn sums<F: Real, const N: usize>(
         self,
         [x, d]: [&[F]; 2],
@@ -141,7 +142,8 @@ impl Channels {
         }
     }
 
-    /// Computes `out = f(x, d, numbers of the channel)` for each element.
+    /// Computes `f(x, d, own)` for each element of `out`, where `own` contains the numbers of the element's
+    /// channel: `numbers[0][c]`, `numbers[1][c]` and so on for channel `c`.
     pub fn map<F: Real, const N: usize>(
         self,
         out: &mut [F],
@@ -177,7 +179,8 @@ impl Channels {
     }
 }
 
-/// Computes `out[i] = f(x[i], d[i], numbers[..][i])`.
+/// Computes `Channels::map` for a row with one value per channel: `out[i] = f(x[i], d[i], own)`, where `own`
+/// contains element `i` of each of the lists in `numbers`.
 #[inline(always)]
 fn map_row<F: Real, const N: usize>(
     out: &mut [F],
@@ -193,7 +196,7 @@ fn map_row<F: Real, const N: usize>(
     }
 }
 
-/// Computes `out[i] = f(x[i], d[i], own)`.
+/// Computes `Channels::map` for values of one channel, whose numbers are `own`: `out[i] = f(x[i], d[i], own)`.
 #[inline(always)]
 fn map_line<F: Real, const N: usize>(out: &mut [F], x: &[F], d: &[F], own: [F; N], f: &impl Fn(F, F, [F; N]) -> F) {
     for ((out, &x), &d) in out.iter_mut().zip(x).zip(d) {

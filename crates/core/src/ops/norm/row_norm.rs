@@ -92,8 +92,8 @@ impl RowNorm {
             );
             mean = F::lit(sum / n);
         }
-        // Sums of differences from the rounded mean; the correction `off` removes the rounding error of this mean
-        // from the mean and the variance.
+        // The mean above is rounded. Its rounding error, `off` below, is the mean of the differences from it, and
+        // is used to correct the differences and the variance.
         let [rest, squares] = sums(
             x,
             x,
@@ -269,8 +269,8 @@ impl Op for RowNormBackward {
     }
 }
 
-/// Returns an error if `x` cannot be normalised over last axes of the sizes `row`, with these parameters and
-/// `eps`.
+/// Returns an error if the last axes of `x` do not have the sizes `row`, a parameter does not have the shape
+/// `row`, or `eps` is invalid.
 fn invalid(x: &Spec, row: &[usize], parameters: [(&str, Option<&Tensor>); 2], eps: f64) -> Option<InvalidArgument> {
     let shape = Shape::from(row);
     if !(eps.is_finite() && eps >= 0.0) {

@@ -51,7 +51,8 @@ impl Tensor {
             1.0 => x.abs().sum_keepdim(dims),
             2.0 => root(&x.square().sum_keepdim(dims)),
             _ => {
-                // The gradient of |x|ᵖ at 0 is infinite for p < 1, and so is the gradient of the root.
+                // Elements and sums that are 0 are excluded, because at 0 the gradient of |x|ᵖ is infinite
+                // for p < 1, and the gradient of the root (the power 1/p) is infinite for p > 1.
                 let none = x.eq(0.0);
                 let sum = none.where_cond(0.0, none.where_cond(1.0, x).abs().pow(p)).sum_keepdim(dims);
                 let none = sum.eq(0.0);

@@ -117,7 +117,7 @@ pointwise_ops! {
         backward: none,
     }
 
-    // d/dx = p·x^(p-1), 0 for p = 0 even at x = 0.
+    // The derivative of x^p with respect to x is p·x^(p-1); for p = 0 it is 0, even at x = 0.
     pub(crate) POW = pow(x: float, p: float)[] -> float {
         wgsl: "special_pow(x, p)",
         library: SPECIAL,
@@ -144,7 +144,7 @@ pointwise_ops! {
         },
     }
 
-    // d(x^p)/dp = x^p·log(x), with y = x^p; 0 where x = 0 and p ≥ 0, as in PyTorch.
+    // Derivative of y = x^p with respect to p: y·log(x), but 0 where x = 0 and p ≥ 0, as in PyTorch.
     pub(crate) POW_BY_EXPONENT = pow_by_exponent(x: float, p: float, y: float)[] -> float {
         wgsl: "select(y * special_log(x), 0.0, x == 0.0 && p >= 0.0)",
         library: SPECIAL,

@@ -182,7 +182,7 @@ impl Pool {
                         let mut at = iy * across.input + left;
                         let end = iy * across.input + right;
                         while at < end {
-                            // Unlike `max`, this keeps NaN, and the first of equal elements.
+                            // Unlike `f32::max`, this comparison keeps a NaN and, of equal elements, the first.
                             if x[at] > best || x[at].is_nan() {
                                 (best, place) = (x[at], at);
                             }
@@ -210,7 +210,7 @@ impl Pool {
                 let (mut best, mut place) = (x[0][o][0], 0);
                 for (row, x) in x.iter().enumerate() {
                     for (column, &value) in x[o].iter().enumerate() {
-                        // This keeps NaN, and the first of equal elements.
+                        // This comparison keeps a NaN and, of equal elements, the first.
                         let better = (value > best) | value.is_nan();
                         best = if better { value } else { best };
                         place = if better { (row * width + column) as u32 } else { place };

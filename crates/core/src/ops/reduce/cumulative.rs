@@ -191,7 +191,9 @@ fn output_like(input: &Spec) -> Result<Vec<Spec>, InvalidArgument> {
     }
 }
 
-/// Launches a cumulative op. `states` are the names of the scratch buffers, which contain totals of blocks.
+/// Launches a cumulative op. If the axis is divided into several blocks, there are three dispatches: they compute
+/// the totals of the blocks, accumulate these totals, and compute the result. `states` are the names of the
+/// scratch buffers for the totals.
 fn launch(at: &mut Launch<'_>, kernel: &Kernel, axis: usize, reverse: bool, states: &[&'static str]) {
     let [outer, n, inner] = extents(&at.inputs[0].shape, axis..axis + 1);
     let lines = outer * inner;
@@ -220,8 +222,8 @@ fn launch(at: &mut Launch<'_>, kernel: &Kernel, axis: usize, reverse: bool, stat
 }
 
 /// Returns the number of elements that one thread adds: all `n` elements along the axis if there are enough slices
-/// (`lines`) along the axis to keep all threads busy, else about `√n`, so that the three dispatches have about
-/// equally many iterations. On a software adapter, one slice is enough.
+/// (`lines`) along the axis to keep all threads busy, else about `√n`, so that the loops of the three dispatches
+/// are about equally long. On a software adapter, one slice is enough.
 fn block(lines: usize, n: usize, limits: &Limits) -> usize {
     let (enough, long) = if limits.software { (1, LONGEST) } else { (4096, 4096) };
     if n <= 64 || (lines >= enough && n <= long) { n.max(1) } else { n.isqrt() + 1 }

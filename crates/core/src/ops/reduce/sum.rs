@@ -54,8 +54,8 @@ impl Sum {
         extents(shape, self.axes.clone())
     }
 
-    /// Computes the sum in pieces that depend on the shape alone. Several pieces run in parallel. See
-    /// [`add_rows`].
+    /// Computes the sum in pieces, whose sizes depend on the shape alone, and runs several pieces in parallel. For
+    /// the additions within a piece, see [`add_rows`].
     fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
         const PIECE: usize = 1 << 15;
         const COLUMNS: usize = 1 << 12;
@@ -120,7 +120,7 @@ impl Sum {
 /// numbers are added in `F`, with vector instructions, and the resulting sums in `f64`.
 #[inline(always)]
 fn add_rows<F: Real>(sums: &mut [f64], x: &[F], first: usize, inner: usize) {
-    /// How many numbers are added in `F` before their sum is added in `f64`.
+    /// Number of values that are added in `F` before their sum is added in `f64`.
     const RUN: usize = 32;
     const LANES: usize = 16;
     if let ([sum], 1) = (&mut *sums, inner) {
@@ -154,7 +154,7 @@ struct SumVariant {
     entry: &'static str,
     parts: usize,
     length: usize,
-    /// Threads per output for `rows`, columns per workgroup for `columns`.
+    /// Threads per output if the entry point is `rows`, columns per workgroup if it is `columns`.
     width: usize,
 }
 

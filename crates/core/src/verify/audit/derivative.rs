@@ -21,8 +21,8 @@ pub(super) fn typical_size(values: &[f64]) -> f64 {
     if sizes.is_empty() { 1.0 } else { *sizes.select_nth_unstable_by(at, f64::total_cmp).1 }
 }
 
-/// Returns a random direction in which each number moves in proportion to its size, limited to between 1 and 1000
-/// times the typical size. Numbers that are not finite do not move.
+/// Returns a random direction in which each number moves in proportion to its absolute value, which is first
+/// clamped to between 1 and 1000 times the typical size. Numbers that are not finite do not move.
 pub(super) fn direction(values: &[f64], stream: &mut Stream) -> Vec<f64> {
     let size = typical_size(values);
     let mut along = |x: &f64| x.abs().clamp(size, 1e3 * size) * stream.normal();
@@ -35,8 +35,8 @@ pub(super) fn moved_along(array: &Array, direction: &[f64], t: f64) -> Array {
     Array::new::<f64>(array.shape(), values).expect("as many as before")
 }
 
-/// Returns the root of the sum of squares of the terms of a directional derivative, to which its rounding error is
-/// proportional.
+/// Returns the L2 norm of the products `gradient·direction`, whose sum is the directional derivative. The rounding
+/// error of that sum is proportional to this norm.
 pub(super) fn terms(gradient: &[f64], direction: &[f64]) -> f64 {
     gradient.iter().zip(direction).map(|(g, d)| g * g * d * d).sum::<f64>().sqrt()
 }
@@ -47,7 +47,7 @@ pub(super) struct Derivative {
     pub value: f64,
     /// Estimated error of the derivative.
     error: f64,
-    /// Absolute size of the function itself.
+    /// Larger absolute value of the function at the two points of the central difference.
     size: f64,
 }
 
@@ -79,7 +79,7 @@ pub(super) fn compare(claimed: f64, measured: Derivative, terms: f64) -> Gradien
     let Derivative { value: measured, error, size } = measured;
     let tolerance = 1e-6 * claimed.abs().max(measured.abs()) + 1e-7 * terms;
     if (claimed - measured).abs() <= tolerance + 10.0 * error {
-        // If the measurement's error were as large as the derivative, every gradient would agree.
+        // If the estimated error is as large as the derivative, even a wrong gradient is within the tolerance.
         let least = (1e-3 * terms).max(1e-3 * measured.abs()).max(1e-8 * size);
         if error <= least { GradientVerdict::Agrees } else { GradientVerdict::Unknown }
     } else if measured.is_finite() && claimed.is_finite() {

@@ -21,7 +21,7 @@ pub(super) struct Ops {
     pub faults: Vec<NodeId>,
     /// Nodes that are at a kink, where the one-sided derivatives differ.
     pub kinks: Vec<NodeId>,
-    /// Nodes whose finite differences are not finite or not steady.
+    /// Nodes whose finite differences are not finite or change with the step size.
     pub unknown: Vec<NodeId>,
 }
 
@@ -53,7 +53,8 @@ fn weighted_sum(values: &Array, weights: &Array) -> f64 {
     pairs.filter(|(_, weight)| *weight != 0.0).map(|(value, weight)| value * weight).sum()
 }
 
-/// Multiple of the typical size of a result above which an element is excluded from the check.
+/// Absolute value, as a multiple of the typical size of a result's elements, above which an element is excluded
+/// from the check.
 const HUGE: f64 = 1e6;
 
 /// Relative difference of the one-sided derivatives above which an element counts as a kink.
@@ -74,7 +75,8 @@ impl<'a> IsolatedOp<'a> {
         let ys: Vec<Tensor> =
             cotangents.iter().map(|&(output, _)| Tensor::new(graph.clone(), y.output(output))).collect();
         let pairs: Vec<_> = ys.iter().zip(cotangents.iter().map(|(_, cotangent)| cotangent)).collect();
-        // The op may have no gradient for the other inputs.
+        // Only float inputs that depend on parameters are differentiated; the op may have no gradient for the
+        // others.
         let differentiated: Vec<usize> =
             (0..inputs.len()).filter(|&i| step.depends[of.inputs[i].node] && inputs[i].dtype().is_float()).collect();
         let wrt: Vec<Tensor> = differentiated.iter().map(|&i| inputs[i].clone()).collect();
@@ -213,8 +215,8 @@ impl<'a> IsolatedOp<'a> {
             let x = arrays[*i].to_f64();
             let mut checked = self.check_direction(arrays, &weights, *i, gradient, &direction(&x, &mut stream))?;
             if !checked.measured.is_finite() {
-                // The move may have left the op's domain, so the check is repeated with moves in proportion to
-                // each element.
+                // The moved values may be outside the op's domain, such as negative arguments of a logarithm. The
+                // check is repeated with each element moved in proportion to its own value.
                 let proportional: Vec<f64> = x.iter().map(|x| x * stream.normal()).collect();
                 checked = self.check_direction(arrays, &weights, *i, gradient, &proportional)?;
             }

@@ -68,8 +68,8 @@ impl Schedule for SequentialLr {
         let milestones = format!("{:?}", self.milestones);
         check(self.milestones.is_sorted(), "the milestones", milestones, "in rising order")?;
         self.parts.iter_mut().try_for_each(|part| part.begin(rates))?;
-        // Each call of `begin` has set the rates of epoch 0 of one schedule. Only the rates of the first schedule
-        // apply, and `first` sets them later, so the initial rates are restored here.
+        // While each schedule checked its options, it also set the rates of its epoch 0. The initial rates are
+        // restored here; the function `first` then sets the rates of the schedule that runs first.
         for rate in rates {
             rate.lr = rate.initial;
         }
@@ -164,8 +164,8 @@ impl Schedule for ChainedScheduler {
     }
 
     fn jump(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]) {
-        // Closed forms compute from the initial rate, so each schedule would overwrite the result of the previous
-        // one. Instead, all steps are repeated from epoch 0.
+        // The closed form of a schedule computes its rate from the initial rate, so each schedule would overwrite
+        // the result of the previous one. Instead, all steps are repeated from epoch 0.
         each(rates, base, |_, base| base);
         self.first(rates, base);
         let mut reached = 1.0;

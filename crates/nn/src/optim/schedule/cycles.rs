@@ -202,8 +202,8 @@ impl Schedule for OneCycleLr {
     }
 }
 
-/// Change over time of the amplitude of a [`CyclicLr`], which is the difference between the highest and the lowest
-/// learning rate.
+/// Rule by which the amplitude of a [`CyclicLr`], the difference between the highest and the lowest learning rate,
+/// changes over time.
 #[derive(Clone)]
 pub enum Scale {
     /// The amplitude is constant; PyTorch's mode `triangular`.

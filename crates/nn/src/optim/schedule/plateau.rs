@@ -3,8 +3,7 @@
 use super::ScheduleError;
 use super::base::{PerGroup, Rate, Schedule, check};
 
-/// Way in which the smallest improvement that counts is given: relative to the best value of the metric, or
-/// absolute.
+/// Unit of the smallest improvement of the metric that counts: a fraction of the best value or an absolute amount.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Threshold {
     /// The metric must improve by a fraction of the best value.

@@ -18,7 +18,7 @@ fn expm1<F: Real>(x: F) -> F {
 }
 
 pointwise_ops! {
-    // scale·x above 0, scale·alpha·(exp(rate·x) - 1) elsewhere
+    // Common form of ELU, CELU and SELU: scale·x where x > 0, scale·alpha·(exp(rate·x) - 1) elsewhere.
     pub(crate) ELU = elu(x: float)[alpha, scale, rate] -> float {
         wgsl: "scale * select(alpha * special_expm1(rate * select(x, 0.0, x > 0.0)), x, x > 0.0)",
         library: SPECIAL,

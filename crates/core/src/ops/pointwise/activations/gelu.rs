@@ -8,8 +8,8 @@ use crate::ops::pointwise::activations::sigmoid::sigmoid;
 
 use wgrad_shaders::lib::SPECIAL;
 
-/// Computes the distribution function of the standard normal distribution. The computation is in `f64`, so that
-/// cancellation in the left tail does not affect the digits of an `f32` result.
+/// Computes the cumulative distribution function of the standard normal distribution. The computation is in
+/// `f64`, so that cancellation in the left tail does not affect the digits of an `f32` result.
 #[inline(always)]
 fn normal_cdf<F: Real>(x: F) -> F {
     F::lit(0.5 * (1.0 + Real::erf(x.wide() * FRAC_1_SQRT_2)))
@@ -24,8 +24,8 @@ fn normal_pdf<F: Real>(x: F) -> F {
 /// Factors `[A, B]` of the tanh form of GELU, `x·sigmoid(v)` with `v = A·(x + B·x³)`; A is 2·√(2/π).
 const GELU_TANH_FACTORS: [f64; 2] = [1.595_769_121_605_730_8, 0.044_715];
 
-/// Returns `sigmoid(v)` and `x·sigmoid'(v)·v'`. x is clamped to ±10, beyond which both results are constant, so
-/// that powers stay finite.
+/// Returns the two terms of the derivative of `x·sigmoid(v)`, the tanh form of GELU: `sigmoid(v)` and
+/// `x·sigmoid'(v)·v'`. x is clamped to ±10, beyond which both terms are constant, so that powers stay finite.
 #[inline(always)]
 fn gelu_tanh<F: Real>(x: F) -> (F, F) {
     let [a, b] = GELU_TANH_FACTORS.map(F::lit);
@@ -48,7 +48,7 @@ pointwise_ops! {
         backward(grad): { x: x.pointwise(&GELU_BACKWARD, &[grad], &[]) },
     }
 
-    // dy·(Φ(x) + x·φ(x))
+    // Gradient of GELU: dy·(Φ(x) + x·φ(x)), where φ is the density of the standard normal distribution.
     pub(crate) GELU_BACKWARD = gelu_backward(x: float, dy: float)[] -> float {
         wgsl: "dy * (special_normal_cdf(x) + x * special_normal_pdf(x))",
         library: SPECIAL,
@@ -56,7 +56,7 @@ pointwise_ops! {
         reference<F>: dy * (normal_cdf(x) + x * normal_pdf(x)),
         backward(grad): {
             x: {
-                    // φ(x)·(2 - x²)
+                    // Second derivative of GELU: φ(x)·(2 - x²)
                     let square = x.square();
                     let density = (&square * -0.5).exp() * (0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2);
                     grad * dy * (density * (2.0 - square))
@@ -83,8 +83,8 @@ pointwise_ops! {
         reference<F>: { let (s, derivative) = gelu_tanh(x); dy * (s + derivative) },
         backward(grad): {
             x: {
-                    // s·r·(2v' + x·(r - s)·v'² + x·v'') with r = 1 - s = σ(-v), which keeps its digits where s is
-                    // near 1
+                    // Second derivative of x·σ(v), with s = σ(v) and r = 1 - s: s·r·(2v' + x·(r - s)·v'² + x·v'').
+                    // r is computed as σ(-v), which keeps its digits where s is near 1.
                     let [a, b] = GELU_TANH_FACTORS;
                     let x = &x.clamp(-10.0, 10.0);
                     let v = &((x + x.square() * x * b) * a);

@@ -15,7 +15,7 @@ pointwise_ops! {
         backward(grad, out): { x: out.pointwise(&RELU_BACKWARD, &[grad], &[]) },
     }
 
-    // dy where y > 0; y may be the input or the output of relu.
+    // Gradient of relu: 0 where y ≤ 0, dy elsewhere; y may be the input or the output of relu.
     pub(crate) RELU_BACKWARD = relu_backward(y: float, dy: float)[] -> float {
         wgsl: "select(dy, 0.0, y <= 0.0)",
         reference<F>: if y <= F::zero() { F::zero() } else { dy },
@@ -27,7 +27,7 @@ pointwise_ops! {
         reference<F>: if x <= F::zero() { slope * x } else { x },
         backward(grad, out): {
             x: {
-                // The output has the sign of the input unless the slope is negative.
+                // Unless the slope is negative, the output is above 0 exactly where x is, and can replace x.
                 let side = if slope < 0.0 { x } else { out };
                 side.pointwise(&LEAKY_RELU_BACKWARD, &[grad], &[slope])
             },

@@ -24,14 +24,14 @@ pointwise_ops! {
         backward(grad): { x: x.pointwise(&SIGMOID_BACKWARD, &[grad], &[]) },
     }
 
-    // dy·σ(x)·σ(-x)
+    // Gradient of the sigmoid: dy·σ(x)·σ(-x)
     pub(crate) SIGMOID_BACKWARD = sigmoid_backward(x: float, dy: float)[] -> float {
         wgsl: "dy * special_sigmoid(x) * special_sigmoid(-x)",
         library: SPECIAL,
         steps: 12.0,
         reference<F>: dy * sigmoid(x) * sigmoid(-x),
         backward(grad, out): {
-            // σ''(x) = σ'(x)·(1 - 2σ(x)) = -σ'(x)·tanh(x/2)
+            // Second derivative of the sigmoid: σ''(x) = σ'(x)·(1 - 2σ(x)) = -σ'(x)·tanh(x/2)
             x: -(grad * out * (x * 0.5).tanh()),
             dy: x.pointwise(&SIGMOID_BACKWARD, &[grad], &[]),
         },

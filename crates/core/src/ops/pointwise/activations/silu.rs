@@ -27,7 +27,7 @@ pointwise_ops! {
         backward(grad): { x: x.pointwise(&SILU_BACKWARD, &[grad], &[]) },
     }
 
-    // dy·s·(1 + x·(1 - s)) with s = sigmoid(x) and 1 - s = sigmoid(-x)
+    // Gradient of SiLU: dy·s·(1 + x·(1 - s)), with s = sigmoid(x) and 1 - s = sigmoid(-x)
     pub(crate) SILU_BACKWARD = silu_backward(x: float, dy: float)[] -> float {
         wgsl: "dy * special_sigmoid(x) * (1.0 + x * special_sigmoid(-x))",
         library: SPECIAL,
@@ -35,7 +35,7 @@ pointwise_ops! {
         reference<F>: dy * sigmoid(x) * (F::one() + x * sigmoid(-x)),
         backward(grad): {
             x: {
-                    // s·(1 - s)·(2 + x·(1 - 2s))
+                    // Second derivative of SiLU, with s = sigmoid(x): s·(1 - s)·(2 + x·(1 - 2s))
                     let (x, s) = (x, x.sigmoid());
                     grad * dy * (&s * (1.0 - &s) * (x * (1.0 - &s * 2.0) + 2.0))
                 },
@@ -55,7 +55,7 @@ pointwise_ops! {
         backward(grad): { x: x.pointwise(&MISH_BACKWARD, &[grad], &[]) },
     }
 
-    // dy·(t + x·t')
+    // Gradient of Mish: dy·(t + x·t'), with t = tanh(log(1 + exp(x)))
     pub(crate) MISH_BACKWARD = mish_backward(x: float, dy: float)[] -> float {
         wgsl: "dy * dot(special_mish(x), vec2(1.0, x))",
         library: SPECIAL,
@@ -63,7 +63,8 @@ pointwise_ops! {
         reference<F>: { let (t, derivative) = mish(x); dy * (t + x * derivative) },
         backward(grad): {
             x: {
-                    // 2·t' + x·t'' with t'' = t'·(q - 2s + 4·q²·s / (1 + q²))
+                    // Second derivative of Mish, with s = sigmoid(x) and q = sigmoid(-x):
+                    // 2·t' + x·t'', where t'' = t'·(q - 2s + 4·q²·s / (1 + q²))
                     let (s, q) = (&x.sigmoid(), &(-x).sigmoid());
                     let below = &(q.square() + 1.0);
                     let ratio = &(q / below);

@@ -17,7 +17,7 @@ pointwise_ops! {
         backward(grad): { x: x.pointwise(&TANH_BACKWARD, &[grad], &[]) },
     }
 
-    // dy / cosh²(x) = dy·4·σ(2x)·σ(-2x)
+    // Gradient of tanh: dy / cosh²(x) = dy·4·σ(2x)·σ(-2x)
     pub(crate) TANH_BACKWARD = tanh_backward(x: float, dy: float)[] -> float {
         wgsl: "dy * 4.0 * special_sigmoid(2.0 * x) * special_sigmoid(-2.0 * x)",
         library: SPECIAL,
@@ -40,7 +40,7 @@ pointwise_ops! {
         backward(grad): { x: x.pointwise(&SOFTSIGN_BACKWARD, &[grad], &[]) },
     }
 
-    // dy / (1 + |x|)²
+    // Gradient of softsign: dy / (1 + |x|)²
     pub(crate) SOFTSIGN_BACKWARD = softsign_backward(x: float, dy: float)[] -> float {
         wgsl: "dy / ((1.0 + abs(x)) * (1.0 + abs(x)))",
         steps: 4.0,
