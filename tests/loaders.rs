@@ -21,7 +21,7 @@ use wgrad::train::Recording;
 static MEMORY: PeakAlloc = PeakAlloc;
 
 /// Memory that loading a file may use: `BASE` bytes plus `TIMES` times the file's size. The factor is large,
-/// because short text becomes numbers of eight bytes, and compressed bytes grow.
+/// because a short text such as `1,` becomes a number of eight bytes, and because files may be compressed.
 const BASE: usize = 4 << 20;
 const TIMES: usize = 1100;
 

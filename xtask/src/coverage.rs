@@ -232,7 +232,7 @@ fn prefix(title: &str) -> String {
     format!("torch.{prefix}")
 }
 
-/// Formats the differences of an entry for a cell of a table.
+/// Formats the differences between wgrad and PyTorch for an entry, as a cell of a table.
 fn differences(entry: &Entry) -> String {
     let mut parts: Vec<String> = entry.differs.iter().cloned().collect();
     for (reason, variants) in &entry.absent {

@@ -71,7 +71,7 @@ fn a_model_records_its_kernel_variants() {
     assert_ne!(variants("tuned"), all);
     let ran = |(_, ran): (&String, &Value)| *ran == VARIANT;
     assert!(variants("tuned").as_object().is_some_and(|all| all.iter().any(ran)), "{}", variants("tuned"));
-    // Each selection of variants can be requested again, whatever choices are stored.
+    // Options select the same kernel variants as in an earlier run, whatever the tuner has stored since.
     for (name, from) in [("plain", &["--no-tuning"][..]), ("plain", &["--variants-of", "plain"]), ("tuned", &[])] {
         train("again", from);
         assert_eq!(variants("again"), variants(name));

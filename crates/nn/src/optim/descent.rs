@@ -84,7 +84,7 @@ impl<R: UpdateRule> fmt::Debug for Descent<R> {
     }
 }
 
-/// Use of the gradients in a graph.
+/// Use of the gradients in a graph: update the parameters, add to a sum, or update with that sum.
 #[derive(Clone, Copy, PartialEq)]
 enum GradientUse {
     Update,

@@ -11,7 +11,7 @@ use crate::host::cast::wide;
 use crate::verify::interpreter::{Interpreter, Values};
 use crate::{Array, Result, Stream};
 
-/// Number of sets into which parameters are split; the parameters of a set are moved together.
+/// Number of sets into which the parameters are split. A finite difference moves all parameters of one set at once.
 const SETS: usize = 16;
 
 /// Parameter with the direction along which it is moved.

@@ -63,8 +63,9 @@ pointwise_ops! {
         reference<F>: { let (t, derivative) = mish(x); dy * (t + x * derivative) },
         backward(grad): {
             x: {
-                    // Second derivative of Mish, with s = sigmoid(x) and q = sigmoid(-x):
-                    // 2·t' + x·t'', where t'' = t'·(q - 2s + 4·q²·s / (1 + q²))
+                    // Second derivative of Mish, x·t with t = tanh(log(1 + exp(x))): 2·t' + x·t'',
+                    // where t' = 4·q²·s / (1 + q²)² and t'' = t'·(q - 2s + 4·q²·s / (1 + q²)),
+                    // with s = sigmoid(x) and q = sigmoid(-x)
                     let (s, q) = (&x.sigmoid(), &(-x).sigmoid());
                     let below = &(q.square() + 1.0);
                     let ratio = &(q / below);
