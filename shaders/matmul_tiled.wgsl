@@ -15,8 +15,8 @@
 //
 // Valid WGSL, with TM = TN = 4, when appended to matmul.wgsl and the files for operands in lib/. The generator
 // (ops/matmul/variants.rs) sets the constants. It repeats each line that names i0 once per four rows of a thread,
-// and each line that names j0 once per four columns, and unrolls the loop marked `unroll`: naga emits no hints for
-// unrolling. Kernels with f16 operands or cooperative matrices would be further templates like this one, with
+// and each line that names j0 once per four columns, and unrolls the loop marked `unroll`: naga emits no unroll
+// hints. Kernels with f16 operands or cooperative matrices would be further templates like this one, with
 // their own variants in the generator.
 
 const BM = 64u;

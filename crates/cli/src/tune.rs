@@ -37,7 +37,7 @@ Examples:
   wgrad tune tabular mid --device vulkan:nvidia --seconds 20"
 )]
 pub struct Args {
-    /// Workloads of `wgrad bench` to tune. [default: all that train a model; none with --model]
+    /// Workloads of `wgrad bench` to tune. [default: all that train a model, or none if a saved model is named]
     #[arg(value_name = "WORKLOAD", hide_possible_values = true, value_parser = workload())]
     workloads: Vec<Workload>,
     /// The folder of a saved model: tunes training it and predicting with it.
