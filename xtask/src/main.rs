@@ -80,7 +80,8 @@ fn test() -> Result<(), String> {
         println!("no GPU adapter: tests that need one are listed as ignored");
     }
     let counts = test_run::run("tests", &mut tests)?;
-    let counts = counts.and(test_run::run("doctests", cargo().args(["test", "--workspace", "--doc", "--no-fail-fast"]))?);
+    let counts =
+        counts.and(test_run::run("doctests", cargo().args(["test", "--workspace", "--doc", "--no-fail-fast"]))?);
     step("documentation", cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     for example in sources("examples")? {
         let name = example.file_stem().and_then(OsStr::to_str).ok_or("an example's name is not text")?;
