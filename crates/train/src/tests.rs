@@ -339,7 +339,7 @@ fn accumulation_does_what_a_large_batch_does() {
 #[test]
 fn schedules_set_the_rate_per_epoch_and_per_step() {
     use wgrad_nn::optim::LearningRate;
-    use wgrad_nn::optim::schedule::{ExponentialLr, LambdaLr, OneCycleLr, ReduceLrOnPlateau, StepLr, Threshold};
+    use wgrad_nn::optim::schedule::{ExponentialLr, LambdaLr, OneCycleLr, ReduceLrOnPlateau, StepLr, ThresholdMode};
     let data = sectors(64, 2);
     let rates = |trainer: fn(Trainer) -> Trainer| {
         let lr = LearningRate::new(0.5);
@@ -365,7 +365,7 @@ fn schedules_set_the_rate_per_epoch_and_per_step() {
     // No loss can be lower than the best loss by such a large threshold, so the rate is halved after each epoch
     // except the first.
     let plateau = rates(|trainer| {
-        trainer.schedule(ReduceLrOnPlateau::new().patience(0).factor(0.5).threshold(1e9, Threshold::Absolute))
+        trainer.schedule(ReduceLrOnPlateau::new().patience(0).factor(0.5).threshold(1e9, ThresholdMode::Absolute))
     });
     assert_eq!(plateau.unwrap(), [0.5, 0.25, 0.125]);
     assert!(rates(|trainer| trainer.schedule_per_step(OneCycleLr::new(1.0, 12))).is_ok());

@@ -33,6 +33,6 @@ pub use combined::{ChainedScheduler, SequentialLr};
 pub use cosine::{CosineAnnealingLr, CosineAnnealingWarmRestarts};
 pub use cycles::{Anneal, CyclicLr, OneCycleLr, Scale};
 pub use error::ScheduleError;
-pub use plateau::{ReduceLrOnPlateau, Threshold};
+pub use plateau::{ReduceLrOnPlateau, ThresholdMode};
 pub use scheduler::{ScheduleState, Scheduler, StepScheduler};
 pub use steps::{ConstantLr, ExponentialLr, LambdaLr, LinearLr, MultiStepLr, MultiplicativeLr, PolynomialLr, StepLr};

@@ -5,7 +5,7 @@ use super::base::{PerGroup, Rate, Schedule, check};
 
 /// Unit of the smallest improvement of the metric that counts: a fraction of the best value or an absolute amount.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Threshold {
+pub enum ThresholdMode {
     /// The metric must improve by a fraction of the best value.
     #[default]
     Relative,
@@ -36,7 +36,7 @@ pub struct ReduceLrOnPlateau {
     largest: bool,
     factor: f64,
     patience: usize,
-    threshold: (f64, Threshold),
+    threshold: (f64, ThresholdMode),
     cooldown: usize,
     min_lr: PerGroup,
     eps: f64,
@@ -58,7 +58,7 @@ impl ReduceLrOnPlateau {
             largest: false,
             factor: 0.1,
             patience: 10,
-            threshold: (1e-4, Threshold::Relative),
+            threshold: (1e-4, ThresholdMode::Relative),
             cooldown: 0,
             min_lr: 0.0.into(),
             eps: 1e-8,
@@ -84,7 +84,7 @@ impl ReduceLrOnPlateau {
 
     /// Sets how much better than the best value a metric must be to count as an improvement. Default: 1e-4,
     /// relative.
-    pub fn threshold(self, threshold: f64, mode: Threshold) -> Self {
+    pub fn threshold(self, threshold: f64, mode: ThresholdMode) -> Self {
         Self { threshold: (threshold, mode), ..self }
     }
 
@@ -109,10 +109,10 @@ impl ReduceLrOnPlateau {
     fn is_better(&self, metric: f64, best: f64) -> bool {
         let (by, mode) = self.threshold;
         match (self.largest, mode) {
-            (false, Threshold::Relative) => metric < best * (1.0 - by),
-            (false, Threshold::Absolute) => metric < best - by,
-            (true, Threshold::Relative) => metric > best * (by + 1.0),
-            (true, Threshold::Absolute) => metric > best + by,
+            (false, ThresholdMode::Relative) => metric < best * (1.0 - by),
+            (false, ThresholdMode::Absolute) => metric < best - by,
+            (true, ThresholdMode::Relative) => metric > best * (by + 1.0),
+            (true, ThresholdMode::Absolute) => metric > best + by,
         }
     }
 }

@@ -111,7 +111,7 @@ fn plateau(given: &Value) -> Box<dyn Schedule> {
     if given["mode"] == "max" {
         schedule = schedule.largest();
     }
-    let mode = if given["threshold_mode"] == "abs" { Threshold::Absolute } else { Threshold::Relative };
+    let mode = if given["threshold_mode"] == "abs" { ThresholdMode::Absolute } else { ThresholdMode::Relative };
     schedule = schedule.threshold(get("threshold").unwrap_or(1e-4), mode);
     with!(schedule, get("factor") => factor, given.get("patience").map(count) => patience,
         given.get("cooldown").map(count) => cooldown, per_group(&given["min_lr"]) => min_lr, get("eps") => eps)
