@@ -45,19 +45,10 @@ struct Cumsum {
 }
 
 impl Cumsum {
-    fn run<F: Real>(self, mut at: Buffers<'_, F>) {
-        let [_, n, inner] = extents(&at.input_spec(0).shape, self.axis..self.axis + 1);
-        let (x, y) = (at.float(0), at.out(0));
-        let block = (n * inner).max(1);
-        y.par_chunks_mut(block).with_min_len((1 << 14) / block + 1).zip(x.par_chunks(block)).for_each(|(y, x)| {
-            let mut sums = vec![0.0f64; inner];
-            for step in 0..n {
-                let j = if self.reverse { n - 1 - step } else { step };
-                for (k, sum) in sums.iter_mut().enumerate() {
-                    *sum += x[j * inner + k].wide();
-                    y[j * inner + k] = F::lit(*sum);
-                }
-            }
+    fn run<F: Real>(self, at: Buffers<'_, F>) {
+        scan(at, self.axis, self.reverse, 1 << 14, 0.0f64, |sum, term| {
+            *sum += term;
+            *sum
         });
     }
 }
@@ -99,6 +90,30 @@ impl Op for Cumsum {
     }
 }
 
+/// Computes a running total along an axis, from its end if `reverse`. `next` adds a term to the total, which begins as
+/// `start`, and returns the output. A core handles at least `work` elements.
+fn scan<F: Real, T: Copy + Send + Sync>(
+    mut at: Buffers<'_, F>,
+    axis: usize,
+    reverse: bool,
+    work: usize,
+    start: T,
+    next: impl Fn(&mut T, f64) -> f64 + Sync,
+) {
+    let [_, n, inner] = extents(&at.input_spec(0).shape, axis..axis + 1);
+    let (x, y) = (at.float(0), at.out(0));
+    let block = (n * inner).max(1);
+    y.par_chunks_mut(block).with_min_len(work / block + 1).zip(x.par_chunks(block)).for_each(|(y, x)| {
+        let mut totals = vec![start; inner];
+        for step in 0..n {
+            let j = if reverse { n - 1 - step } else { step };
+            for (k, total) in totals.iter_mut().enumerate() {
+                y[j * inner + k] = F::lit(next(total, x[j * inner + k].wide()));
+            }
+        }
+    });
+}
+
 /// Logarithm of the cumulative sum of exponentials, starting at the end of the axis if `reverse`.
 #[derive(Clone, Copy, Debug)]
 struct LogCumsumExp {
@@ -111,25 +126,15 @@ impl LogCumsumExp {
     /// `f32`.
     const NOTHING: f64 = -3.0e38;
 
-    fn run<F: Real>(self, mut at: Buffers<'_, F>) {
-        let [_, n, inner] = extents(&at.input_spec(0).shape, self.axis..self.axis + 1);
-        let (x, y) = (at.float(0), at.out(0));
-        let block = (n * inner).max(1);
-        y.par_chunks_mut(block).with_min_len((1 << 12) / block + 1).zip(x.par_chunks(block)).for_each(|(y, x)| {
-            // The total is exp(top)·sum, where top is the largest term so far.
-            let mut totals = vec![(f64::NEG_INFINITY, 0.0f64); inner];
-            for step in 0..n {
-                let j = if self.reverse { n - 1 - step } else { step };
-                for (k, (top, sum)) in totals.iter_mut().enumerate() {
-                    let term = x[j * inner + k].wide();
-                    if term > *top {
-                        (*top, *sum) = (term, *sum * (*top - term).exp() + 1.0);
-                    } else {
-                        *sum += if term >= *top { 1.0 } else { (term - *top).exp() };
-                    }
-                    y[j * inner + k] = F::lit(*top + sum.ln());
-                }
+    fn run<F: Real>(self, at: Buffers<'_, F>) {
+        // The total is exp(top)·sum, where top is the largest term so far.
+        scan(at, self.axis, self.reverse, 1 << 12, (f64::NEG_INFINITY, 0.0f64), |(top, sum), term| {
+            if term > *top {
+                (*top, *sum) = (term, *sum * (*top - term).exp() + 1.0);
+            } else {
+                *sum += if term >= *top { 1.0 } else { (term - *top).exp() };
             }
+            *top + sum.ln()
         });
     }
 }
